@@ -1,0 +1,1 @@
+"""The only importers of heavy tools: trainer, hub, browser, npm."""

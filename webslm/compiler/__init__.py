@@ -1,0 +1,1 @@
+"""What webslm exists for: a checkpoint to a model library."""

@@ -1,0 +1,1 @@
+"""One file per model architecture: Relax module and weight map."""

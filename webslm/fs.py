@@ -1,0 +1,74 @@
+"""Own copies, links and atomic writes of files and trees; know nothing of stages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole UTF-8 file or leave the old one: temporary name, fsync, rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Hard-link a file where the file system can, else copy it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy the files below ``source`` to ``target``; links are followed."""
+    for path in tree_files(source):
+        destination = target / path.relative_to(source)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, destination)
+
+
+def tree_files(root: Path) -> Iterator[Path]:
+    """Yield the files below ``root`` in the order of their POSIX paths."""
+    found = (path for path in root.rglob("*") if path.is_file())
+    yield from sorted(found, key=lambda path: path.relative_to(root).as_posix())
+
+
+def tree_bytes(root: Path) -> int:
+    """Return the size of all files below ``root`` in bytes."""
+    return sum(path.stat().st_size for path in tree_files(root))
+
+
+@contextmanager
+def temporary_dir(parent: Path, prefix: str) -> Iterator[Path]:
+    """Give a fresh folder in ``parent`` (so that a rename stays atomic) and remove what is left."""
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sync_tree(root: Path) -> None:
+    """Flush every file below ``root`` to the disk, so that a later rename publishes whole files."""
+    for path in tree_files(root):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

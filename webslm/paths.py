@@ -1,0 +1,40 @@
+"""Own every location: conf, shipped data, the page's sources, the cache. Create nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def conf_dir() -> Path:
+    """Return the shipped configuration folder (inside the wheel, or beside the package)."""
+    inside = PACKAGE / "conf"
+    return inside if inside.is_dir() else PACKAGE.parent / "conf"
+
+
+def data_dir() -> Path:
+    """Return the starter datasets' folder."""
+    return PACKAGE / "data"
+
+
+def site_dir() -> Path:
+    """Return the browser app's own sources."""
+    return PACKAGE / "site"
+
+
+def cache_dir() -> Path:
+    """Return the cache root: ``WEBSLM_CACHE``, else ``webslm`` in the user's cache folder."""
+    explicit = os.environ.get("WEBSLM_CACHE")
+    if explicit:
+        return Path(explicit).expanduser().resolve()
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base).expanduser() / "webslm"
+
+
+def resolve_data(path: str) -> Path:
+    """Resolve a dataset path: ``shipped:NAME`` lies in the package, others against the cwd."""
+    if path.startswith("shipped:"):
+        return data_dir() / path.removeprefix("shipped:")
+    return Path(path).expanduser().resolve()

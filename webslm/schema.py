@@ -1,0 +1,367 @@
+"""Own the configuration contract: one dataclass per group, one per stage. Do no I/O.
+
+The groups (``Config`` and what it holds) are what a user writes. A stage never sees the whole:
+``registry`` cuts a ``<Stage>Conf`` out of it, and exactly that enters the stage's key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from omegaconf import MISSING
+
+
+class BaseSource(Enum):
+    """Where a base checkpoint comes from."""
+
+    tiny = "tiny"
+    hub = "hub"
+
+
+class Loss(Enum):
+    """Which tokens the fine-tune learns from."""
+
+    assistant_only = "assistant_only"
+    full = "full"
+
+
+class Device(Enum):
+    """Where training runs."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+@dataclass
+class Question:
+    """An example question offered by the page."""
+
+    text: str = MISSING
+    trained: bool = True
+    """Whether the question stands in the training rows (False: held out)."""
+
+
+@dataclass
+class DomainConf:
+    """What the assistant is about."""
+
+    name: str = MISSING
+    title: str = MISSING
+    train_path: str = MISSING
+    """Chat JSONL; ``shipped:`` paths lie in the package."""
+    held_out_path: str | None = None
+    knowledge_path: str | None = None
+    """JSON list of {id, title, content}."""
+    closing: str | None = None
+    """Regular expression that the last sentence of every answer must match; null: no rule."""
+    disclaimer: str = MISSING
+    """Always visible on the page."""
+    questions: list[Question] = field(default_factory=list)
+
+
+@dataclass
+class DataConf:
+    """Which rows are learnt."""
+
+    path: str = MISSING
+    held_out_path: str | None = None
+    """Rows kept out of training; null: a share of ``path`` is split off."""
+    held_out_fraction: float = 0.1
+    """Share of ``path`` kept out when there is no ``held_out_path``."""
+    closing: str | None = None
+    seed: int = 0
+
+
+@dataclass
+class ShapeConf:
+    """What the compiled library depends on: names and meaning as in a Hugging Face config.json."""
+
+    model_type: str = MISSING
+    hidden_size: int = MISSING
+    intermediate_size: int = MISSING
+    num_hidden_layers: int = MISSING
+    num_attention_heads: int = MISSING
+    num_key_value_heads: int = MISSING
+    head_dim: int = MISSING
+    vocab_size: int = MISSING
+    rms_norm_eps: float = 1e-6
+    rope_theta: float = 10000.0
+    tie_word_embeddings: bool = True
+    attention_bias: bool = True
+    """Whether the q, k and v projections have a bias."""
+    max_position_embeddings: int = MISSING
+    """Longest context the checkpoint was made for, in tokens."""
+
+
+@dataclass
+class HubConf:
+    """A checkpoint on the Hugging Face hub."""
+
+    id: str | None = None
+    revision: str | None = None
+    """Full commit id; a branch or tag name floats and is refused."""
+    trust_remote_code: bool = False
+
+
+@dataclass
+class TinyConf:
+    """How the embedded base is made from the shipped text."""
+
+    chat_path: str = "shipped:tiny/chat.jsonl"
+    text_paths: list[str] = field(default_factory=list)
+    """JSONL of {text} or JSON lists of {title, content}."""
+    steps: int = 250
+    batch_size: int = 8
+    sequence_length: int = 160
+    learning_rate: float = 2e-3
+
+
+@dataclass
+class BaseConf:
+    """The model that is tuned."""
+
+    name: str = MISSING
+    source: BaseSource = MISSING
+    licence: str = MISSING
+    """SPDX identifier."""
+    context_window_size: int = 4096
+    """Tokens the page's cache holds; never above ``shape.max_position_embeddings``."""
+    prefill_chunk_size: int = 1024
+    """Longest run of prompt tokens computed at once."""
+    dtype: str = "float32"
+    """Precision of the merged checkpoint: float32, float16 or bfloat16."""
+    shape: ShapeConf = field(default_factory=ShapeConf)
+    hub: HubConf = field(default_factory=HubConf)
+    tiny: TinyConf = field(default_factory=TinyConf)
+
+
+@dataclass
+class LoraConf:
+    """LoRA fine-tuning (trl SFT with peft)."""
+
+    r: int = 16
+    alpha: int = 32
+    dropout: float = 0.05
+    target_modules: list[str] = field(default_factory=list)
+    epochs: float = 3.0
+    learning_rate: float = 2e-4
+    batch_size: int = 2
+    gradient_accumulation_steps: int = 8
+    max_length: int = 1024
+    """Longest rendered conversation in tokens; a longer row is an error, never cut silently."""
+    lr_scheduler: str = "linear"
+    warmup_ratio: float = 0.03
+    weight_decay: float = 0.0
+    loss: Loss = Loss.assistant_only
+    gradient_checkpointing: bool = False
+    device: Device = Device.auto
+
+
+@dataclass
+class QuantConf:
+    """A weight format as data."""
+
+    name: str = MISSING
+    bits: int = MISSING
+    """Bits of a weight code; 0: weights are kept in ``dtype``."""
+    group_size: int = 32
+    """Inputs that share one scale."""
+    dtype: str = MISSING
+    """Type of activations, scales and what is not quantized: float16 or float32."""
+    scale_encoding: str = "raw"
+    """How scales lie on disk: raw, or f32-to-bf16 (half the bytes; codes allow for it)."""
+
+
+@dataclass
+class CompilerConf:
+    """Which compiler makes the library."""
+
+    name: str = "tvm"
+    context_window_size: int = 4096
+    prefill_chunk_size: int = 1024
+    opt_level: int = 2
+    """Optimisation level of the library's host code."""
+
+
+@dataclass
+class RuntimeConf:
+    """A matrix row: versions that work together."""
+
+    name: str = MISSING
+    web_llm: str = MISSING
+    web_llm_integrity: str = MISSING
+    """npm's sha512 of the package archive."""
+    wheels: dict[str, str] = field(default_factory=dict)
+    """PyPI name to exact version."""
+    browser_min: int = 113
+    """Lowest Chromium major version with WebGPU."""
+
+
+@dataclass
+class DecodingConf:
+    """How the page samples."""
+
+    temperature: float = 0.7
+    top_p: float = 0.8
+    repetition_penalty: float = 1.0
+    max_tokens: int = 256
+    seed: int | None = None
+
+
+@dataclass
+class AppConf:
+    """The page."""
+
+    name: str = "chat"
+    title: str = MISSING
+    decoding: DecodingConf = field(default_factory=DecodingConf)
+
+
+@dataclass
+class VerifyConf:
+    """What a browser must show before a build is believed."""
+
+    name: str = "browser"
+    num_prompts: int = 5
+    """Training questions asked, evenly spaced over the training rows."""
+    num_tokens: int = 32
+    """Tokens compared per prompt."""
+    max_answer_tokens: int = 128
+    min_greedy_agreement: float = 1.0
+    """Lowest share of prompts whose greedy tokens equal the dequantized reference's (ties aside)."""
+    min_forced_top1_agreement: float = 0.99
+    tie_gap: float = 1e-3
+    """A first difference is a tie when the reference's two best logits are closer than this."""
+    min_answers: int = 4
+    """Fewest answers that must reach ``min_rouge_l`` and stop by themselves."""
+    min_rouge_l: float = 0.8
+    timeout_s: int = 300
+    browser: str | None = None
+    """Path or name of the browser; null: ``WEBSLM_BROWSER``, then what is found."""
+
+
+@dataclass
+class Config:
+    """One build, whole."""
+
+    name: str = MISSING
+    output_dir: str = MISSING
+    seed: int = 0
+    dry_run: bool = False
+    until: str | None = None
+    """Last stage to build."""
+    force: list[str] = field(default_factory=list)
+    """Stages to run again although their artifacts are stored."""
+    domain: DomainConf = field(default_factory=DomainConf)
+    data: DataConf = field(default_factory=DataConf)
+    base: BaseConf = field(default_factory=BaseConf)
+    lora: LoraConf = field(default_factory=LoraConf)
+    quant: QuantConf = field(default_factory=QuantConf)
+    compiler: CompilerConf = field(default_factory=CompilerConf)
+    runtime: RuntimeConf = field(default_factory=RuntimeConf)
+    app: AppConf = field(default_factory=AppConf)
+    verify: VerifyConf = field(default_factory=VerifyConf)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataStageConf:
+    """``data``: rows checked and split."""
+
+    data: DataConf
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseStageConf:
+    """``base``: a checkpoint folder."""
+
+    base: BaseConf
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneStageConf:
+    """``finetune``: an adapter."""
+
+    lora: LoraConf
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeStageConf:
+    """``merge``: adapter and base as one plain checkpoint."""
+
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalizeStageConf:
+    """``normalize``: one spelling of config.json, checked against the declared shape."""
+
+    shape: ShapeConf
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertStageConf:
+    """``convert``: quantized shards."""
+
+    shape: ShapeConf
+    quant: QuantConf
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatConfigStageConf:
+    """``chat_config``: mlc-chat-config.json, proved equal to the tokenizer's template."""
+
+    shape: ShapeConf
+    quant_name: str
+    context_window_size: int
+    prefill_chunk_size: int
+    decoding: DecodingConf
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompileStageConf:
+    """``compile``: the library; knows nothing of weights, data or names."""
+
+    shape: ShapeConf
+    quant: QuantConf
+    compiler: CompilerConf
+    runtime: RuntimeConf
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleStageConf:
+    """``bundle``: the static site."""
+
+    name: str
+    app: AppConf
+    domain: DomainConf
+    runtime: RuntimeConf
+    quant: QuantConf
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyStageConf:
+    """``verify``: the browser's proof."""
+
+    verify: VerifyConf
+    shape: ShapeConf
+    quant: QuantConf
+
+
+StageConf = (
+    DataStageConf
+    | BaseStageConf
+    | FinetuneStageConf
+    | MergeStageConf
+    | NormalizeStageConf
+    | ConvertStageConf
+    | ChatConfigStageConf
+    | CompileStageConf
+    | BundleStageConf
+    | VerifyStageConf
+)
+Resolved = dict[str, Any]

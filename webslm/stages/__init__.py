@@ -1,0 +1,1 @@
+"""The stages: each `run` turns input folders into one output folder."""
