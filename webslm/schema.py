@@ -231,7 +231,7 @@ class VerifyConf:
     """Tokens compared per prompt."""
     max_answer_tokens: int = 128
     min_greedy_agreement: float = 1.0
-    """Lowest share of prompts whose greedy tokens equal the dequantized reference's (ties aside)."""
+    """Lowest share of prompts with the dequantized reference's greedy tokens (ties aside)."""
     min_forced_top1_agreement: float = 0.99
     tie_gap: float = 1e-3
     """A first difference is a tie when the reference's two best logits are closer than this."""

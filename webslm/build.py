@@ -1,0 +1,184 @@
+"""Own one build from a checked configuration: plan, walk, deliver. Know nothing of Hydra."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from webslm.cache import Cache
+from webslm.errors import ConfigError, EnvironmentMismatch
+from webslm.executor import BuildFailed, execute
+from webslm.fs import copy_tree, sync_tree, temporary_dir
+from webslm.lock import BUNDLE, check_lock, make_lock, write_lock
+from webslm.matrix import check_wheels
+from webslm.paths import cache_dir, resolve_data
+from webslm.plan import Step, plan
+from webslm.registry import STAGES
+from webslm.report import LiveDisplay, make_report, show_plan, show_verify, write_report
+from webslm.schema import BaseSource, Config, DataStageConf
+from webslm.stage import Result
+from webslm.validate import validate
+
+
+def preflight(cfg: Config) -> None:
+    """Refuse what cannot be built, before any work: values, combinations, files, dataset lines.
+
+    Raises:
+        ConfigError: Holds every problem found.
+    """
+    problems: list[tuple[str, str | None]] = []
+    for check in (validate, _check_files, _check_data):
+        try:
+            check(cfg)
+        except ConfigError as exc:
+            problems.extend(exc.problems)
+    if problems:
+        raise ConfigError(problems=tuple(dict.fromkeys(problems)))
+
+
+def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]:
+    """Build, deliver to ``cfg.output_dir`` and show it; a dry run only shows the plan.
+
+    Raises:
+        WebslmError: What stopped the build; report.json holds it too.
+    """
+    preflight(cfg)
+    steps = plan(cfg)
+    cache = Cache(cache_dir())
+    if cfg.dry_run:
+        stored = {step.stage: cache.lookup(step.stage, step.key) is not None for step in steps}
+        show_plan(console, steps, stored)
+        return []
+    check_wheels(_wheels(steps), cfg.runtime.name)
+    output = _output_dir(cfg)
+    log_dir = output / "runs" / time.strftime("%Y%m%d-%H%M%S")
+    handler = _log_to(log_dir)
+    try:
+        results = execute(steps, cache, log_dir=log_dir, display=LiveDisplay(console))
+    except BuildFailed as exc:
+        report = make_report(
+            name=cfg.name,
+            command=command,
+            results=exc.results,
+            error=exc.error,
+            failed_stage=exc.stage,
+        )
+        write_report(output, report)
+        raise exc.error from exc
+    finally:
+        logging.getLogger("webslm").removeHandler(handler)
+    _deliver(cfg, command, steps, results, output)
+    _show(results, output, console)
+    return results
+
+
+def _wheels(steps: Sequence[Step]) -> dict[str, str]:
+    return {name: version for step in steps for name, version in step.wheels.items()}
+
+
+def _check_files(cfg: Config) -> None:
+    named = [("domain.knowledge_path", cfg.domain.knowledge_path)]
+    if cfg.base.source is BaseSource.tiny:
+        named.append(("base.tiny.chat_path", cfg.base.tiny.chat_path))
+        named += [("base.tiny.text_paths", path) for path in cfg.base.tiny.text_paths]
+    problems: list[tuple[str, str | None]] = []
+    for key, name in named:
+        if name is None:
+            continue
+        path = resolve_data(name)
+        if not path.is_file():
+            problems.append((f"{key}: {path}: no such file", f"check {key}"))
+            continue
+        try:
+            if path.suffix == ".json":
+                json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as exc:
+            problems.append((f"{key}: {path}: not JSON: {exc}", "a list of {id, title, content}"))
+    if problems:
+        raise ConfigError(problems=tuple(problems))
+
+
+def _check_data(cfg: Config) -> None:
+    from webslm.stages.data import load_split
+
+    conf = next(spec for spec in STAGES if spec.name == "data").configure(cfg)
+    assert isinstance(conf, DataStageConf)
+    load_split(conf.data)
+
+
+def _output_dir(cfg: Config) -> Path:
+    output = Path(cfg.output_dir).expanduser().resolve()
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise EnvironmentMismatch(
+            f"output_dir: {output} cannot be made: {exc.strerror}", hint="output_dir=FOLDER"
+        ) from exc
+    return output
+
+
+def _log_to(log_dir: Path) -> logging.Handler:
+    log_dir.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(log_dir / "webslm.log", delay=True, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("webslm")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    return handler
+
+
+def _deliver(
+    cfg: Config,
+    command: Sequence[str],
+    steps: Sequence[Step],
+    results: Sequence[Result],
+    output: Path,
+) -> None:
+    bundle = next((result for result in results if result.stage == BUNDLE), None)
+    lock = make_lock(cfg, command, steps, results)
+    if bundle is not None and not _is_delivered(output, bundle):
+        with temporary_dir(output, ".bundle-") as folder:
+            copy_tree(bundle.path, folder / "new")
+            sync_tree(folder / "new")
+            if (output / BUNDLE).exists():
+                os.rename(output / BUNDLE, folder / "old")
+            os.rename(folder / "new", output / BUNDLE)
+    if bundle is None and (output / BUNDLE).exists():
+        # A build that ends before the bundle has none; an older one must not pass for it.
+        shutil.rmtree(output / BUNDLE)
+    write_lock(output, lock)
+    report = make_report(
+        name=cfg.name, command=command, results=results, error=None, failed_stage=None
+    )
+    write_report(output, report)
+
+
+def _is_delivered(output: Path, bundle: Result) -> bool:
+    from webslm.errors import WebslmError
+    from webslm.lock import read_lock
+
+    try:
+        lock = read_lock(output)
+        check_lock(output)
+    except WebslmError:
+        return False
+    return bool(lock["stages"].get(BUNDLE, {}).get("key") == bundle.key)
+
+
+def _show(results: Sequence[Result], output: Path, console: Console) -> None:
+    stages = {result.stage: result for result in results}
+    if "verify" in stages:
+        show_verify(console, stages["verify"].metrics)
+    if BUNDLE in stages:
+        shown = os.path.relpath(output)
+        console.print(f"\nsite   {shown}/{BUNDLE}", highlight=False)
+        console.print(f"serve  python -m webslm serve {shown}/{BUNDLE}", highlight=False)
+        console.print(f"check  python -m webslm lock check {shown}", highlight=False)

@@ -1,0 +1,176 @@
+"""Own the command line: verbs, help, Hydra's flags, error screens and exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from webslm import __version__
+from webslm.errors import ConfigError, WebslmError
+from webslm.paths import conf_dir
+
+HELP = """webslm {version}: a chat dataset and a small model to an assistant in a browser.
+
+  python -m webslm [GROUP=OPTION] [KEY=VALUE] ...   build, prove, lock
+  python -m webslm serve FOLDER [--port N]          serve a bundle on this machine
+  python -m webslm lock check FOLDER                hash an output again
+  python -m webslm --cfg job [...]                  show the whole configuration
+  python -m webslm -m GROUP=A,B [...]               build every combination
+
+groups
+{groups}
+
+often used keys
+  data.path=FILE         your chat JSONL instead of the domain's
+  output_dir=FOLDER      where the site, the lock and the report go (outputs/NAME)
+  dry_run=true           print the plan with keys and hits, do nothing
+  until=STAGE            stop after a stage
+  force=[STAGE,...]      run stages again although they are stored
+  seed=N                 one seed for the split, training and decoding proofs
+
+stages
+  {stages}
+
+exit codes
+  0 built and proven   1 a bug   2 configuration or dataset   3 machine   4 a stage
+  5 the proof failed   6 a file is not what the lock says   7 publishing   130 interrupted
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    sys.exit(run(words))
+
+
+def run(words: list[str]) -> int:
+    """Do what the words say and return the exit code; every user mistake ends as sentences."""
+    try:
+        return _dispatch(words)
+    except WebslmError as exc:
+        _show(exc)
+        return exc.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: what was finished is kept, run the same command again\n")
+        return 130
+
+
+def _dispatch(words: list[str]) -> int:
+    if "--help" in words or "-h" in words:
+        sys.stdout.write(help_text())
+        return 0
+    if "--version" in words:
+        sys.stdout.write(f"webslm {__version__}\n")
+        return 0
+    if words and words[0] in VERBS:
+        return VERBS[words[0]](words[1:])
+    if any(word.startswith("-") for word in words):
+        return _hydra(words)
+    return _build(words)
+
+
+def help_text() -> str:
+    """Return the help, with the options found in the configuration folder."""
+    from webslm.registry import STAGE_NAMES
+
+    lines = []
+    for group in sorted(os.scandir(conf_dir()), key=lambda entry: entry.name):
+        if group.is_dir() and group.name != "hydra":
+            options = sorted(
+                entry.name[:-5] for entry in os.scandir(group) if entry.name.endswith(".yaml")
+            )
+            lines.append(f"  {group.name:<9} {', '.join(options)}")
+    return HELP.format(
+        version=__version__, groups="\n".join(lines), stages=" -> ".join(STAGE_NAMES)
+    )
+
+
+def _build(words: list[str]) -> int:
+    from webslm.build import preflight
+    from webslm.compose import compose, good_overrides
+
+    try:
+        cfg = compose(words)
+    except ConfigError as exc:
+        problems = list(exc.problems)
+        try:
+            # What does compose is checked as well, so that all mistakes show at once.
+            preflight(compose(good_overrides(words)))
+        except ConfigError as more:
+            problems += [problem for problem in more.problems if problem not in problems]
+        raise ConfigError(problems=tuple(problems)) from exc
+    return _run_build(cfg, words)
+
+
+def _run_build(cfg: Any, words: Sequence[str]) -> int:
+    from rich.console import Console
+
+    from webslm.build import build
+
+    build(cfg, ("python", "-m", "webslm", *words), Console())
+    return 0
+
+
+def _hydra(words: list[str]) -> int:
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from webslm.compose import CONFIG_NAME, explain, register_schema, to_config
+
+    # Without it Hydra prints its own screen and exits with 1 for everything.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    register_schema()
+    overrides = [word for word in words if "=" in word and not word.startswith("-")]
+
+    def task(raw: Any) -> None:
+        from hydra.core.hydra_config import HydraConfig
+
+        job = list(HydraConfig.get().overrides.task)
+        _run_build(to_config(raw), job)
+
+    entry = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(
+        task
+    )
+    kept, sys.argv = sys.argv, ["webslm", *words]
+    try:
+        entry()
+    except (HydraException, OmegaConfBaseException) as exc:
+        raise explain(exc, overrides) from exc
+    finally:
+        sys.argv = kept
+    return 0
+
+
+def _serve(words: list[str]) -> int:
+    from webslm.serve import main as serve_main
+
+    serve_main(words)
+    return 0
+
+
+def _lock(words: list[str]) -> int:
+    from pathlib import Path
+
+    from webslm.lock import check_lock
+
+    if len(words) != 2 or words[0] != "check":
+        raise ConfigError(
+            "lock: say what to do with which folder", hint="python -m webslm lock check FOLDER"
+        )
+    count = check_lock(Path(words[1]))
+    sys.stdout.write(f"{count} files are as the lock says\n")
+    return 0
+
+
+def _show(error: WebslmError) -> None:
+    from rich.console import Console
+
+    from webslm.report import show_error
+
+    show_error(Console(stderr=True), error)
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {"serve": _serve, "lock": _lock}

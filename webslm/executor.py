@@ -1,0 +1,152 @@
+"""Own the walk over a plan: hit or run, commit, collect. Decide nothing about keys."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import resource
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+from webslm.cache import Artifact, Cache
+from webslm.errors import EnvironmentMismatch, StageFailed, WebslmError
+from webslm.plan import Step
+from webslm.schema import StageConf
+from webslm.stage import Context, Metrics, Progress, Result, Status
+
+MACHINE_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO)
+StageFunction = Callable[[StageConf, Mapping[str, Path], Path, Context], Metrics]
+
+
+class Display(Protocol):
+    """How a build is shown."""
+
+    def stage(self, name: str) -> AbstractContextManager[Progress]:
+        """Show that a stage runs, as long as the context lasts."""
+
+    def finished(self, result: Result) -> None:
+        """Show one finished step."""
+
+
+class BuildFailed(Exception):
+    """Carries a stage's error together with the results before it."""
+
+    def __init__(self, stage: str, error: WebslmError, results: Sequence[Result]) -> None:
+        """Keep the failing stage, its error and what was done before."""
+        super().__init__(str(error))
+        self.stage = stage
+        self.error = error
+        self.results = list(results)
+
+
+def execute(
+    steps: Sequence[Step], cache: Cache, *, log_dir: Path, display: Display
+) -> list[Result]:
+    """Walk the plan; return one Result per step.
+
+    Raises:
+        BuildFailed: A stage raised; artifacts made before it are kept.
+    """
+    results: list[Result] = []
+    paths: dict[str, Path] = {}
+    for step in steps:
+        try:
+            result = _step(step, paths, cache, log_dir, display)
+        except WebslmError as exc:
+            raise BuildFailed(step.stage, exc, results) from exc
+        paths[step.stage] = result.path
+        results.append(result)
+        display.finished(result)
+    return results
+
+
+def _step(
+    step: Step, paths: Mapping[str, Path], cache: Cache, log_dir: Path, display: Display
+) -> Result:
+    artifact = None if step.forced else cache.lookup(step.stage, step.key)
+    if artifact is not None:
+        return _result(artifact, Status.HIT)
+    inputs = {need: paths[need] for need in step.needs}
+    with display.stage(step.stage) as progress:
+        ctx = Context(cache_dir=cache.root, log_dir=log_dir, progress=progress)
+        return _result(_run(step, inputs, cache, ctx), Status.RAN)
+
+
+def _run(step: Step, inputs: Mapping[str, Path], cache: Cache, ctx: Context) -> Artifact:
+    work = cache.work_dir(step.stage)
+    out = work / "files"
+    out.mkdir()
+    _reset_peak_rss()
+    started = time.monotonic()
+    try:
+        metrics = load_stage(step.stage)(step.conf, inputs, out, ctx)
+        seconds = time.monotonic() - started
+        if step.forced:
+            cache.drop(step.stage, step.key)
+        return cache.commit(
+            work,
+            stage=step.stage,
+            key=step.key,
+            metrics=metrics,
+            seconds=seconds,
+            peak_rss_bytes=_peak_rss_bytes(),
+        )
+    except WebslmError:
+        cache.abandon(work)
+        raise
+    except OSError as exc:
+        cache.abandon(work)
+        if exc.errno not in MACHINE_FAULTS:
+            raise
+        raise EnvironmentMismatch(
+            f"{step.stage}: {exc.strerror or exc}: {exc.filename or cache.root}",
+            hint="check room and rights on that disk, then run the same command again",
+        ) from exc
+    except MemoryError as exc:
+        cache.abandon(work)
+        raise StageFailed(
+            f"{step.stage}: out of memory", hint="close programs or use a smaller base"
+        ) from exc
+    except BaseException:
+        cache.abandon(work)
+        raise
+
+
+def load_stage(name: str) -> StageFunction:
+    """Import a stage's module and return its ``run``."""
+    run: StageFunction = importlib.import_module(f"webslm.stages.{name}").run
+    return run
+
+
+def _result(artifact: Artifact, status: Status) -> Result:
+    return Result(
+        stage=artifact.stage,
+        key=artifact.key,
+        status=status,
+        seconds=artifact.seconds,
+        peak_rss_bytes=artifact.peak_rss_bytes,
+        path=artifact.path,
+        metrics=artifact.metrics,
+    )
+
+
+def _reset_peak_rss() -> None:
+    # Linux forgets the high-water mark on request; elsewhere the mark is the process's so far.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def _peak_rss_bytes() -> int:
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

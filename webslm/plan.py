@@ -1,0 +1,88 @@
+"""Own planning: a configuration to ordered steps with keys. Touch nothing but files to digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from webslm.keys import file_digest, plain, stage_key, tree_digest, without
+from webslm.paths import PACKAGE, resolve_data
+from webslm.registry import STAGES, StageSpec
+from webslm.schema import Config, StageConf
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A stage in a plan: its configuration, its address and what it reads."""
+
+    stage: str
+    key: str
+    conf: StageConf
+    needs: tuple[str, ...]
+    files: Mapping[str, str]
+    """Digests of the files outside the cache, by dotted key (and index)."""
+    wheels: Mapping[str, str]
+    forced: bool = False
+
+
+def plan(cfg: Config, stages: Sequence[StageSpec] = STAGES) -> list[Step]:
+    """Return the steps of a build in the order they run, up to ``cfg.until``.
+
+    ::
+
+        data ----------+--> finetune --> merge --> normalize --> convert --+
+        base ----------+                              |                    |
+                                                      +-> chat_config -----+--> bundle --> verify
+        compile (shape, format, context only) -----------------------------+
+
+    Raises:
+        OSError: A file the configuration names cannot be read (``validate`` finds that first).
+    """
+    steps: list[Step] = []
+    keys: dict[str, str] = {}
+    for spec in stages:
+        step = _step(cfg, spec, keys)
+        keys[spec.name] = step.key
+        steps.append(step)
+        if spec.name == cfg.until:
+            break
+    return steps
+
+
+def _step(cfg: Config, spec: StageSpec, keys: Mapping[str, str]) -> Step:
+    conf = spec.configure(cfg)
+    config = plain(conf)
+    files = _file_digests(config, spec.external)
+    wheels = {name: cfg.runtime.wheels[name] for name in spec.wheels if name in cfg.runtime.wheels}
+    key = stage_key(
+        stage=spec.name,
+        sources=tree_digest(PACKAGE / source for source in spec.sources),
+        config=without(config, (*spec.external, *spec.ignored)),
+        inputs={need: keys[need] for need in spec.needs},
+        files=files,
+        wheels=wheels,
+    )
+    return Step(
+        stage=spec.name,
+        key=key,
+        conf=conf,
+        needs=spec.needs,
+        files=files,
+        wheels=wheels,
+        forced=spec.name in cfg.force,
+    )
+
+
+def _file_digests(config: Any, dotted_keys: Sequence[str]) -> dict[str, str]:
+    digests = {}
+    for dotted in dotted_keys:
+        value = config
+        for part in dotted.split("."):
+            value = value[part]
+        paths = value if isinstance(value, list) else [value]
+        for index, path in enumerate(paths):
+            if path is not None:
+                digests[f"{dotted}.{index}"] = file_digest(Path(resolve_data(path)))
+    return digests

@@ -1,0 +1,165 @@
+"""Own what a build shows: live lines, the plan, the final tables, report.json, error screens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from webslm.errors import ConfigError, WebslmError
+from webslm.fs import write_text
+from webslm.plan import Step
+from webslm.stage import Result, Status
+
+REPORT_NAME = "report.json"
+MIB = 1 << 20
+
+
+class LiveDisplay:
+    """Shows the running stage as a bar with ETA and every finished one as a line."""
+
+    def __init__(self, console: Console) -> None:
+        """Draw on ``console``."""
+        self.console = console
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[_Bar]:
+        """Show a bar as long as the stage runs."""
+        columns = (
+            TextColumn("{task.fields[stage]:<11}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("eta"),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False),
+        )
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            yield _Bar(progress, progress.add_task("", total=None, stage=name))
+
+    def finished(self, result: Result) -> None:
+        """Show one line for a step."""
+        hit = result.status is Status.HIT
+        mark = "[cyan]hit[/]" if hit else "[green]ran[/]"
+        took = "" if hit else f"{result.seconds:7.1f} s  {result.peak_rss_bytes / MIB:7.0f} MiB"
+        self.console.print(f"{mark} {result.stage:<11} {result.key[:16]}  {took}")
+
+
+class _Bar:
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def update(self, done: float, total: float, message: str = "") -> None:
+        """Show ``done`` of ``total`` units and a short message."""
+        self._progress.update(self._task, completed=done, total=total, description=message)
+
+    def note(self, message: str) -> None:
+        """Show what is going on now."""
+        self._progress.update(self._task, description=message)
+
+
+def show_plan(console: Console, steps: Sequence[Step], stored: Mapping[str, bool]) -> None:
+    """Print steps, keys and what is stored already."""
+    table = Table(title="plan", title_justify="left", box=None, pad_edge=False)
+    for column in ("stage", "key", "status", "needs"):
+        table.add_column(column)
+    for step in steps:
+        status = "forced" if step.forced else "hit" if stored[step.stage] else "run"
+        table.add_row(step.stage, step.key[:16], status, ", ".join(step.needs))
+    console.print(table)
+
+
+def show_verify(console: Console, metrics: Mapping[str, Any]) -> None:
+    """Print the browser's proof as a table."""
+    table = Table(title="proof in a real browser", title_justify="left")
+    for column in ("check", "seen"):
+        table.add_column(column)
+    for check, seen in verify_rows(metrics):
+        table.add_row(check, escape(seen))
+    console.print(table)
+
+
+def verify_rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield (check, what was seen) of a verify stage's metrics."""
+    yield "page loaded and chatted", "yes" if metrics["loaded"] else "no"
+    yield "console errors", str(len(metrics["console_errors"]))
+    yield "requests to other hosts", str(len(metrics["foreign_requests"]))
+    for reference in ("dequantized", "merged"):
+        greedy = metrics["greedy_agreement"][reference]
+        forced = metrics["forced_top1_agreement"][reference]
+        yield f"greedy tokens = torch ({reference})", f"{greedy:.1%} of prompts"
+        yield f"top-1, forced decoding ({reference})", f"{forced:.2%} of positions"
+    for answer in metrics["answers"]:
+        stopped = "stopped" if answer["stopped"] else "did not stop"
+        yield answer["question"][:48], f"ROUGE-L {answer['rouge_l']:.2f}, {stopped}"
+    yield "seconds to load", f"{metrics['load_s']:.1f} ({metrics['adapter']})"
+    yield "tokens per second", f"{metrics['decode_tok_s']:.1f} ({metrics['adapter']})"
+
+
+def make_report(
+    *,
+    name: str,
+    command: Sequence[str],
+    results: Sequence[Result],
+    error: WebslmError | None,
+    failed_stage: str | None,
+) -> dict[str, Any]:
+    """Return report.json's content: what ran, what was seen, whether it is good."""
+    steps = [
+        {
+            "stage": result.stage,
+            "key": result.key,
+            "status": result.status.value,
+            "seconds": result.seconds,
+            "peak_rss_bytes": result.peak_rss_bytes,
+        }
+        for result in results
+    ]
+    metrics = {result.stage: dict(result.metrics) for result in results}
+    report: dict[str, Any] = {
+        "ok": error is None,
+        "name": name,
+        "command": list(command),
+        "steps": steps,
+        "metrics": {stage: value for stage, value in metrics.items() if stage != "verify"},
+        "verify": metrics.get("verify"),
+    }
+    if error is not None:
+        report["error"] = {
+            "stage": failed_stage,
+            "kind": type(error).__name__,
+            "message": error.message,
+            "hint": error.hint,
+            "exit_code": error.exit_code,
+        }
+    return report
+
+
+def write_report(folder: Path, report: Mapping[str, Any]) -> None:
+    """Write report.json whole."""
+    write_text(folder / REPORT_NAME, json.dumps(report, indent=1, sort_keys=True) + "\n")
+
+
+def show_error(console: Console, error: WebslmError) -> None:
+    """Print each problem as one line and each hint as one more."""
+    problems = error.problems if isinstance(error, ConfigError) else ((error.message, error.hint),)
+    for message, hint in problems:
+        console.print(f"[red]{error.label}:[/] {escape(message)}", highlight=False, soft_wrap=True)
+        if hint:
+            console.print(f"  [yellow]hint:[/] {escape(hint)}", highlight=False, soft_wrap=True)
+    if error.log_path is not None:
+        console.print(f"  log: {error.log_path}", highlight=False, soft_wrap=True)

@@ -1,0 +1,258 @@
+"""Own every check of a composed configuration before work starts. Report all problems at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from webslm.errors import ConfigError
+from webslm.registry import STAGE_NAMES
+from webslm.schema import BaseSource, Config
+
+Problem = tuple[str, str | None]
+SUPPORTED_MODELS = ("qwen2",)
+DTYPES = ("float32", "float16", "bfloat16")
+QUANT_DTYPES = ("float32", "float16")
+SCHEDULERS = ("linear", "cosine", "constant", "constant_with_warmup")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def validate(cfg: Config) -> None:
+    """Check values and combinations.
+
+    Raises:
+        ConfigError: Holds every problem, each with its key and what to type instead.
+    """
+    problems = [problem for check in CHECKS for problem in check(cfg)]
+    if problems:
+        raise ConfigError(problems=tuple(problems))
+
+
+def _run(cfg: Config) -> Iterator[Problem]:
+    stages = ", ".join(STAGE_NAMES)
+    if not NAME.fullmatch(cfg.name):
+        yield (
+            f"name: {cfg.name!r} is not a plain name",
+            "use letters, digits, '.', '_' and '-', at most 100",
+        )
+    if not cfg.output_dir.strip():
+        yield "output_dir: is empty", "output_dir=outputs/my-build"
+    if cfg.until is not None and cfg.until not in STAGE_NAMES:
+        yield f"until: no stage {cfg.until!r}", f"one of {stages}"
+    for stage in cfg.force:
+        if stage not in STAGE_NAMES:
+            yield f"force: no stage {stage!r}", f"a list of {stages}, such as force=[compile]"
+    if not 0 <= cfg.seed < 2**32:
+        yield f"seed: {cfg.seed} is out of range", "0 to 4294967295"
+
+
+def _data(cfg: Config) -> Iterator[Problem]:
+    if not 0 <= cfg.data.held_out_fraction < 1:
+        yield (
+            f"data.held_out_fraction: {cfg.data.held_out_fraction} is not a share",
+            "0 to below 1, such as data.held_out_fraction=0.1",
+        )
+    for key, pattern in (
+        ("data.closing", cfg.data.closing),
+        ("domain.closing", cfg.domain.closing),
+    ):
+        try:
+            re.compile(pattern or "")
+        except re.error as exc:
+            yield f"{key}: not a regular expression: {exc}", "null for no rule"
+            return
+
+
+def _base(cfg: Config) -> Iterator[Problem]:
+    base = cfg.base
+    if base.dtype not in DTYPES:
+        yield f"base.dtype: no type {base.dtype!r}", f"one of {', '.join(DTYPES)}"
+    if base.source is BaseSource.hub:
+        if not base.hub.id or not re.fullmatch(r"[\w.-]+/[\w.-]+", base.hub.id):
+            yield f"base.hub.id: {base.hub.id!r} is not OWNER/NAME", "such as base.hub.id=Qwen/NAME"
+        if not base.hub.revision or not COMMIT.fullmatch(base.hub.revision):
+            yield (
+                f"base.hub.revision: {base.hub.revision!r} is not a full commit id",
+                "pin the 40 hex digits that the hub shows for the commit; branches float",
+            )
+        if base.hub.trust_remote_code:
+            yield (
+                "base.hub.trust_remote_code: code from the hub is never run",
+                "base.hub.trust_remote_code=false",
+            )
+    else:
+        yield from _positive("base.tiny", base.tiny, ("steps", "batch_size", "sequence_length"))
+        yield from _positive("base.tiny", base.tiny, ("learning_rate",))
+
+
+def _shape(cfg: Config) -> Iterator[Problem]:
+    shape = cfg.base.shape
+    if shape.model_type not in SUPPORTED_MODELS:
+        yield (
+            f"base.shape.model_type: {shape.model_type!r} cannot be compiled yet",
+            f"supported: {', '.join(SUPPORTED_MODELS)}",
+        )
+    counts = (
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "num_key_value_heads",
+        "head_dim",
+        "vocab_size",
+        "max_position_embeddings",
+        "rms_norm_eps",
+        "rope_theta",
+    )
+    wrong = list(_positive("base.shape", shape, counts))
+    yield from wrong
+    if wrong:
+        return
+    if shape.num_attention_heads % shape.num_key_value_heads:
+        yield (
+            f"base.shape: {shape.num_attention_heads} query heads do not share "
+            f"{shape.num_key_value_heads} key-value heads evenly",
+            "num_attention_heads is a multiple of num_key_value_heads",
+        )
+    if shape.head_dim % 4:
+        yield (
+            f"base.shape.head_dim: {shape.head_dim} is not a multiple of 4",
+            "the attention kernels read four values at once",
+        )
+
+
+def _lora(cfg: Config) -> Iterator[Problem]:
+    lora = cfg.lora
+    yield from _positive(
+        "lora",
+        lora,
+        (
+            "r",
+            "alpha",
+            "epochs",
+            "learning_rate",
+            "batch_size",
+            "gradient_accumulation_steps",
+            "max_length",
+        ),
+    )
+    if not 0 <= lora.dropout < 1:
+        yield f"lora.dropout: {lora.dropout} is not below 1", "0 to below 1, such as 0.05"
+    if not 0 <= lora.warmup_ratio < 1:
+        yield f"lora.warmup_ratio: {lora.warmup_ratio} is not a share", "0 to below 1"
+    if lora.weight_decay < 0:
+        yield f"lora.weight_decay: {lora.weight_decay} is negative", "0 or more"
+    if lora.lr_scheduler not in SCHEDULERS:
+        yield (
+            f"lora.lr_scheduler: no scheduler {lora.lr_scheduler!r}",
+            f"one of {', '.join(SCHEDULERS)}",
+        )
+    if not lora.target_modules:
+        yield "lora.target_modules: is empty", "such as lora.target_modules=[q_proj,v_proj]"
+
+
+def _quant(cfg: Config) -> Iterator[Problem]:
+    quant, shape = cfg.quant, cfg.base.shape
+    if quant.bits not in (0, 4):
+        yield f"quant.bits: {quant.bits} bits are not supported", "0 (none) or 4"
+    if quant.dtype not in QUANT_DTYPES:
+        yield f"quant.dtype: no type {quant.dtype!r}", f"one of {', '.join(QUANT_DTYPES)}"
+    if quant.scale_encoding not in ("raw", "f32-to-bf16"):
+        yield f"quant.scale_encoding: no encoding {quant.scale_encoding!r}", "raw or f32-to-bf16"
+    elif quant.scale_encoding == "f32-to-bf16" and quant.dtype != "float32":
+        yield "quant.scale_encoding: f32-to-bf16 packs float32 scales only", "raw"
+    if quant.bits and (quant.group_size <= 0 or quant.group_size % 8):
+        yield (
+            f"quant.group_size: {quant.group_size} is not a multiple of 8",
+            "eight codes share a word; the ecosystem uses 32",
+        )
+    elif quant.bits:
+        for name in ("hidden_size", "intermediate_size"):
+            if getattr(shape, name) % quant.group_size:
+                yield (
+                    f"base.shape.{name}: {getattr(shape, name)} is not a multiple of "
+                    f"quant.group_size {quant.group_size}",
+                    "choose another shape, group size or quant=q0f32",
+                )
+
+
+def _windows(cfg: Config) -> Iterator[Problem]:
+    compiler, limit = cfg.compiler, cfg.base.shape.max_position_embeddings
+    yield from _positive("compiler", compiler, ("context_window_size", "prefill_chunk_size"))
+    if compiler.context_window_size > limit:
+        yield (
+            f"compiler.context_window_size: {compiler.context_window_size} is above the "
+            f"{limit} tokens the base was made for",
+            f"compiler.context_window_size={limit}",
+        )
+    if compiler.prefill_chunk_size > compiler.context_window_size:
+        yield (
+            f"compiler.prefill_chunk_size: {compiler.prefill_chunk_size} is above the context "
+            f"of {compiler.context_window_size}",
+            f"compiler.prefill_chunk_size={compiler.context_window_size}",
+        )
+    if cfg.lora.max_length > limit:
+        yield (
+            f"lora.max_length: {cfg.lora.max_length} is above the {limit} tokens "
+            "the base was made for",
+            f"lora.max_length={limit}",
+        )
+    if not 0 <= compiler.opt_level <= 3:
+        yield f"compiler.opt_level: {compiler.opt_level} is no level", "0 to 3"
+
+
+def _app(cfg: Config) -> Iterator[Problem]:
+    decoding = cfg.app.decoding
+    if not 0 <= decoding.temperature <= 2:
+        yield f"app.decoding.temperature: {decoding.temperature} is out of range", "0 to 2"
+    if not 0 < decoding.top_p <= 1:
+        yield f"app.decoding.top_p: {decoding.top_p} is no share", "above 0 to 1"
+    if not 0 < decoding.repetition_penalty <= 2:
+        yield (
+            f"app.decoding.repetition_penalty: {decoding.repetition_penalty} is out of range",
+            "above 0 to 2; 1 is none",
+        )
+    if not 0 < decoding.max_tokens < cfg.compiler.context_window_size:
+        yield (
+            f"app.decoding.max_tokens: {decoding.max_tokens} does not fit the context of "
+            f"{cfg.compiler.context_window_size}",
+            "leave room for the prompt",
+        )
+
+
+def _verify(cfg: Config) -> Iterator[Problem]:
+    verify = cfg.verify
+    counts = ("num_prompts", "num_tokens", "max_answer_tokens", "timeout_s")
+    yield from _positive("verify", verify, counts)
+    for name in ("min_greedy_agreement", "min_forced_top1_agreement", "min_rouge_l"):
+        value = getattr(verify, name)
+        if not 0 <= value <= 1:
+            yield f"verify.{name}: {value} is not a share", "0 to 1"
+    if not 0 <= verify.min_answers <= verify.num_prompts:
+        yield (
+            f"verify.min_answers: {verify.min_answers} of {verify.num_prompts} prompts cannot be",
+            "at most verify.num_prompts",
+        )
+    if verify.tie_gap < 0:
+        yield f"verify.tie_gap: {verify.tie_gap} is negative", "0 or more"
+
+
+def _positive(prefix: str, node: object, names: tuple[str, ...]) -> Iterator[Problem]:
+    for name in names:
+        value = getattr(node, name)
+        if not 0 < value < float("inf"):
+            yield f"{prefix}.{name}: {value} is not above 0", "a positive number"
+
+
+CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
+    _run,
+    _data,
+    _base,
+    _shape,
+    _lora,
+    _quant,
+    _windows,
+    _app,
+    _verify,
+)
