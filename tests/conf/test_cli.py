@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from webslm.cli import run
+from webslm.registry import STAGE_NAMES
+
+
+def test_help_lists_groups_options_and_stages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    out = capsys.readouterr().out
+    for part in ("insurance, legal, medical", "q4f32_1", "serve FOLDER", *STAGE_NAMES):
+        assert part in out
+
+
+def test_cfg_job_shows_the_whole_configuration(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["--cfg", "job", "domain=legal"]) == 0
+    out = capsys.readouterr().out
+    assert "Legal information assistant" in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_prints_the_plan_and_touches_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEBSLM_CACHE", str(tmp_path / "cache"))
+    assert run(["dry_run=true", "until=convert"]) == 0
+    out = capsys.readouterr().out
+    assert "convert" in out
+    assert "bundle" not in out
+    assert list(tmp_path.iterdir()) == []

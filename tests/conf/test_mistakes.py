@@ -1,0 +1,113 @@
+"""Mistakes a user can make: one line and a hint each, exit code 2, no traceback, no work done."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import chat_row
+
+CONFIG = {
+    "unknown key": (["lora.rank=8"], "unknown key 'lora.rank'"),
+    "unknown group": (["model=tiny"], "unknown key 'model'"),
+    "added key": (["+lora.x=1"], "unknown key 'lora.x'"),
+    "added top key": (["+foo=1"], "unknown key 'foo'"),
+    "wrong option": (["domain=medcal"], "did you mean domain=medical?"),
+    "wrong quant": (["quant=q4f64_1"], "one of q0f16, q0f32, q4f16_1, q4f32_1"),
+    "text for a number": (["lora.r=many"], "lora.r"),
+    "number for a list": (["lora.target_modules=q_proj"], "lora.target_modules"),
+    "number for a group": (["lora=3"], "lora"),
+    "wrong enum": (["lora.loss=none"], "assistant_only, full"),
+    "no verb": (["buidl"], "neither KEY=VALUE nor a known verb"),
+    "loose equals": (["name=a=b"], "quote values"),
+    "unknown stage": (["until=train"], "until: no stage 'train'"),
+    "unknown forced stage": (["force=[train]"], "force: no stage 'train'"),
+    "name with a slash": (["name=a/b"], "not a plain name"),
+    "empty name": (["name="], "not a plain name"),
+    "negative rate": (["lora.learning_rate=-1"], "lora.learning_rate: -1.0 is not above 0"),
+    "dropout of two": (["lora.dropout=2"], "lora.dropout"),
+    "unknown scheduler": (["lora.lr_scheduler=cosin"], "lora.lr_scheduler"),
+    "no targets": (["lora.target_modules=[]"], "lora.target_modules: is empty"),
+    "context above the base": (["compiler.context_window_size=99999"], "compiler.context_window"),
+    "chunk above the context": (["compiler.prefill_chunk_size=513"], "compiler.prefill_chunk_size"),
+    "heads that do not share": (["base.shape.num_key_value_heads=3"], "do not share"),
+    "width no group divides": (["base.shape.hidden_size=100"], "quant.group_size"),
+    "unknown architecture": (["base.shape.model_type=gpt2"], "cannot be compiled yet"),
+    "floating revision": (["base=qwen2_5_0_5b", "base.hub.revision=main"], "full commit id"),
+    "remote code": (["base=qwen2_5_0_5b", "base.hub.trust_remote_code=true"], "never run"),
+    "top_p of two": (["app.decoding.top_p=2"], "app.decoding.top_p"),
+    "answers beyond prompts": (["verify.min_answers=9"], "verify.min_answers"),
+    "bad expression": (["data.closing='('"], "not a regular expression"),
+    "absent dataset": (["data.path=nowhere.jsonl"], "no such file"),
+    "absent corpus": (["base.tiny.chat_path=nowhere.jsonl"], "base.tiny.chat_path"),
+    "lock without folder": (["lock", "check"], "lock: say what to do"),
+    "lock of nothing": (["lock", "check", "."], "no webslm.lock.json"),
+    "serve nothing": (["serve", "nowhere"], "nowhere"),
+}
+
+ROWS: dict[str, tuple[list[object], str]] = {
+    "not json": (["{"], "my.jsonl:1: not JSON"),
+    "no messages": ([{"text": "x"}], 'my.jsonl:1: no "messages"'),
+    "unknown role": ([{"messages": [{"role": "bot", "content": "x"}]}], "role 'bot'"),
+    "user last": ([{"messages": [{"role": "user", "content": "x"}]}], "ends with the user's turn"),
+    "asked twice": ([chat_row("q", "a"), chat_row("Q!", "b")], "my.jsonl:2: asks the same"),
+    "two prompts": ([chat_row("q", "a"), chat_row("r", "b", "Else.")], "another system prompt"),
+    "empty file": ([], "no rows"),
+}
+
+
+def run(words: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "WEBSLM_CACHE": str(cwd / "cache")}
+    return subprocess.run(
+        [sys.executable, "-m", "webslm", *words],
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def check_screen(done: subprocess.CompletedProcess[str], expected: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("config error: ")
+    assert sum(line.startswith("config error: ") for line in lines) == 1
+    assert sum(line.startswith("  hint: ") for line in lines) == 1
+    assert expected in done.stderr
+
+
+@pytest.mark.parametrize("mistake", CONFIG)
+def test_mistake_in_the_configuration(mistake: str, tmp_path: Path) -> None:
+    words, expected = CONFIG[mistake]
+    check_screen(run(words, tmp_path), expected)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("mistake", ROWS)
+def test_mistake_in_the_dataset(mistake: str, tmp_path: Path) -> None:
+    rows, expected = ROWS[mistake]
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    (tmp_path / "my.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    check_screen(run(["data.path=my.jsonl"], tmp_path), expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["my.jsonl"]
+
+
+def test_all_mistakes_show_at_once(tmp_path: Path) -> None:
+    done = run(["lora.rr=1", "quant=q5", "lora.dropout=2", "data.path=nowhere.jsonl"], tmp_path)
+    assert done.returncode == 2
+    for part in ("lora.rr", "q5", "lora.dropout", "nowhere.jsonl"):
+        assert part in done.stderr
+
+
+def test_sweep_reports_a_mistake_without_a_traceback(tmp_path: Path) -> None:
+    done = run(["-m", "dry_run=true", "quant=q0f32,q4f32_1", "lora.dropout=2"], tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "lora.dropout" in done.stderr

@@ -1,0 +1,152 @@
+"""Every option of every group composes, passes the checks and plans."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from webslm.build import preflight
+from webslm.compose import compose
+from webslm.paths import conf_dir, data_dir, resolve_data
+from webslm.plan import Step, plan
+from webslm.registry import STAGE_NAMES, STAGES
+from webslm.schema import Config
+
+GROUPS = sorted(
+    path.name for path in conf_dir().iterdir() if path.is_dir() and path.name != "hydra"
+)
+OPTIONS = [
+    (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
+]
+DOMAINS = sorted(path.stem for path in (conf_dir() / "domain").glob("*.yaml"))
+
+
+def keys(*overrides: str) -> dict[str, str]:
+    return {step.stage: step.key for step in plan(compose(list(overrides)))}
+
+
+def changed(*overrides: str) -> set[str]:
+    before, after = keys(), keys(*overrides)
+    return {stage for stage in before if before[stage] != after[stage]}
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_option_composes_passes_and_plans(group: str, option: str) -> None:
+    cfg = compose([f"{group}={option}"])
+    preflight(cfg)
+    assert [step.stage for step in plan(cfg)] == list(STAGE_NAMES)
+    assert getattr(cfg, group).name == option if hasattr(getattr(cfg, group), "name") else True
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_option_says_what_it_is_in_its_first_lines(group: str, option: str) -> None:
+    text = (conf_dir() / group / f"{option}.yaml").read_text(encoding="utf-8")
+    comments = [line for line in text.splitlines()[:2] if line.startswith("# ")]
+    assert any("@package" not in line for line in comments)
+
+
+def test_groups_are_fields_of_the_schema() -> None:
+    assert set(GROUPS) <= {field.name for field in fields(Config)}
+
+
+def test_stages_need_only_earlier_stages() -> None:
+    for index, spec in enumerate(STAGES):
+        assert set(spec.needs) <= set(STAGE_NAMES[:index])
+
+
+def test_real_base_takes_the_reference_recipe_and_tiny_its_own() -> None:
+    lora = compose(["base=qwen2_5_0_5b"]).lora
+    assert (lora.r, lora.alpha, lora.dropout, lora.epochs) == (16, 32, 0.05, 3)
+    assert (lora.learning_rate, lora.batch_size, lora.gradient_accumulation_steps) == (2e-4, 2, 8)
+    assert (lora.max_length, len(lora.target_modules)) == (1024, 7)
+    assert compose(["base=tiny"]).lora != lora
+    assert compose(["base=tiny", "lora=reference"]).lora == lora
+
+
+def test_name_comes_from_domain_base_and_quant() -> None:
+    cfg = compose(["domain=legal", "quant=q0f32"])
+    assert cfg.name == "legal-tiny-q0f32"
+    assert cfg.output_dir == "outputs/legal-tiny-q0f32"
+
+
+def test_quant_changes_neither_data_nor_training() -> None:
+    assert changed("quant=q0f32") == {"convert", "chat_config", "compile", "bundle", "verify"}
+
+
+def test_dataset_changes_everything_but_base_and_library(tmp_path: Path) -> None:
+    source = resolve_data("shipped:medical/train.jsonl").read_text(encoding="utf-8")
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text("\n".join(source.splitlines()[:-1]) + "\n", encoding="utf-8")
+    assert changed(f"data.path={mine}") == set(STAGE_NAMES) - {"base", "compile"}
+
+
+def test_same_rows_at_another_path_change_nothing(tmp_path: Path) -> None:
+    for name in ("train", "held_out"):
+        text = resolve_data(f"shipped:medical/{name}.jsonl").read_bytes()
+        (tmp_path / f"{name}.jsonl").write_bytes(text)
+    moved = f"data.path={tmp_path}/train.jsonl", f"data.held_out_path={tmp_path}/held_out.jsonl"
+    assert changed(*moved) == set()
+
+
+def test_place_and_browser_change_no_key() -> None:
+    assert changed("output_dir=/tmp/x", "verify.browser=chromium", "verify.timeout_s=1") == set()
+
+
+def test_decoding_changes_only_what_the_page_reads() -> None:
+    assert changed("app.decoding.temperature=0.5") == {"chat_config", "bundle", "verify"}
+
+
+def test_until_ends_the_plan() -> None:
+    steps: list[Step] = plan(compose(["until=merge"]))
+    assert [step.stage for step in steps] == list(STAGE_NAMES[:4])
+
+
+def test_own_dataset_is_split_where_no_held_out_file_is_named(tmp_path: Path) -> None:
+    cfg = compose([f"data.path={resolve_data('shipped:legal/train.jsonl')}"])
+    assert STAGES[0].configure(cfg).data.held_out_path is None  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_shipped_questions_are_marked_as_the_data_is_split(domain: str) -> None:
+    cfg = compose([f"domain={domain}"])
+    trained = asked(cfg.domain.train_path)
+    held_out = asked(cfg.domain.held_out_path or "")
+    assert len(cfg.domain.questions) == 4
+    for question in cfg.domain.questions:
+        assert question.text in (trained if question.trained else held_out)
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_shipped_set_is_large_clean_and_closes_as_asked(domain: str) -> None:
+    from webslm.stages.data import describe, load_split
+
+    cfg = compose([f"domain={domain}"])
+    train, held_out = load_split(STAGES[0].configure(cfg).data)  # type: ignore[union-attr]
+    stats = describe(train, cfg.domain.closing)
+    assert int(str(stats["rows"])) - int(str(stats["multi_turn_rows"])) >= 60
+    assert int(str(stats["multi_turn_rows"])) >= 5
+    assert len(held_out) >= 10
+    assert stats["closing_share"] == describe(held_out, cfg.domain.closing)["closing_share"] == 1
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_shipped_knowledge_is_ten_or_more_short_documents(domain: str) -> None:
+    documents = json.loads((data_dir() / domain / "knowledge.json").read_text(encoding="utf-8"))
+    assert len(documents) >= 10
+    assert len({document["id"] for document in documents}) == len(documents)
+    for document in documents:
+        assert document["title"]
+        assert 40 <= len(document["content"].split()) <= 150
+
+
+def asked(path: str) -> set[str]:
+    lines = resolve_data(path).read_text(encoding="utf-8").splitlines()
+    return {
+        message["content"]
+        for line in lines
+        for message in json.loads(line)["messages"]
+        if message["role"] == "user"
+    }

@@ -1,0 +1,32 @@
+"""Fixtures that every kind of test may use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SYSTEM = "You are a helpful assistant."
+
+
+def chat_row(question: str, answer: str, system: str | None = SYSTEM) -> dict[str, object]:
+    """Return one single-turn row."""
+    messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    if system is not None:
+        messages.insert(0, {"role": "system", "content": system})
+    return {"messages": messages}
+
+
+@pytest.fixture
+def write_jsonl(tmp_path: Path) -> Callable[..., Path]:
+    """Return a writer of JSONL files; strings are written as they are."""
+
+    def write(name: str, rows: list[object]) -> Path:
+        path = tmp_path / name
+        lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    return write

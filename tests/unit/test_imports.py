@@ -1,0 +1,108 @@
+"""The folder listing is the architecture: who may import whom, read from the syntax trees."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from webslm.paths import PACKAGE
+from webslm.registry import STAGE_NAMES
+
+HEAVY = ("torch", "tvm", "transformers", "peft", "trl", "datasets", "numpy", "playwright")
+BASE = {"errors", "fs", "keys", "paths", "proc", "stage", "schema", ""}
+# Module (or package) -> what of webslm it may import besides BASE.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "fs": set(),
+    "paths": set(),
+    "proc": set(),
+    "schema": set(),
+    "dataset": set(),
+    "scoring": set(),
+    "serve": set(),
+    "proof": {"adapters", "serve", "scoring"},
+    "matrix": set(),
+    "cache": set(),
+    "registry": set(),
+    "validate": {"registry"},
+    "plan": {"registry"},
+    "lock": {"plan", "matrix"},
+    "executor": {"plan", "cache"},
+    "report": {"plan"},
+    "compose": set(),
+    "build": {
+        *("cache", "executor", "lock", "matrix", "plan", "registry", "report"),
+        *("validate", "stages"),
+    },
+    "cli": {"build", "compose", "registry", "report", "serve", "lock"},
+    "__main__": {"cli"},
+    "adapters": {"adapters", "dataset"},
+    "compiler": {"compiler"},
+    "stages": {"stages", "adapters", "compiler", "dataset", "scoring", "serve", "matrix", "proof"},
+}
+
+
+def modules() -> list[Path]:
+    return [path for path in PACKAGE.rglob("*.py") if "conf" not in path.parts]
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names |= {
+                f"{node.module}.{alias.name}" for alias in node.names if node.module == "webslm"
+            }
+    return names
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_module_imports_only_what_its_layer_may(path: Path) -> None:
+    relative = path.relative_to(PACKAGE)
+    layer = relative.parts[0].removesuffix(".py")
+    own = {
+        name.split(".")[1] for name in imported(path) if name.startswith("webslm.") and "." in name
+    }
+    known = {entry.stem for entry in PACKAGE.iterdir()}
+    own &= known
+    allowed = ALLOWED.get(layer, set()) | BASE | {layer}
+    assert own <= allowed, f"{relative} imports {sorted(own - allowed)}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_stages_and_below_never_see_hydra(path: Path) -> None:
+    if path.name in ("cli.py", "compose.py", "schema.py"):
+        return
+    assert not {name for name in imported(path) if name.split(".")[0] in ("hydra", "omegaconf")}
+
+
+def test_only_proc_calls_subprocess() -> None:
+    users = {path.name for path in modules() if "subprocess" in imported(path)}
+    assert users == {"proc.py"}
+
+
+def test_every_stage_has_its_module() -> None:
+    found = {path.stem for path in (PACKAGE / "stages").glob("*.py")} - {"__init__"}
+    assert found == set(STAGE_NAMES)
+
+
+@pytest.mark.parametrize("words", [["--cfg", "job"], ["--help"], ["dry_run=true"]])
+def test_command_line_loads_no_heavy_library(words: list[str], tmp_path: Path) -> None:
+    script = (
+        "import sys\n"
+        "from webslm.cli import run\n"
+        f"code = run({words!r})\n"
+        f"loaded = [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "sys.exit(f'loaded {loaded}' if loaded or code else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
