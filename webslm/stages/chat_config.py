@@ -1,0 +1,175 @@
+"""Own ``chat_config``: mlc-chat-config.json, believed only when its prompts' tokens are right.
+
+web-llm never sees the tokenizer's chat template; it renders prompts from ``conv_template``. For
+every conversation of the data, and for texts chosen to break it, the tokens that web-llm will
+make are compared with those that the model was trained on.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from webslm.compiler.chat_template import derive, end_of_turn, probe
+from webslm.compiler.conversation import ConvTemplate, Message
+from webslm.compiler.prompt_tokens import Tokens, load, prove
+from webslm.errors import StageFailed
+from webslm.fs import write_text
+from webslm.schema import ChatConfigStageConf
+from webslm.stage import Context, Metrics
+
+CONFIG_NAME = "mlc-chat-config.json"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
+
+
+def run(cfg: ChatConfigStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
+    """Write mlc-chat-config.json and copy the tokenizer.
+
+    Raises:
+        StageFailed: The template cannot be said in web-llm's terms, some prompt's tokens differ,
+            or a row does not fit the context.
+    """
+    if cfg.context_window_size > cfg.shape.max_position_embeddings:
+        raise StageFailed(
+            f"context_window_size {cfg.context_window_size} is beyond the "
+            f"{cfg.shape.max_position_embeddings} positions the checkpoint was made for",
+            hint="lower base.context_window_size",
+        )
+    folder, data = inputs["normalize"], inputs["data"]
+    tokens = load(folder)
+    system_prompt = str(_read_json(data / "stats.json").get("system_prompt") or "")
+    parts = probe(tokens.prompt)
+    specials = sorted(tokens.trained.get_added_vocab())
+    generation = _read_json(folder / "generation_config.json")
+    stops = _stops(tokens, end_of_turn(parts, specials), generation)
+    conv = derive(parts, specials, system_prompt, name=f"{cfg.shape.model_type}-from-template")
+    conv |= stops
+    proof = prove(conv, tokens, list(_rows(data)), system_prompt, ctx.progress)
+    if proof.longest > cfg.context_window_size:
+        raise StageFailed(
+            f"the longest row has {proof.longest} tokens, the context {cfg.context_window_size}",
+            hint=f"set base.context_window_size to {proof.longest} or more, or shorten the row",
+        )
+    config = _config(cfg, tokens, conv, generation)
+    write_text(out / CONFIG_NAME, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    for name in TOKENIZER_FILES:
+        shutil.copyfile(folder / name, out / name)
+    return {
+        "rows": proof.rows,
+        "prompts": proof.prompts,
+        "longest_row_tokens": proof.longest,
+        "stop_token_ids": list(conv["stop_token_ids"]),
+        "continued_chat_exact": proof.continues,
+    }
+
+
+def _stops(tokens: Tokens, ending: str, generation: Mapping[str, Any]) -> ConvTemplate:
+    """Return every token that ends an answer: eos, generation's list, the template's own."""
+    found = generation.get("eos_token_id")
+    ids = set(found if isinstance(found, list) else [found]) | {tokens.trained.eos_token_id}
+    ids.add(tokens.web.token_to_id(ending))
+    stop_ids = sorted(int(index) for index in ids if index is not None)
+    texts = [tokens.web.id_to_token(index) for index in stop_ids]
+    unknown = [index for index, text in zip(stop_ids, texts, strict=True) if text is None]
+    if unknown:
+        raise StageFailed(f"generation_config.json: no tokens with the ids {unknown}")
+    return {
+        "stop_str": texts,
+        "stop_token_ids": stop_ids,
+        # web-llm puts these ids in front; a template's own BOS is text and stands in the pieces.
+        "system_prefix_token_ids": None,
+    }
+
+
+def _rows(data: Path) -> Iterator[tuple[str, list[Message]]]:
+    """Yield where each conversation of the data stands, and its messages."""
+    for name in ("train.jsonl", "held_out.jsonl"):
+        text = (data / name).read_text(encoding="utf-8")
+        # Not splitlines: a JSON string may hold U+2028 and its like.
+        for number, line in enumerate(text.split("\n"), start=1):
+            if line.strip():
+                yield f"{name}:{number}", json.loads(line)["messages"]
+
+
+def _config(
+    cfg: ChatConfigStageConf,
+    tokens: Tokens,
+    conv: ConvTemplate,
+    generation: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return mlc-chat-config.json."""
+    active = max(tokens.web.get_vocab().values()) + 1
+    if active > cfg.shape.vocab_size:
+        raise StageFailed(
+            f"the tokenizer has {active} entries, base.shape.vocab_size {cfg.shape.vocab_size}"
+        )
+    sizes = {
+        "context_window_size": cfg.context_window_size,
+        "sliding_window_size": -1,
+        "prefill_chunk_size": cfg.prefill_chunk_size,
+        "attention_sink_size": 0,
+        "tensor_parallel_shards": 1,
+        "pipeline_parallel_stages": 1,
+    }
+    return {
+        "version": "0.1.0",
+        "model_type": cfg.shape.model_type,
+        "quantization": cfg.quant_name,
+        "model_config": {**asdict(cfg.shape), **sizes},
+        "vocab_size": cfg.shape.vocab_size,
+        **sizes,
+        "active_vocab_size": active,
+        "temperature": cfg.decoding.temperature,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+        "repetition_penalty": cfg.decoding.repetition_penalty,
+        "top_p": cfg.decoding.top_p,
+        "tokenizer_files": list(TOKENIZER_FILES),
+        "tokenizer_info": _tokenizer_info(json.loads(tokens.web.to_str())),
+        "conv_template": conv,
+        "pad_token_id": generation.get("pad_token_id", tokens.trained.pad_token_id),
+        "bos_token_id": generation.get("bos_token_id", tokens.trained.bos_token_id),
+        "eos_token_id": generation.get("eos_token_id", tokens.trained.eos_token_id),
+        "model_task": "chat",
+        "embedding_metadata": None,
+    }
+
+
+def _tokenizer_info(tokenizer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what grammar-guided answers must know of the tokenizer."""
+    decoders = _steps(tokenizer.get("decoder"), "decoders")
+    normalizers = _steps(tokenizer.get("normalizer"), "normalizers")
+    kinds = {step.get("type") for step in decoders}
+    if "ByteLevel" in kinds:
+        method = "byte_level"
+    else:
+        method = "byte_fallback" if "ByteFallback" in kinds else "raw"
+    return {
+        "token_postproc_method": method,
+        "prepend_space_in_encode": any(
+            step.get("type") == "Prepend" and step.get("prepend") == "▁" for step in normalizers
+        ),
+        "strip_space_in_decode": any(
+            step.get("type") == "Strip" and step.get("content") == " " and step.get("start") == 1
+            for step in decoders
+        ),
+    }
+
+
+def _steps(part: Mapping[str, Any] | None, key: str) -> list[Mapping[str, Any]]:
+    """Return the steps of a tokenizer part, which may be a sequence."""
+    if part is None:
+        return []
+    return list(part[key]) if part.get("type") == "Sequence" else [part]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        raise StageFailed(f"unreadable {path}: {exc}") from exc
+    return value

@@ -1,0 +1,180 @@
+"""Own ``convert``: a checkpoint's tensors to quantized shards, and the way back to tensors.
+
+Nothing but blocks of rows and one tensor's scales is held, whatever the size of the checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from webslm.compiler.architectures import architecture
+from webslm.compiler.checkpoint import Checkpoint
+from webslm.compiler.conversion import RoundTrip, read_parameter, write_parameter
+from webslm.compiler.quantization import check_format, stored_tensors
+from webslm.compiler.shards import INDEX_NAME, ShardReader, ShardWriter
+from webslm.compiler.weights import Parameter
+from webslm.errors import StageFailed
+from webslm.fs import write_text
+from webslm.schema import ConvertStageConf, QuantConf
+from webslm.stage import Context, Metrics
+
+if TYPE_CHECKING:
+    from webslm.compiler.quantization import Float32
+
+REPORT_NAME = "convert.json"
+TIED_HEAD = "lm_head.weight"
+EMBEDDING = "model.embed_tokens.weight"
+IGNORABLE = (".rotary_emb.inv_freq",)
+"""Buffers that old checkpoints carry and that follow from the shape."""
+
+
+def run(cfg: ConvertStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
+    """Write the shards, their index and ``convert.json``.
+
+    Raises:
+        ConfigError: The weight format or the shape is impossible.
+        StageFailed: The checkpoint and the weight map differ, or a number is not finite.
+    """
+    check_format(cfg.quant)
+    parameters = architecture(cfg.shape.model_type).parameters(cfg.shape)
+    checkpoint = Checkpoint(inputs["merge"])
+    tied = cfg.shape.tie_word_embeddings
+    checkpoint.check(parameters, ignorable=(*IGNORABLE, *((TIED_HEAD,) if tied else ())))
+    if tied:
+        _check_tied_head(checkpoint)
+    started = time.perf_counter()
+    rows, index = _write_all(checkpoint, parameters, cfg.quant, out, ctx)
+    seconds = time.perf_counter() - started
+    _write_report(out, cfg.quant, rows, index)
+    worst = max(rows, key=lambda row: float(row["rms_relative_error"]))
+    read = sum(checkpoint.tensors[s].nbytes for p in parameters for s in p.sources)
+    return {
+        "tensors": len(rows),
+        "bytes": index["metadata"]["ParamBytes"],
+        "bits_per_weight": index["metadata"]["BitsPerParam"],
+        "shards": len(index["records"]),
+        "worst_tensor": worst["name"],
+        "worst_rms_relative_error": worst["rms_relative_error"],
+        "read_mb_per_s": round(read / 1e6 / max(seconds, 1e-9), 1),
+    }
+
+
+def dequantized_state(
+    convert_dir: Path, parameters: Sequence[Parameter], quant: QuantConf
+) -> dict[str, Float32]:
+    """Return checkpoint tensors by name, float32, with the values the library computes with.
+
+    Args:
+        convert_dir: What ``run`` wrote; the shards themselves are read.
+        parameters: The weight map that ``run`` used.
+        quant: The format that ``run`` used.
+
+    Raises:
+        StageFailed: The folder is not what ``run`` writes for this map and format.
+    """
+    reader = ShardReader(convert_dir)
+    sources = _recorded_sources(convert_dir)
+    state: dict[str, Float32] = {}
+    for parameter in parameters:
+        values = read_parameter(reader, parameter, quant)
+        rows = sources.get(parameter.name, {})
+        if tuple(rows) != parameter.sources or sum(rows.values()) != parameter.shape[0]:
+            raise StageFailed(f"{parameter.name}: {REPORT_NAME} is of another weight map")
+        start = 0
+        for source, count in rows.items():
+            state[source] = values[start : start + count]
+            start += count
+    return state
+
+
+def _write_all(
+    checkpoint: Checkpoint,
+    parameters: Sequence[Parameter],
+    quant: QuantConf,
+    out: Path,
+    ctx: Context,
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Write every parameter and return the report's rows and the index."""
+    total = sum(math.prod(parameter.shape) for parameter in parameters)
+    done = 0
+    rows: list[dict[str, Any]] = []
+    writer = ShardWriter(out)
+    try:
+        for parameter in parameters:
+            ctx.progress.update(4 * done, 4 * total, parameter.name)
+            error = write_parameter(writer, checkpoint, parameter, quant)
+            rows.append(_row(checkpoint, parameter, quant, error))
+            done += math.prod(parameter.shape)
+        ctx.progress.update(4 * done, 4 * total, INDEX_NAME)
+        return rows, writer.close(num_weights=total)
+    finally:
+        writer.abort()
+
+
+def _check_tied_head(checkpoint: Checkpoint) -> None:
+    """Refuse a head that says it is the embedding table and is not."""
+    import numpy as np
+
+    if TIED_HEAD not in checkpoint.tensors:
+        return
+    pairs = zip(checkpoint.blocks(TIED_HEAD), checkpoint.blocks(EMBEDDING), strict=True)
+    same_shape = checkpoint.tensors[TIED_HEAD].shape == checkpoint.tensors[EMBEDDING].shape
+    if not same_shape or not all(np.array_equal(head, table) for head, table in pairs):
+        raise StageFailed(
+            f"{TIED_HEAD} differs from {EMBEDDING}, but base.shape.tie_word_embeddings is true",
+            hint="set base.shape.tie_word_embeddings=false",
+        )
+
+
+def _row(
+    checkpoint: Checkpoint, parameter: Parameter, quant: QuantConf, error: RoundTrip
+) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "shape": list(parameter.shape),
+        "sources": {s: checkpoint.tensors[s].shape[0] for s in parameter.sources},
+        "stored": [tensor.name for tensor in stored_tensors(parameter, quant)],
+        "bytes": sum(tensor.nbytes for tensor in stored_tensors(parameter, quant)),
+        # Six digits: the last bits of a sum follow the machine's vector width.
+        "max_abs_error": float(f"{error.largest:.6g}"),
+        "rms_relative_error": float(f"{error.rms_relative:.6g}"),
+    }
+
+
+def _write_report(
+    out: Path, quant: QuantConf, rows: list[dict[str, Any]], index: dict[str, Any]
+) -> None:
+    """Write ``convert.json``; no time enters it, so that equal weights give equal bytes."""
+    files = {
+        shard["dataPath"]: {"bytes": shard["nbytes"], "sha256": shard["sha256"]}
+        for shard in index["records"]
+    }
+    content = (out / INDEX_NAME).read_bytes()
+    files[INDEX_NAME] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    report = {
+        "quant": {
+            "name": quant.name,
+            "bits": quant.bits,
+            "group_size": quant.group_size,
+            "dtype": quant.dtype,
+            "scale_encoding": quant.scale_encoding,
+        },
+        "bytes": index["metadata"]["ParamBytes"],
+        "files": files,
+        "tensors": rows,
+    }
+    write_text(out / REPORT_NAME, json.dumps(report, indent=1) + "\n")
+
+
+def _recorded_sources(convert_dir: Path) -> dict[str, dict[str, int]]:
+    try:
+        report = json.loads((convert_dir / REPORT_NAME).read_text(encoding="utf-8"))
+        return {row["name"]: row["sources"] for row in report["tensors"]}
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        raise StageFailed(f"unreadable {convert_dir / REPORT_NAME}: {exc}") from exc
