@@ -145,7 +145,7 @@ def _deliver(
     bundle = next((result for result in results if result.stage == BUNDLE), None)
     lock = make_lock(cfg, command, steps, results)
     if bundle is not None and not _is_delivered(output, bundle):
-        with temporary_dir(output, ".bundle-") as folder:
+        with temporary_dir(output, "bundle") as folder:
             copy_tree(bundle.path, folder / "new")
             sync_tree(folder / "new")
             if (output / BUNDLE).exists():

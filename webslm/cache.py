@@ -10,14 +10,13 @@ import json
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from webslm.errors import EnvironmentMismatch
-from webslm.fs import sync_tree, tree_files, write_text
+from webslm.fs import fresh_dir, sync_tree, tree_files, write_text
 from webslm.keys import file_digest
 from webslm.stage import Metrics
 
@@ -79,10 +78,8 @@ class Cache:
 
     def work_dir(self, stage: str) -> Path:
         """Return a fresh folder in the store's file system; ``commit`` or ``abandon`` it."""
-        parent = self.artifacts / stage
         try:
-            parent.mkdir(parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(dir=parent, prefix=".work-"))
+            return fresh_dir(self.artifacts / stage, "work")
         except OSError as exc:
             raise EnvironmentMismatch(
                 f"the cache folder {self.root} cannot be written: {exc.strerror}",
@@ -142,7 +139,7 @@ class Cache:
 
     def _discard(self, folder: Path) -> None:
         # Renamed first: a kill during the removal must not leave half an artifact in its place.
-        doomed = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".work-"))
+        doomed = fresh_dir(folder.parent, "work")
         os.rename(folder, doomed / "gone")
         shutil.rmtree(doomed, ignore_errors=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,15 +54,39 @@ def tree_bytes(root: Path) -> int:
     return sum(path.stat().st_size for path in tree_files(root))
 
 
-@contextmanager
-def temporary_dir(parent: Path, prefix: str) -> Iterator[Path]:
-    """Give a fresh folder in ``parent`` (so that a rename stays atomic) and remove what is left."""
+def fresh_dir(parent: Path, purpose: str) -> Path:
+    """Return a new folder ``.<purpose>-<host>-<pid>-...`` in ``parent``.
+
+    It lies beside what it will become, so that a rename is atomic; what killed processes of this
+    host left under the same purpose is removed first.
+    """
     parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+    mine = f".{purpose}-{socket.gethostname()}-"
+    for left in parent.glob(f"{mine}*"):
+        owner = left.name.removeprefix(mine).partition("-")[0]
+        if owner.isdigit() and not _is_alive(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(dir=parent, prefix=f"{mine}{os.getpid()}-"))
+
+
+@contextmanager
+def temporary_dir(parent: Path, purpose: str) -> Iterator[Path]:
+    """Give a ``fresh_dir`` and remove what is left of it."""
+    folder = fresh_dir(parent, purpose)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def sync_tree(root: Path) -> None:

@@ -76,7 +76,7 @@ STAGES: tuple[StageSpec, ...] = (
         name="normalize",
         needs=("merge",),
         configure=lambda cfg: schema.NormalizeStageConf(shape=cfg.base.shape),
-        sources=("stages/normalize.py",),
+        sources=("stages/normalize.py", "compiler/architectures/__init__.py"),
     ),
     StageSpec(
         name="convert",
@@ -87,6 +87,7 @@ STAGES: tuple[StageSpec, ...] = (
             "compiler/quantization.py",
             "compiler/shards.py",
             "compiler/checkpoint.py",
+            "compiler/conversion.py",
             "compiler/weights.py",
             "compiler/architectures",
         ),
@@ -101,7 +102,12 @@ STAGES: tuple[StageSpec, ...] = (
             prefill_chunk_size=cfg.compiler.prefill_chunk_size,
             decoding=cfg.app.decoding,
         ),
-        sources=("stages/chat_config.py", "compiler/conversation.py"),
+        sources=(
+            "stages/chat_config.py",
+            "compiler/conversation.py",
+            "compiler/chat_template.py",
+            "compiler/prompt_tokens.py",
+        ),
         wheels=("transformers", "tokenizers"),
     ),
     StageSpec(

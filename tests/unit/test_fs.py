@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
-from webslm.fs import copy_tree, link_or_copy, temporary_dir, tree_bytes, tree_files, write_text
+from webslm.fs import copy_tree, fresh_dir, link_or_copy, temporary_dir, tree_bytes, tree_files, write_text
+from webslm.proc import run
 
 
 def test_write_text_leaves_the_old_file_when_it_fails(
@@ -46,7 +48,19 @@ def test_link_or_copy_falls_back_to_a_copy(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_temporary_dir_is_gone_afterwards(tmp_path: Path) -> None:
-    with temporary_dir(tmp_path, ".work-") as folder:
+    with temporary_dir(tmp_path, "work") as folder:
         (folder / "x").write_text("1")
         assert folder.parent == tmp_path
     assert list(tmp_path.iterdir()) == []
+
+
+def test_fresh_dir_removes_what_a_killed_process_left(tmp_path: Path) -> None:
+    script = "import sys; from pathlib import Path; from webslm.fs import fresh_dir\n"
+    script += "print(fresh_dir(Path(sys.argv[1]), 'work'))"
+    left = Path(run([sys.executable, "-c", script, tmp_path]).strip())
+    assert left.is_dir()
+    mine = fresh_dir(tmp_path, "work")
+    other = fresh_dir(tmp_path, "work")
+    assert not left.exists()
+    assert mine.is_dir()
+    assert other.is_dir()

@@ -1,0 +1,64 @@
+"""SIGKILL in the middle of a stage: nothing half-written is ever taken for done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import SMALL, read_report, run_build
+from webslm.keys import tree_digest
+
+WORDS = (*SMALL, "until=compile", "output_dir=out")
+STAGES = ("finetune", "convert", "compile")
+
+
+def kill_in(stage: str, cwd: Path, cache: Path) -> None:
+    """Start a build and kill its whole process group as soon as ``stage`` has begun to write."""
+    env = {**os.environ, "WEBSLM_CACHE": str(cache)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "webslm", *WORDS],
+        cwd=cwd,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    folder = cache / "artifacts" / stage
+    while process.poll() is None:
+        if folder.is_dir() and any(folder.glob(".work-*")):
+            break
+        time.sleep(0.001)
+    assert process.poll() is None, f"the build ended before it reached {stage}"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.slow
+def test_killed_build_ends_whole_and_equal_when_run_again(tmp_path: Path, own_cache: Path) -> None:
+    for stage in STAGES:
+        kill_in(stage, tmp_path, own_cache)
+        stored = [path for path in (own_cache / "artifacts" / stage).iterdir()]
+        assert all(path.name.startswith(".work-") for path in stored)
+        assert not (tmp_path / "out" / "webslm.lock.json").exists()
+    done = run_build(*WORDS, cwd=tmp_path, cache=own_cache)
+    assert done.returncode == 0, done.stderr
+    assert not list(own_cache.glob("artifacts/*/.work-*"))
+
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    (undisturbed / "tools").symlink_to(own_cache / "tools")
+    (tmp_path / "other").mkdir()
+    done = run_build(*WORDS, cwd=tmp_path / "other", cache=undisturbed)
+    assert done.returncode == 0, done.stderr
+    ours, theirs = read_report(tmp_path / "out"), read_report(tmp_path / "other" / "out")
+    for step, other in zip(ours["steps"], theirs["steps"], strict=True):
+        assert step["key"] == other["key"]
+        name = f"artifacts/{step['stage']}/{step['key'][:16]}/files"
+        if step["stage"] in STAGES:
+            assert tree_digest([own_cache / name]) == tree_digest([undisturbed / name])
