@@ -1,0 +1,73 @@
+"""A small model of random weights, taken through the real stages from data to compile."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from tests import training
+from tests.site_inputs import configuration
+from webslm import paths
+from webslm.schema import (
+    AppConf,
+    ChatConfigStageConf,
+    CompilerConf,
+    CompileStageConf,
+    ConvertStageConf,
+    DecodingConf,
+    NormalizeStageConf,
+    QuantConf,
+    RuntimeConf,
+)
+from webslm.stage import Context
+from webslm.stages import bundle, chat_config, convert, normalize
+from webslm.stages import compile as compile_stage
+
+TIMEOUT_S = 120.0
+QUANT = QuantConf(name="q4f32_1", bits=4, dtype="float32", scale_encoding="f32-to-bf16")
+COMPILER = CompilerConf(context_window_size=256, prefill_chunk_size=64)
+
+
+def context(root: Path) -> Context:
+    """Return a context with this machine's cache, where the runtime objects are built once."""
+    return Context(cache_dir=paths.cache_dir(), log_dir=root / "log")
+
+
+def make_chain(root: Path) -> None:
+    """Run every stage from data to compile on an untrained model; merged equals base."""
+    ctx = context(root)
+    training.make_data(root / "data")
+    stats = json.dumps({"system_prompt": training.SYSTEM})
+    (root / "data" / "stats.json").write_text(stats)
+    (root / "data" / "held_out.jsonl").write_text("")
+    training.make_base(root / "base")
+    (root / "merge").symlink_to(root / "base", target_is_directory=True)
+    for name in ("normalize", "convert", "chat_config", "compile"):
+        (root / name).mkdir()
+    inputs = {name: root / name for name in ("data", "base", "merge", "normalize")}
+    shape = training.SHAPE
+    normalize.run(NormalizeStageConf(shape=shape), inputs, root / "normalize", ctx)
+    convert.run(ConvertStageConf(shape=shape, quant=QUANT), inputs, root / "convert", ctx)
+    chat = ChatConfigStageConf(
+        shape=shape,
+        quant_name=QUANT.name,
+        context_window_size=COMPILER.context_window_size,
+        prefill_chunk_size=COMPILER.prefill_chunk_size,
+        decoding=DecodingConf(),
+    )
+    chat_config.run(chat, inputs, root / "chat_config", ctx)
+    row = RuntimeConf(name="row", web_llm="0.2.85", web_llm_integrity="unused")
+    conf = CompileStageConf(shape=shape, quant=QUANT, compiler=COMPILER, runtime=row)
+    compile_stage.run(conf, {}, root / "compile", ctx)
+
+
+def make_site(root: Path, out: Path, *, max_tokens: int, chat: Path | None = None) -> Path:
+    app = AppConf(
+        title="Example", decoding=DecodingConf(temperature=1.0, max_tokens=max_tokens, seed=1)
+    )
+    cfg = replace(configuration(), app=app)
+    inputs = {name: root / name for name in ("data", "convert", "compile")}
+    inputs["chat_config"] = chat or root / "chat_config"
+    bundle.run(cfg, inputs, out, context(root))
+    return out

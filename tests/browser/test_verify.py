@@ -1,0 +1,111 @@
+"""The proof in a real browser: it holds for a faithful bundle and fails for any other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import training
+from tests.browser.chain import QUANT, TIMEOUT_S, context, make_site
+from webslm import proof
+from webslm.adapters import browser
+from webslm.errors import VerificationFailed
+from webslm.schema import VerifyConf, VerifyStageConf
+from webslm.serve import running_server
+from webslm.stages import verify
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def test_second_visit_downloads_no_weights(root: Path) -> None:
+    site = make_site(root, root / "twice", max_tokens=8)
+    with running_server(site) as address, browser.session(None, timeout_s=TIMEOUT_S) as session:
+        seen = []
+        for _ in range(2):
+            page = session.tab()
+            proof.visit_page(page, address, "unused")
+            page.close()
+            seen.append([url for url in page.observed.requests if "params_shard" in url])
+        assert len(seen[0]) == 1
+        assert seen[1] == []
+
+
+def test_a_fault_inside_the_library_is_readable(root: Path, tmp_path: Path) -> None:
+    chat = tmp_path / "chat_config"
+    chat.mkdir()
+    for path in (root / "chat_config").iterdir():
+        (chat / path.name).write_bytes(path.read_bytes())
+    config = json.loads((chat / "mlc-chat-config.json").read_text())
+    config["vocab_size"] *= 2
+    (chat / "mlc-chat-config.json").write_text(json.dumps(config))
+    site = make_site(root, tmp_path / "site", max_tokens=8, chat=chat)
+    with running_server(site) as address, browser.session(None, timeout_s=TIMEOUT_S) as session:
+        page = session.tab()
+        with pytest.raises(VerificationFailed, match="It said: ValueError: Check failed"):
+            proof.visit_page(page, address, "unused")
+        assert page.text("#problem-title") == "The model stopped with an internal error"
+        assert page.text("#status") == "Stopped"
+        page.click("#problem summary")
+        assert "RuntimeError: unreachable" in page.text("#problem-details")
+
+
+def verify_conf(**changes: object) -> VerifyStageConf:
+    conf = VerifyConf(
+        num_prompts=2, num_tokens=6, max_answer_tokens=6, min_answers=0, timeout_s=int(TIMEOUT_S)
+    )
+    for name, value in changes.items():
+        setattr(conf, name, value)
+    return VerifyStageConf(verify=conf, shape=training.SHAPE, quant=QUANT)
+
+
+def run_verify(root: Path, out: Path, cfg: VerifyStageConf, **replaced: Path) -> dict[str, Any]:
+    site = root / "verified"
+    if not site.exists():
+        make_site(root, site, max_tokens=8)
+    out.mkdir()
+    inputs = {n: root / n for n in ("convert", "normalize", "merge", "base", "data")}
+    inputs |= {"bundle": site, **replaced}
+    return dict(verify.run(cfg, inputs, out, context(out.parent)))
+
+
+def test_verify_finds_the_browser_and_torch_agreed(root: Path, tmp_path: Path) -> None:
+    metrics = run_verify(root, tmp_path / "out", verify_conf())
+    assert metrics["greedy_agreement"]["dequantized"] == 1.0
+    assert metrics["forced_top1_agreement"]["dequantized"] == 1.0
+    assert metrics["max_logit_difference"]["dequantized"] < 0.01
+    assert metrics["dispatches_per_token"] > 0
+    assert metrics["submits_per_token"] > 0
+    assert "software GPU" in str(metrics["adapter"])
+    assert json.loads((tmp_path / "out" / "verify.json").read_text()) == metrics
+    assert (tmp_path / "out" / "page.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_verify_refuses_and_keeps_the_numbers(root: Path, tmp_path: Path) -> None:
+    cfg = verify_conf(min_answers=1, num_prompts=1)
+    with pytest.raises(VerificationFailed, match="expected 1 of 1 answers to stop") as caught:
+        run_verify(root, tmp_path / "out", cfg)
+    assert list((tmp_path / "out").iterdir()) == []
+    report = json.loads((tmp_path / "log" / "verify.json").read_text())
+    assert report["greedy_agreement"]["dequantized"] == 1.0
+    assert caught.value.log_path == tmp_path / "log" / "verify.json"
+
+
+def test_verify_sees_wrong_weights(root: Path, tmp_path: Path) -> None:
+    """The shards that torch reads are not those in the bundle: the proof must fail."""
+    wrong = tmp_path / "convert"
+    wrong.mkdir()
+    for path in (root / "convert").iterdir():
+        (wrong / path.name).write_bytes(path.read_bytes())
+    index = json.loads((wrong / "tensor-cache.json").read_text())
+    shard = wrong / index["records"][0]["dataPath"]
+    content = bytearray(shard.read_bytes())
+    for record in index["records"][0]["records"]:
+        if record["name"].endswith("q_weight"):
+            start, end = record["byteOffset"], record["byteOffset"] + record["nbytes"]
+            content[start:end] = bytes(byte ^ 0x33 for byte in content[start:end])
+    shard.write_bytes(bytes(content))
+    with pytest.raises(VerificationFailed, match=r"verify\.greedy_agreement"):
+        run_verify(root, tmp_path / "out", verify_conf(num_prompts=1), convert=wrong)

@@ -1,0 +1,148 @@
+"""The bundle stage: whole, closed to other hosts, the same bytes every time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.site_inputs import DISCLAIMER, LIBRARY, configuration, context, write_inputs
+from webslm import paths, serve
+from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed
+from webslm.fs import copy_tree, tree_files
+from webslm.schema import BundleStageConf, RuntimeConf
+from webslm.stage import Metrics
+from webslm.stages import bundle
+
+
+def build(
+    folder: Path, cfg: BundleStageConf | None = None, *, shard: bytes = b"\0" * 64
+) -> tuple[Path, Metrics]:
+    out = folder / "bundle"
+    metrics = bundle.run(
+        cfg or configuration(), write_inputs(folder, shard=shard), out, context(folder)
+    )
+    return out, metrics
+
+
+def site(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "webslm.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_manifest_names_every_other_file_with_its_digest(tmp_path: Path) -> None:
+    out, metrics = build(tmp_path)
+    files = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["files"]
+    on_disk = {path.relative_to(out).as_posix(): path for path in tree_files(out)}
+    assert set(files) == set(on_disk) - {"manifest.json"}
+    assert list(files) == sorted(files)
+    assert metrics["files"] == len(files)
+    for name, entry in files.items():
+        content = on_disk[name].read_bytes()
+        assert entry["sha256"] == hashlib.sha256(content).hexdigest()
+        assert entry["bytes"] == len(content)
+
+
+def test_bundle_can_be_served(tmp_path: Path) -> None:
+    out, _ = build(tmp_path)
+    serve.check_bundle(out)
+    model = site(out)["model"]
+    assert (out / model["lib"]).name == LIBRARY
+    assert re.fullmatch(r"models/example/resolve/[0-9a-f]{16}/", model["url"])
+    for entry in model["files"]:
+        assert (out / model["url"] / entry["path"]).stat().st_size == entry["bytes"]
+    assert (out / model["url"] / "mlc-chat-config.json").is_file()
+    assert (out / "vendor" / "web-llm.LICENSE.txt").read_text().lstrip().startswith("Apache")
+
+
+def test_two_builds_have_the_same_bytes(tmp_path: Path) -> None:
+    first, _ = build(tmp_path / "a")
+    second, _ = build(tmp_path / "b")
+    assert (first / "manifest.json").read_bytes() == (second / "manifest.json").read_bytes()
+
+
+def test_other_weights_get_another_url_so_that_no_cache_is_stale(tmp_path: Path) -> None:
+    first, _ = build(tmp_path / "a")
+    second, _ = build(tmp_path / "b", shard=b"\1" * 64)
+    assert site(first)["model"]["url"] != site(second)["model"]["url"]
+
+
+def test_page_repeats_policy_title_and_disclaimer_as_text(tmp_path: Path) -> None:
+    out, _ = build(tmp_path)
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "<title>Example &lt;assistant&gt;</title>" in page
+    assert "Can be wrong &amp; is not advice; see &quot;About&quot;." in page
+    assert "script-src &#x27;self&#x27; &#x27;wasm-unsafe-eval&#x27;" in page
+    assert "%%" not in page
+    assert site(out)["disclaimer"] == DISCLAIMER
+
+
+def test_page_has_no_inline_script_or_style_and_no_absolute_path(tmp_path: Path) -> None:
+    out, _ = build(tmp_path)
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert re.findall(r"<script(?![^>]*\bsrc=)", page) == []
+    assert "<style" not in page
+    assert " style=" not in page
+    assert " on" not in " ".join(re.findall(r"<[a-z][^>]*>", page)).replace(" only", "")
+    assert re.findall(r"(?:src|href)=\"/", page) == []
+
+
+def test_half_precision_needs_its_feature(tmp_path: Path) -> None:
+    out, _ = build(tmp_path, configuration(dtype="float16"))
+    assert site(out)["model"]["required_features"] == ["shader-f16"]
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "a b", "", "ä", "a?b"])
+def test_name_that_cannot_be_a_url_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="cannot stand in a web address"):
+        build(tmp_path, configuration(name=name))
+
+
+@pytest.mark.parametrize(
+    "missing", ["data/stats.json", "convert/params_shard_0.bin", "chat_config/tokenizer.json"]
+)
+def test_incomplete_input_is_named(tmp_path: Path, missing: str) -> None:
+    inputs = write_inputs(tmp_path)
+    (tmp_path / missing).unlink()
+    folder, name = missing.split("/")
+    with pytest.raises(StageFailed, match=f"{folder} has no {name}"):
+        bundle.run(configuration(), inputs, tmp_path / "bundle", context(tmp_path))
+
+
+def test_two_libraries_are_refused(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path)
+    (inputs["compile"] / "library-ffff.wasm").write_bytes(b"")
+    with pytest.raises(StageFailed, match="2 libraries"):
+        bundle.run(configuration(), inputs, tmp_path / "bundle", context(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'fetch("https://example.org/a");',
+        'import "//cdn.example.org/a.js";',
+        "new WebSocket('wss://example.org');",
+    ],
+)
+def test_page_that_names_another_host_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    copy_tree(paths.site_dir(), tmp_path / "site")
+    (tmp_path / "site" / "extra.js").write_text(f"{line}\n", encoding="utf-8")
+    monkeypatch.setattr(paths, "site_dir", lambda: tmp_path / "site")
+    with pytest.raises(StageFailed, match=r"another host .*extra\.js"):
+        build(tmp_path / "build")
+
+
+def test_wrong_web_llm_pin_is_refused(tmp_path: Path) -> None:
+    cfg = configuration()
+    row = RuntimeConf(name="row", web_llm=cfg.runtime.web_llm, web_llm_integrity="sha512-AAAA")
+    wrong = BundleStageConf(
+        name=cfg.name, app=cfg.app, domain=cfg.domain, runtime=row, quant=cfg.quant
+    )
+    with pytest.raises(EnvironmentMismatch, match="not the pinned one"):
+        build(tmp_path, wrong)

@@ -1,0 +1,126 @@
+"""The stage ``compile`` whole: the linked library, its document, its refusals, its determinism."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.compiler_models import Q0F32, Q4F16, Q4F32, shape
+from webslm import paths
+from webslm.compiler.quantization import stored_tensors
+from webslm.errors import ConfigError, EnvironmentMismatch
+from webslm.schema import CompilerConf, CompileStageConf, QuantConf, RuntimeConf
+from webslm.stage import Context
+from webslm.stages.compile import check_wheels, run
+
+ROW = RuntimeConf(name="row", web_llm="0.2.85", web_llm_integrity="", wheels={})
+
+
+def stage_conf(quant: QuantConf, **sizes: int) -> CompileStageConf:
+    return CompileStageConf(
+        shape=shape(),
+        quant=quant,
+        compiler=CompilerConf(**{"context_window_size": 128, "prefill_chunk_size": 32, **sizes}),
+        runtime=ROW,
+    )
+
+
+def context(tmp_path: Path) -> Context:
+    # The runtime's objects take a minute and never change: the user's own cache serves.
+    return Context(cache_dir=paths.cache_dir(), log_dir=tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("quant", [Q0F32, Q4F32, Q4F16], ids=lambda quant: str(quant.name))
+def test_compile_writes_a_checked_library(tmp_path: Path, quant: QuantConf) -> None:
+    from webslm.compiler.architectures import architecture
+
+    metrics = run(stage_conf(quant), {}, tmp_path, context(tmp_path))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    document = json.loads((tmp_path / "library.json").read_text(encoding="utf-8"))
+    assert names == [document["wasm"], "library.json"]
+    content = (tmp_path / document["wasm"]).read_bytes()
+    assert document["wasm_sha256"] == hashlib.sha256(content).hexdigest()
+    assert document["wasm"] == f"library-{document['wasm_sha256'][:16]}.wasm"
+    assert document["wasm_bytes"] == len(content) == metrics["wasm_bytes"]
+    metadata = document["metadata"]
+    assert (metadata["prefill_chunk_size"], metadata["kv_state_kind"]) == (32, "kv_cache")
+    stored = [
+        tensor
+        for parameter in architecture("qwen2").parameters(shape())
+        for tensor in stored_tensors(parameter, quant)
+    ]
+    assert [(one["name"], tuple(one["shape"]), one["dtype"]) for one in metadata["params"]] == [
+        (tensor.name, tensor.shape, tensor.dtype) for tensor in stored
+    ]
+    # The string that ``_metadata`` returns lies in the library as it stands in the document.
+    assert b'"kv_state_kind":"kv_cache"' in content
+    assert document["required_features"] == (["shader-f16"] if quant is Q4F16 else [])
+    assert document["num_shaders"] == len(document["shaders"]) > 20
+    memory = document["memory"]
+    assert memory["total_bytes"] == sum(
+        memory[part] for part in ("weights_bytes", "kv_cache_bytes", "temporaries_bytes")
+    )
+
+
+@pytest.mark.slow
+def test_compile_gives_equal_bytes_in_another_process(tmp_path: Path) -> None:
+    """Neither the hash seed nor addresses nor the folder decide a byte."""
+    digests = set()
+    for seed in ("1", "2"):
+        out = tmp_path / seed
+        out.mkdir()
+        code = (
+            "from pathlib import Path; import sys; "
+            "from tests.integration.test_compiler_stage import *; "
+            "out = Path(sys.argv[1]); run(stage_conf(Q4F32), {}, out, context(out))"
+        )
+        subprocess.run(
+            [sys.executable, "-c", code, str(out)],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=Path(__file__).parents[2],
+            check=True,
+        )
+        digests.add(hashlib.sha256((out / "library.json").read_bytes()).hexdigest())
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prefill_chunk_size": 0}, "compiler.prefill_chunk_size: 0 is not above zero"),
+        ({"context_window_size": 0}, "compiler.context_window_size: 0 is not above zero"),
+        ({"context_window_size": 257}, "257 is more than the 256 positions of the base"),
+    ],
+)
+def test_compile_refuses_sizes_before_any_work(
+    tmp_path: Path, change: dict[str, int], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        run(stage_conf(Q0F32, **change), {}, tmp_path, context(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_compile_refuses_a_format_nobody_can_store(tmp_path: Path) -> None:
+    quant = dataclasses.replace(Q4F32, bits=3)
+    with pytest.raises(ConfigError, match="quant.bits: 3"):
+        run(stage_conf(quant), {}, tmp_path, context(tmp_path))
+
+
+def test_wheels_that_differ_from_the_row_are_named_with_the_command() -> None:
+    with pytest.raises(EnvironmentMismatch, match=r"apache-tvm \S+ is installed.* 0.1") as caught:
+        check_wheels({"apache-tvm": "0.1", "torch": "0.0"})
+    assert caught.value.hint == "pip install apache-tvm==0.1"
+
+
+def test_wheels_of_the_installed_toolchain_pass() -> None:
+    from importlib.metadata import version
+
+    check_wheels({wheel: version(wheel) for wheel in ("apache-tvm", "ziglang")})

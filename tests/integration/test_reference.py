@@ -1,0 +1,114 @@
+"""What PyTorch says of a checkpoint and of other weights in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests import training
+from webslm.adapters import reference
+from webslm.errors import StageFailed
+
+PROMPT = [1, 40, 50, 60, 7]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return training.make_base(tmp_path_factory.mktemp("reference") / "base")
+
+
+def state_of(folder: Path) -> dict[str, Any]:
+    from safetensors.numpy import load_file
+
+    tensors: dict[str, Any] = load_file(folder / "model.safetensors")
+    return tensors
+
+
+def test_greedy_is_what_transformers_generates(base: Path) -> None:
+    import torch
+
+    model = reference.load_model(base)
+    found = reference.greedy(model, PROMPT, 12, stop_ids=())
+    ids = torch.tensor([PROMPT])
+    generated = model.generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=12,
+        do_sample=False,
+        eos_token_id=None,
+    )
+    assert found.tokens == generated[0].tolist()[len(PROMPT) :]
+    assert not found.stopped
+    assert found.logits.shape == (12, training.SHAPE.vocab_size)
+    top = np.sort(found.logits, axis=-1)
+    assert found.gaps == pytest.approx((top[:, -1] - top[:, -2]).tolist())
+
+
+def test_greedy_ends_with_the_stop_token(base: Path) -> None:
+    model = reference.load_model(base)
+    free = reference.greedy(model, PROMPT, 12, stop_ids=())
+    stop = free.tokens[3]
+    ended = reference.greedy(model, PROMPT, 12, stop_ids={stop})
+    assert ended.tokens == free.tokens[: free.tokens.index(stop) + 1]
+    assert ended.stopped
+
+
+def test_greedy_takes_the_stop_tokens_of_the_checkpoint(base: Path) -> None:
+    model = reference.load_model(base)
+    free = reference.greedy(model, PROMPT, 6, stop_ids=())
+    assert model.generation_config is not None
+    model.generation_config.eos_token_id = [9999, free.tokens[0]]
+    assert reference.greedy(model, PROMPT, 6).tokens == free.tokens[:1]
+
+
+def test_forced_decoding_of_the_greedy_answer_is_the_answer(base: Path) -> None:
+    model = reference.load_model(base)
+    found = reference.greedy(model, PROMPT, 8, stop_ids=())
+    assert reference.forced_top1(model, PROMPT, found.tokens) == found.tokens
+    changed = [*found.tokens[:3], (found.tokens[3] + 1) % 512, *found.tokens[4:]]
+    forced = reference.forced_top1(model, PROMPT, changed)
+    assert forced[:4] == found.tokens[:4]
+    assert len(forced) == len(changed)
+    assert reference.forced_top1(model, PROMPT, []) == []
+
+
+def test_given_weights_replace_those_of_the_checkpoint(base: Path, tmp_path: Path) -> None:
+    other = training.make_base(tmp_path / "other", seed=1)
+    mixed = reference.load_model(base, state_of(other))
+    expected = reference.greedy(reference.load_model(other), PROMPT, 4, stop_ids=())
+    found = reference.greedy(mixed, PROMPT, 4, stop_ids=())
+    assert found.tokens == expected.tokens
+    assert np.array_equal(found.logits, expected.logits)
+    kept = reference.greedy(reference.load_model(base), PROMPT, 4, stop_ids=())
+    assert not np.allclose(found.logits, kept.logits)
+
+
+def test_weights_must_be_whole(base: Path) -> None:
+    state = state_of(base)
+    name = "model.layers.0.mlp.up_proj.weight"
+    with pytest.raises(StageFailed, match=r"1 weights missing \['model.layers.0.mlp.up_proj"):
+        reference.load_model(base, {k: v for k, v in state.items() if k != name})
+    with pytest.raises(StageFailed, match=r"1 unknown \['extra'\]"):
+        reference.load_model(base, {**state, "extra": state[name]})
+    with pytest.raises(StageFailed, match=r"has shape \[64, 96\], the model wants \[96, 64\]"):
+        reference.load_model(base, {**state, name: state[name].T})
+
+
+def test_tied_head_may_be_given_or_left_out(base: Path) -> None:
+    state = state_of(base)
+    assert "lm_head.weight" not in state
+    head = {"lm_head.weight": state["model.embed_tokens.weight"]}
+    one, two = (
+        reference.greedy(reference.load_model(base, weights), PROMPT, 3, stop_ids=()).tokens
+        for weights in (state, state | head)
+    )
+    assert one == two
+
+
+def test_answers_are_decoded_without_special_tokens(base: Path) -> None:
+    tokenizer = reference.load_tokenizer(base)
+    ids = tokenizer("Tea, please.<|im_end|>")["input_ids"]
+    assert reference.decode(tokenizer, ids) == "Tea, please."

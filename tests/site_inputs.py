@@ -1,0 +1,79 @@
+"""Inputs of the bundle stage that are whole in form; their library and weights compute nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from webslm.paths import cache_dir
+from webslm.schema import (
+    AppConf,
+    BundleStageConf,
+    DomainConf,
+    QuantConf,
+    Question,
+    RuntimeConf,
+)
+from webslm.stage import Context
+
+WEB_LLM = "0.2.85"
+INTEGRITY = (
+    "sha512-CwUiSAvDCYnmAZlpPMkurPHDfBLq6fvdRB3vRgoA894hRG/V/BSeY9bmMm6iIIU5VpjJxfb/"
+    "dLPpJX2at0L9rw=="
+)
+LIBRARY = "library-0123456789abcdef.wasm"
+EMPTY_WASM = b"\0asm\1\0\0\0"
+SYSTEM_PROMPT = "You are a careful <b>assistant</b>."
+DISCLAIMER = 'Can be wrong & is not advice; see "About".'
+
+
+def write_inputs(
+    root: Path, *, wasm: bytes = EMPTY_WASM, shard: bytes = b"\0" * 64
+) -> dict[str, Path]:
+    """Write the folders that the bundle stage reads."""
+    files: dict[str, bytes | object] = {
+        "data/stats.json": {"system_prompt": SYSTEM_PROMPT},
+        "convert/params_shard_0.bin": shard,
+        "convert/tensor-cache.json": {
+            "records": [{"dataPath": "params_shard_0.bin", "nbytes": len(shard), "records": []}]
+        },
+        "chat_config/mlc-chat-config.json": {
+            "context_window_size": 512,
+            "sliding_window_size": -1,
+            "vocab_size": 1,
+            "tokenizer_files": ["tokenizer.json"],
+        },
+        "chat_config/tokenizer.json": {
+            "version": "1.0",
+            "added_tokens": [],
+            "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"},
+        },
+        f"compile/{LIBRARY}": wasm,
+    }
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    return {name: root / name for name in ("data", "convert", "chat_config", "compile")}
+
+
+def configuration(*, name: str = "example", dtype: str = "float32") -> BundleStageConf:
+    """Return a bundle stage's configuration."""
+    return BundleStageConf(
+        name=name,
+        app=AppConf(title="Example <assistant>"),
+        domain=DomainConf(
+            name="example",
+            title="Example",
+            train_path="unused",
+            disclaimer=DISCLAIMER,
+            questions=[Question(text="What is it?"), Question(text="<i>Why?</i>", trained=False)],
+        ),
+        runtime=RuntimeConf(name="row", web_llm=WEB_LLM, web_llm_integrity=INTEGRITY),
+        quant=QuantConf(name="q4f32_1", bits=4, dtype=dtype),
+    )
+
+
+def context(folder: Path) -> Context:
+    """Return a stage's context with this machine's cache, where web-llm is fetched once."""
+    return Context(cache_dir=cache_dir(), log_dir=folder)

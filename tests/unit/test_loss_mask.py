@@ -1,0 +1,204 @@
+"""Which tokens carry loss, token by token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training import ANSWERS, SYSTEM, rows
+from webslm.adapters import tokenizer as tiny_tokenizer
+from webslm.adapters import turns
+from webslm.errors import ConfigError, StageFailed
+from webslm.schema import Loss
+
+QUESTION, ANSWER = next(iter(ANSWERS.items()))
+SINGLE = rows()[0]["messages"]
+DOUBLE = rows()[-1]["messages"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tokenizer")
+    texts = [tiny_tokenizer.render(row["messages"]) for row in rows()]
+    tiny_tokenizer.save(tiny_tokenizer.train(texts, 300), path, max_length=512)
+    return path
+
+
+@pytest.fixture
+def tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def encode(tokenizer: Any, messages: turns.Messages, loss: Loss = Loss.assistant_only) -> turns.Row:
+    stops = frozenset({tokenizer.eos_token_id})
+    return turns.encode(tokenizer, messages, number=7, stops=stops, loss=loss)
+
+
+def test_single_turn_learns_the_answer_and_its_stop_token_and_nothing_else(tokenizer: Any) -> None:
+    row = encode(tokenizer, SINGLE)
+    ahead = (
+        f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n{QUESTION}<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    pieces = [(ahead, False), (ANSWER + "<|im_end|>", True), ("\n", False)]
+    ids: list[int] = []
+    labels: list[int] = []
+    for text, carries in pieces:
+        part = tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids += part
+        labels += part if carries else [turns.IGNORED] * len(part)
+    assert row.input_ids == ids
+    assert row.labels == labels
+    assert [label for label in row.labels if label != turns.IGNORED][-1] == tokenizer.eos_token_id
+
+
+def test_every_turn_of_a_conversation_is_learnt_with_its_stop_token(tokenizer: Any) -> None:
+    row = encode(tokenizer, DOUBLE)
+    assert turns.sample(tokenizer, row) == [
+        {
+            "loss": False,
+            "text": f"<|im_start|>system\n{SYSTEM}<|im_end|>\n<|im_start|>user\n"
+            "What is salt?<|im_end|>\n<|im_start|>assistant\n",
+        },
+        {"loss": True, "text": "Salt is a mineral that seasons food.<|im_end|>"},
+        {
+            "loss": False,
+            "text": "\n<|im_start|>user\nAnd pepper?<|im_end|>\n<|im_start|>assistant\n",
+        },
+        {"loss": True, "text": "Pepper is a dried berry.<|im_end|>"},
+        {"loss": False, "text": "\n"},
+    ]
+    assert row.trained == sum(
+        label == token for label, token in zip(row.labels, row.input_ids, strict=True)
+    )
+
+
+def test_prompt_of_the_page_is_what_precedes_the_answer(tokenizer: Any) -> None:
+    row = encode(tokenizer, DOUBLE)
+    prompt = turns.prompt_ids(tokenizer, DOUBLE[:4])
+    assert row.input_ids[: len(prompt)] == prompt
+    assert row.labels[len(prompt) - 1] == turns.IGNORED
+    assert row.labels[len(prompt)] == row.input_ids[len(prompt)]
+
+
+def test_full_loss_covers_every_token(tokenizer: Any) -> None:
+    row = encode(tokenizer, SINGLE, Loss.full)
+    assert row.labels == row.input_ids
+    assert row.trained > encode(tokenizer, SINGLE).trained
+
+
+def test_rows_above_max_length_are_all_named_and_none_is_cut(tokenizer: Any) -> None:
+    stops = frozenset({tokenizer.eos_token_id})
+    lengths = [len(encode(tokenizer, row["messages"]).input_ids) for row in rows()]
+    limit = sorted(lengths)[-3]
+    with pytest.raises(ConfigError) as raised:
+        turns.encode_all(
+            tokenizer,
+            [row["messages"] for row in rows()],
+            stops=stops,
+            loss=Loss.assistant_only,
+            max_length=limit,
+        )
+    long = [(line, length) for line, length in enumerate(lengths, 1) if length > limit]
+    assert len(long) == 2
+    assert [message for message, _ in raised.value.problems] == [
+        f"lora.max_length: train.jsonl line {line} has {length} tokens, {limit} are allowed"
+        for line, length in long
+    ]
+    kept = turns.encode_all(
+        tokenizer,
+        [row["messages"] for row in rows()],
+        stops=stops,
+        loss=Loss.assistant_only,
+        max_length=max(lengths),
+    )
+    assert [len(row.input_ids) for row in kept] == lengths
+
+
+def test_rows_without_an_answer_are_refused(tokenizer: Any) -> None:
+    with pytest.raises(ConfigError, match=r"line 1: no assistant turn"):
+        turns.encode_all(
+            tokenizer,
+            [SINGLE[:2]],
+            stops=frozenset({tokenizer.eos_token_id}),
+            loss=Loss.assistant_only,
+            max_length=512,
+        )
+
+
+def test_template_without_a_stop_token_is_refused(tokenizer: Any) -> None:
+    tokenizer.chat_template = tokenizer.chat_template.replace("+ '<|im_end|>' ", "")
+    with pytest.raises(StageFailed, match=r"row 7, message 3: no stop token follows"):
+        encode(tokenizer, SINGLE)
+
+
+def test_stop_token_of_a_later_turn_does_not_count(tokenizer: Any) -> None:
+    """Only the last assistant turn is closed: the first would never learn to stop."""
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}"
+        "{% if loop.last %}<|im_end|>{% endif %}\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    with pytest.raises(StageFailed, match=r"row 7, message 3"):
+        encode(tokenizer, DOUBLE)
+
+
+def test_template_that_rewrites_past_turns_is_refused(tokenizer: Any) -> None:
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n"
+        "{% if loop.last or m['role'] != 'assistant' %}{{ m['content'] }}{% endif %}<|im_end|>\n"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    with pytest.raises(StageFailed, match=r"row 7, message"):
+        encode(tokenizer, DOUBLE)
+
+
+def test_prompt_that_differs_from_the_training_row_is_refused(tokenizer: Any) -> None:
+    tokenizer.chat_template = tokenizer.chat_template.replace(
+        "'<|im_start|>assistant\\n'", "'<|im_start|>assistant\\nWell: '"
+    )
+    with pytest.raises(StageFailed, match="the prompt's tokens are not the ones that precede"):
+        encode(tokenizer, SINGLE)
+
+
+def test_template_that_refuses_a_role_is_explained(tokenizer: Any) -> None:
+    tokenizer.chat_template = (
+        "{% if messages[0]['role'] == 'system' %}"
+        "{{ raise_exception('System role not supported') }}{% endif %}"
+    )
+    with pytest.raises(ConfigError, match=r"row 7: .*System role not supported") as raised:
+        encode(tokenizer, SINGLE)
+    assert raised.value.hint is not None
+
+
+def test_text_of_a_template_gets_no_second_start_token(tokenizer: Any, folder: Path) -> None:
+    """A tokenizer that adds a start token by itself, under a template that writes one."""
+    from tokenizers.processors import TemplateProcessing
+
+    start = tiny_tokenizer.TEXT_END
+    tokenizer.bos_token = start
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{start} $A", special_tokens=[(start, tokenizer.bos_token_id)]
+    )
+    assert tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
+    tokenizer.chat_template = start + tokenizer.chat_template
+    assert encode(tokenizer, SINGLE).input_ids.count(tokenizer.bos_token_id) == 1
+    tokenizer.chat_template = start + tokenizer.chat_template
+    with pytest.raises(StageFailed, match="more than once"):
+        encode(tokenizer, SINGLE)
+
+
+def test_stop_ids_are_those_of_generation_config_and_tokenizer(
+    tokenizer: Any, tmp_path: Path
+) -> None:
+    assert turns.stop_ids(tmp_path, tokenizer) == {tokenizer.eos_token_id}
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": [0, 5]}')
+    assert turns.stop_ids(tmp_path, tokenizer) == {0, 5, tokenizer.eos_token_id}
+    (tmp_path / "generation_config.json").write_text("{}")
+    tokenizer.eos_token = None
+    with pytest.raises(StageFailed, match="no stop token"):
+        turns.stop_ids(tmp_path, tokenizer)

@@ -1,0 +1,166 @@
+"""Own trl's SFTTrainer: its arguments, batches and callbacks. Know no checkpoint, save nothing.
+
+trl gets token ids and labels and prepares nothing itself, so neither its truncation, its template
+patching nor its loss masks can change what is learnt without a word.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from webslm.adapters.turns import Row
+from webslm.errors import ConfigError, StageFailed
+from webslm.schema import LoraConf
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Report = Callable[[int, int, float], None]
+"""Called after an optimiser step with (steps done, steps in all, mean loss of the step)."""
+
+BUCKET = 16
+"""Rows whose lengths fall into one bucket of so many tokens count as equally long."""
+
+
+def trainer(
+    model: PreTrainedModel,
+    tokenizer: Any,
+    encoded: Sequence[Row],
+    lora: LoraConf,
+    seed: int,
+    device: str,
+    folder: Path,
+    report: Report,
+) -> Any:
+    """Return a trl trainer that is ready to train a fresh adapter on ``model``.
+
+    Raises:
+        ConfigError: The scheduler is unknown.
+    """
+    from datasets import Dataset
+    from peft import LoraConfig
+    from transformers import PrinterCallback
+    from trl import SFTTrainer
+
+    lengths = [len(row.input_ids) for row in encoded]
+
+    class BucketedTrainer(SFTTrainer):  # type: ignore[misc]
+        """An SFTTrainer whose batches hold rows of about one length, to pad little."""
+
+        def _get_train_sampler(
+            self,
+            train_dataset: Any = None,  # noqa: ARG002  trl's signature; the rows are known
+        ) -> Any:
+            return BucketSampler(lengths, lora.batch_size, seed)
+
+    made = BucketedTrainer(
+        model=model,
+        args=_arguments(lora, seed, device, folder),
+        train_dataset=Dataset.from_dict(
+            {
+                "input_ids": [row.input_ids for row in encoded],
+                "labels": [row.labels for row in encoded],
+            }
+        ),
+        processing_class=tokenizer,
+        peft_config=LoraConfig(
+            r=lora.r,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=list(lora.target_modules),
+            bias="none",
+            task_type="CAUSAL_LM",
+        ),
+        callbacks=[_watcher(report)],
+    )
+    made.remove_callback(PrinterCallback)
+    return made
+
+
+def _arguments(lora: LoraConf, seed: int, device: str, folder: Path) -> Any:
+    """Translate the configuration; what is left out keeps trl's default on purpose."""
+    from transformers import SchedulerType
+    from trl import SFTConfig
+
+    names = [kind.value for kind in SchedulerType]
+    if lora.lr_scheduler not in names:
+        raise ConfigError(
+            f"lora.lr_scheduler: {lora.lr_scheduler!r} is not known",
+            hint=f"one of {', '.join(names)}",
+        )
+    return SFTConfig(
+        output_dir=str(folder),
+        num_train_epochs=lora.epochs,
+        per_device_train_batch_size=lora.batch_size,
+        gradient_accumulation_steps=lora.gradient_accumulation_steps,
+        learning_rate=lora.learning_rate,
+        lr_scheduler_type=lora.lr_scheduler,
+        warmup_steps=lora.warmup_ratio,
+        weight_decay=lora.weight_decay,
+        max_length=lora.max_length,
+        gradient_checkpointing=lora.gradient_checkpointing,
+        seed=seed,
+        data_seed=seed,
+        use_cpu=device == "cpu",
+        bf16=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        logging_steps=1,
+        # Off, or a loss that is not a number would be logged as the mean of those before it.
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        eval_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=False,
+    )
+
+
+class BucketSampler:
+    """Row indices in the order of training: batches of about equal length, shuffled every epoch."""
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        import torch
+
+        self._lengths = lengths
+        self._batch_size = batch_size
+        self._generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        import torch
+
+        order = torch.randperm(len(self._lengths), generator=self._generator).tolist()
+        order.sort(key=lambda index: self._lengths[index] // BUCKET)
+        size = self._batch_size
+        batches = [order[start : start + size] for start in range(0, len(order), size)]
+        # A short batch stays last: the loader cuts this stream into equal pieces.
+        whole, rest = (batches, []) if len(batches[-1]) == size else (batches[:-1], batches[-1])
+        for index in torch.randperm(len(whole), generator=self._generator).tolist():
+            yield from whole[index]
+        yield from rest
+
+
+def _watcher(report: Report) -> Any:
+    from transformers import TrainerCallback
+
+    class Watcher(TrainerCallback):  # type: ignore[misc]
+        """Reports every optimiser step and ends a training whose loss is no number."""
+
+        def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_: Any) -> None:
+            if not logs or "loss" not in logs:
+                return
+            loss = float(logs["loss"])
+            if not math.isfinite(loss):
+                raise StageFailed(
+                    f"finetune: the loss is {loss} at step {state.global_step}",
+                    hint="lower lora.learning_rate or raise lora.warmup_ratio",
+                )
+            report(state.global_step, state.max_steps, loss)
+
+    return Watcher()

@@ -1,0 +1,1 @@
+"""What a library computes with: one file per family of kernels."""

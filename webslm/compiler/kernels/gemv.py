@@ -1,0 +1,202 @@
+"""Own the linear layer of one row, with what stands before and after it in one kernel. No Relax.
+
+A decoded token costs dispatches before it costs arithmetic, so the RMSNorm before the product and
+the bias, gate or residual after it are part of it. The norm needs no pass of its own: its divisor
+is a number of the whole row, so it is summed along with the product and applied at the end.
+
+A block owns ``LANE_GROUPS * rows_per_group`` rows. ``LANES`` threads share a row: each sums a part
+of it, and after a single barrier one thread adds the parts up.
+"""
+
+# TVMScript is Python only in form: a kernel's length and branches are the GPU program's own.
+# ruff: noqa: N812, C901
+# mypy: disable-error-code="valid-type, no-redef, untyped-decorator"
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tvm.script import tirx as T
+
+from webslm.compiler.kernels.linear import WORD_BITS
+from webslm.compiler.kernels.threads import Threads
+from webslm.schema import QuantConf
+
+LANES = 16
+LANE_GROUPS = 4
+PLAIN_UNIT = 4
+"""Elements of an unquantized weight that a thread reads in one turn."""
+MANY_ROWS = 32768
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gemv:
+    """What one kernel computes: out = finish(W (x * gain) * rsqrt(mean(x^2) + epsilon))."""
+
+    rows: int
+    """Length of the result (half of the weight's rows where ``gated``)."""
+    columns: int
+    quantized: bool
+    epsilon: float | None = None
+    """Of the RMSNorm before the product; None: no norm."""
+    gated: bool = False
+    """The result is silu(first half) * second half."""
+    bias: bool = False
+    residual: bool = False
+    dtype: str
+    """Type of the result."""
+
+
+def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
+    """Return the kernel: x [1, 1, K], gain, weight, scales, bias, residual -> out [1, 1, N].
+
+    The signature is the same for every plan; what a plan does not use is never read.
+    """
+    rows, columns, dtype = plan.rows, plan.columns, quant.dtype
+    has_norm, gated, quantized = plan.epsilon is not None, plan.gated, plan.quantized
+    has_bias, has_residual, out_dtype = plan.bias, plan.residual, plan.dtype
+    epsilon = plan.epsilon or 0.0
+    halves = 2 if gated else 1
+    per_thread = 4 if rows >= MANY_ROWS else 2
+    sums = per_thread * halves
+    block_rows = LANE_GROUPS * per_thread
+    blocks = -(-rows // block_rows)
+    bits, group = max(quant.bits, 1), quant.group_size
+    unit = WORD_BITS // bits if quantized else PLAIN_UNIT
+    turns = -(-columns // (unit * LANES))
+    words = -(-columns // group) * group * bits // WORD_BITS
+    groups = -(-columns // group)
+    mask, middle = (1 << bits) - 1, float((1 << (bits - 1)) - 1)
+    width = LANES * LANE_GROUPS
+    bind, shared = threads.bind, threads.shared
+
+    @T.prim_func(s_tir=True, private=True)
+    def gemv(
+        var_x: T.handle,
+        var_gain: T.handle,
+        var_weight: T.handle,
+        var_scales: T.handle,
+        var_bias: T.handle,
+        var_residual: T.handle,
+        var_out: T.handle,
+    ) -> None:
+        T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
+        x = T.match_buffer(var_x, (1, 1, columns), dtype)
+        if has_norm:
+            gain = T.match_buffer(var_gain, (columns,), dtype)
+        if quantized:
+            codes = T.match_buffer(var_weight, (rows * halves, words), "uint32")
+            scales = T.match_buffer(var_scales, (rows * halves, groups), dtype)
+        else:
+            weight = T.match_buffer(var_weight, (rows * halves, columns), dtype)
+        if has_bias:
+            bias = T.match_buffer(var_bias, (rows,), dtype)
+        if has_residual:
+            residual = T.match_buffer(var_residual, (1, 1, rows), dtype)
+        out = T.match_buffer(var_out, (1, 1, rows), out_dtype)
+        for bx in bind(blocks, thread="blockIdx.x"):
+            with T.sblock("block"):
+                b = T.axis.spatial(blocks, bx)
+                partial = T.sblock_alloc_buffer(
+                    (LANE_GROUPS * sums, LANES), "float32", scope=shared
+                )
+                squares = T.sblock_alloc_buffer((LANE_GROUPS, LANES), "float32", scope=shared)
+                for tx in bind(width, thread="threadIdx.x"):
+                    with T.sblock("parts"):
+                        t = T.axis.spatial(width, tx)
+                        value = T.sblock_alloc_buffer((unit,), "float32", scope="local")
+                        part = T.sblock_alloc_buffer((sums,), "float32", scope="local")
+                        square = T.sblock_alloc_buffer((1,), "float32", scope="local")
+                        dot = T.sblock_alloc_buffer((1,), "float32", scope="local")
+                        word = T.sblock_alloc_buffer((1,), "uint32", scope="local")
+                        for r in T.unroll(sums):
+                            part[r] = T.float32(0)
+                        square[0] = T.float32(0)
+                        for c in T.serial(turns):
+                            for j in T.unroll(unit):
+                                k: T.let[T.int32] = (
+                                    (c * LANES + t % LANES) * unit + j
+                                    if quantized
+                                    else (c * unit + j) * LANES + t % LANES
+                                )
+                                value[j] = T.if_then_else(
+                                    k < columns, T.Cast("float32", x[0, 0, k]), T.float32(0)
+                                )
+                                if has_norm:
+                                    square[0] += value[j] * value[j]
+                                    value[j] = value[j] * T.if_then_else(
+                                        k < columns, T.Cast("float32", gain[k]), T.float32(0)
+                                    )
+                            for r in T.unroll(sums):
+                                row: T.let[T.int32] = (
+                                    T.min(
+                                        b * block_rows + t // LANES * per_thread + r % per_thread,
+                                        rows - 1,
+                                    )
+                                    + r // per_thread * rows
+                                )
+                                dot[0] = T.float32(0)
+                                if quantized:
+                                    place: T.let[T.int32] = T.min(c * LANES + t % LANES, words - 1)
+                                    word[0] = codes[row, place]
+                                    for j in T.unroll(unit):
+                                        dot[0] += value[j] * (
+                                            T.Cast(
+                                                "float32",
+                                                T.bitwise_and(
+                                                    T.shift_right(word[0], T.uint32(j * bits)),
+                                                    T.uint32(mask),
+                                                ),
+                                            )
+                                            - T.float32(middle)
+                                        )
+                                    part[r] += dot[0] * T.Cast(
+                                        "float32", scales[row, place * unit // group]
+                                    )
+                                else:
+                                    for j in T.unroll(unit):
+                                        i: T.let[T.int32] = T.min(
+                                            (c * unit + j) * LANES + t % LANES, columns - 1
+                                        )
+                                        dot[0] += value[j] * T.Cast("float32", weight[row, i])
+                                    part[r] += dot[0]
+                        for r in T.unroll(sums):
+                            partial[t // LANES * sums + r, t % LANES] = part[r]
+                        squares[t // LANES, t % LANES] = square[0]
+                for tx in bind(width, thread="threadIdx.x"):
+                    with T.sblock("finish"):
+                        t = T.axis.spatial(width, tx)
+                        total = T.sblock_alloc_buffer((2,), "float32", scope="local")
+                        norm = T.sblock_alloc_buffer((1,), "float32", scope="local")
+                        total[0] = T.float32(0)
+                        total[1] = T.float32(0)
+                        norm[0] = T.float32(0)
+                        if t % LANES < per_thread:
+                            for lane in T.serial(LANES):
+                                total[0] += partial[t // LANES * sums + t % LANES, lane]
+                                if gated:
+                                    total[1] += partial[
+                                        t // LANES * sums + per_thread + t % LANES, lane
+                                    ]
+                                if has_norm:
+                                    norm[0] += squares[t // LANES, lane]
+                            if has_norm:
+                                norm[0] = T.rsqrt(norm[0] / T.float32(columns) + T.float32(epsilon))
+                                total[0] = total[0] * norm[0]
+                                total[1] = total[1] * norm[0]
+                            at: T.let[T.int32] = (
+                                b * block_rows + t // LANES * per_thread + t % LANES
+                            )
+                            if at < rows:
+                                if has_bias:
+                                    total[0] += T.Cast("float32", bias[at])
+                                if gated:
+                                    total[0] = (
+                                        total[0] / (T.float32(1) + T.exp(-total[0])) * total[1]
+                                    )
+                                if has_residual:
+                                    total[0] += T.Cast("float32", residual[0, 0, at])
+                                out[0, 0, at] = T.Cast(out_dtype, total[0])
+
+    return gemv

@@ -1,0 +1,135 @@
+"""Own the way from a shape and a format to a Relax executable. Link nothing, read no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import tvm
+from tvm import relax
+
+from webslm.compiler.architectures import architecture
+from webslm.compiler.kernels.emitter import Emitter
+from webslm.compiler.kernels.kv_cache import emit_create
+from webslm.compiler.kernels.sampler import emit_sampler
+from webslm.compiler.kernels.threads import Threads, threads
+from webslm.compiler.metadata import metadata, metadata_json
+from webslm.compiler.passes.pipeline import finish, lower, with_metadata
+from webslm.compiler.quantization import StoredTensor, check_format, stored_tensors
+from webslm.schema import QuantConf, ShapeConf
+
+WASM_TRIPLE = "wasm32-unknown-unknown-wasm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """An executable and what is known about it."""
+
+    executable: Any
+    """``relax.VMExecutable``."""
+    metadata: dict[str, Any]
+    stored: list[StoredTensor]
+    """The library's parameters in the order of the packed argument."""
+
+
+def webgpu_target() -> Any:
+    """Return the browser's target: WebGPU kernels, wasm32 host code."""
+    return tvm.target.Target(
+        {"kind": "webgpu"}, host={"kind": "llvm", "mtriple": WASM_TRIPLE, "vector-width": 128}
+    )
+
+
+def native_target() -> Any:
+    """Return this machine's CPU."""
+    return tvm.target.Target("llvm")
+
+
+def library_tensors(shape: ShapeConf, quant: QuantConf) -> list[StoredTensor]:
+    """Return the stored tensors of a library in the order of its metadata.
+
+    Raises:
+        ConfigError: The architecture is unknown, or shape or format are impossible.
+    """
+    check_format(quant)
+    found = architecture(shape.model_type).parameters(shape)
+    return [tensor for parameter in found for tensor in stored_tensors(parameter, quant)]
+
+
+def build_module(
+    shape: ShapeConf, quant: QuantConf, *, prefill_chunk_size: int, target: Any
+) -> Any:
+    """Write the IRModule: model functions, cache, sampling; ``_metadata`` comes with lowering."""
+    stored = library_tensors(shape, quant)
+    builder = relax.BlockBuilder()
+    with target:
+        _emit_model(builder, shape, quant, stored, prefill_chunk_size, threads(target))
+        emit_create(builder, shape, quant, target)
+        emit_sampler(builder, shape.vocab_size, threads(target))
+    return builder.finalize()
+
+
+def compile_library(
+    shape: ShapeConf,
+    quant: QuantConf,
+    *,
+    context_window_size: int,
+    prefill_chunk_size: int,
+    target: Any,
+    opt_level: int = 2,
+) -> Compiled:
+    """Compile for a target; equal arguments give equal bytes."""
+    stored = library_tensors(shape, quant)
+    module = build_module(shape, quant, prefill_chunk_size=prefill_chunk_size, target=target)
+    with target, tvm.transform.PassContext(opt_level=opt_level):
+        module, usage = lower(module, target, chunk=prefill_chunk_size)
+        document = metadata(
+            shape,
+            quant,
+            stored,
+            context_window_size=context_window_size,
+            prefill_chunk_size=prefill_chunk_size,
+            memory_usage=usage,
+        )
+        module = with_metadata(module, metadata_json(document))
+        executable = relax.build(module, target, relax_pipeline=finish())
+    return Compiled(executable=executable, metadata=document, stored=stored)
+
+
+def _emit_model(
+    builder: relax.BlockBuilder,
+    shape: ShapeConf,
+    quant: QuantConf,
+    stored: list[StoredTensor],
+    chunk: int,
+    kind: Threads,
+) -> None:
+    layers = architecture(shape.model_type)
+    hidden, dtype = shape.hidden_size, quant.dtype
+    places = {tensor.name: place for place, tensor in enumerate(stored)}
+    kinds = [relax.TensorType(tensor.shape, tensor.dtype) for tensor in stored]
+
+    def embed(emit: Emitter, ids: Any, _cache: Any) -> Any:
+        return emit.embedding(ids, "model.embed_tokens")
+
+    def forward(emit: Emitter, x: Any, cache: Any) -> Any:
+        return relax.Tuple([layers.logits(emit, shape, x), cache])
+
+    def write(name: str, first: Any, body: Callable[..., Any], *, cached: bool) -> None:
+        cache = relax.Var("kv_cache", relax.AnyType()) if cached else None
+        packed = relax.Var("packed_params", relax.TupleType(kinds))
+        inputs = [first, *([cache] if cached else []), packed]
+        bounds = {"tir_var_upper_bound": {"n": chunk}, "num_input": len(inputs) - 1}
+        with builder.function(name, inputs, attrs=bounds):
+            with builder.dataflow():
+                emit = Emitter(builder, shape, quant, places, packed, kind, cache)
+                result = builder.emit_output(body(emit, first, cache))
+            builder.emit_func_output(result)
+
+    n = tvm.tirx.Var("n", "int64")
+    write("embed", relax.Var("ids", relax.TensorType((n,), "int32")), embed, cached=False)
+    n = tvm.tirx.Var("n", "int64")
+    rows = relax.Var("x", relax.TensorType((1, n, hidden), dtype))
+    write("prefill", rows, forward, cached=True)
+    row = relax.Var("x", relax.TensorType((1, 1, hidden), dtype))
+    write("decode", row, forward, cached=True)

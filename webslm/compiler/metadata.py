@@ -1,0 +1,89 @@
+"""Own ``_metadata`` and the memory estimate: what a library says about itself. No TVM."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from webslm.compiler.quantization import ITEM_BYTES, StoredTensor
+from webslm.schema import QuantConf, ShapeConf
+from webslm.stage import Metric
+
+PAGE_TOKENS = 16
+
+
+def metadata(
+    shape: ShapeConf,
+    quant: QuantConf,
+    stored: Sequence[StoredTensor],
+    *,
+    context_window_size: int,
+    prefill_chunk_size: int,
+    memory_usage: Mapping[str, int],
+) -> dict[str, Metric]:
+    """Return what ``_metadata`` answers; web-llm reads params' order and the chunk size."""
+    params: list[Metric] = [
+        {
+            "name": tensor.name,
+            "shape": list(tensor.shape),
+            "dtype": tensor.dtype,
+            "preprocs": [],
+            "pipeline_stages": [0],
+        }
+        for tensor in stored
+    ]
+    return {
+        "model_type": shape.model_type,
+        "quantization": quant.name,
+        "context_window_size": context_window_size,
+        "sliding_window_size": -1,
+        "attention_sink_size": -1,
+        "prefill_chunk_size": prefill_chunk_size,
+        "max_batch_size": 1,
+        "tensor_parallel_shards": 1,
+        "pipeline_parallel_stages": 1,
+        "kv_state_kind": "kv_cache",
+        "model_task": "chat",
+        "kv_cache": {
+            "num_hidden_layers": shape.num_hidden_layers,
+            "num_attention_heads": shape.num_attention_heads,
+            "num_key_value_heads": shape.num_key_value_heads,
+            "head_dim": shape.head_dim,
+        },
+        "memory_usage": dict(memory_usage),
+        "params": params,
+    }
+
+
+def metadata_json(document: Mapping[str, Metric]) -> str:
+    """Return the string that the library holds: ASCII, because web-llm decodes bytes as chars."""
+    return json.dumps(document, ensure_ascii=True, separators=(",", ":"))
+
+
+def memory_estimate(
+    shape: ShapeConf,
+    quant: QuantConf,
+    stored: Sequence[StoredTensor],
+    *,
+    context_window_size: int,
+    prefill_chunk_size: int,
+    memory_usage: Mapping[str, int],
+) -> dict[str, int]:
+    """Return the bytes a GPU must hold: weights, cache at full context, largest temporaries.
+
+    The cache includes the attention's own scratch, which is sized by the prefill chunk: q, k, v
+    and two outputs in the format's type, and two float32 log-sum-exp rows.
+    """
+    weights = sum(tensor.elements * ITEM_BYTES[tensor.dtype] for tensor in stored)
+    pages = -(-context_window_size // PAGE_TOKENS) + 1
+    token = 2 * shape.num_key_value_heads * shape.head_dim * ITEM_BYTES[quant.dtype]
+    cache = shape.num_hidden_layers * pages * PAGE_TOKENS * token
+    rows = 3 * shape.num_attention_heads * shape.head_dim * ITEM_BYTES[quant.dtype]
+    cache += prefill_chunk_size * (rows + token + 2 * 4 * shape.num_attention_heads)
+    temporaries = max(memory_usage.values(), default=0)
+    return {
+        "weights_bytes": weights,
+        "kv_cache_bytes": cache,
+        "temporaries_bytes": temporaries,
+        "total_bytes": weights + cache + temporaries,
+    }

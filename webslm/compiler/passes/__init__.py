@@ -1,0 +1,1 @@
+"""What is done to a module between writing it and building it."""

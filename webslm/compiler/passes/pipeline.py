@@ -1,0 +1,110 @@
+"""Own the order of passes from a written module to one the VM builder takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tvm
+from tvm import relax
+from tvm.s_tir import dlight
+
+EXPORTED = [
+    "embed",
+    "prefill",
+    "decode",
+    "create_tir_paged_kv_cache",
+    "softmax_with_temperature",
+    "argsort_probs",
+    "sample_with_top_p",
+    "apply_bitmask_inplace",
+    "apply_penalty_inplace",
+    "apply_logit_bias_inplace",
+]
+"""What web-llm looks up, beside ``_metadata``."""
+
+
+def lower(module: Any, target: Any, *, chunk: int) -> tuple[Any, dict[str, int]]:
+    """Schedule kernels and plan memory.
+
+    Returns:
+        The module, and for each function the bytes it allocates at ``chunk`` tokens.
+    """
+    passes = [
+        relax.transform.LegalizeOps(),
+        # Before scheduling: the pass knows a reshape kernel by its plain loops.
+        relax.transform.RewriteDataflowReshape(),
+        # The kernels of reshapes that became views are dead now, and each would be a shader.
+        relax.transform.DeadCodeElimination(EXPORTED),
+    ]
+    if target.kind.name != "llvm":
+        passes.append(
+            dlight.ApplyDefaultSchedule(
+                dlight.gpu.Matmul(),
+                dlight.gpu.GEMV(),
+                dlight.gpu.Reduction(),
+                dlight.gpu.GeneralReduction(),
+                dlight.gpu.Fallback(),
+            )
+        )
+    passes += [
+        relax.transform.ToNonDataflow(),
+        relax.transform.RemovePurityChecking(),
+        relax.transform.CallTIRRewrite(),
+        relax.transform.StaticPlanBlockMemory(),
+    ]
+    module = tvm.transform.Sequential(passes)(module)
+    return module, planned_bytes(module, chunk)
+
+
+def finish() -> Any:
+    """Return the passes that end in VM form; for ``relax.build``."""
+    return tvm.transform.Sequential(
+        [
+            relax.transform.LowerAllocTensor(),
+            relax.transform.KillAfterLastUse(),
+            relax.transform.LowerRuntimeBuiltin(),
+            relax.transform.ComputePrimValue(),
+            relax.transform.VMShapeLower(),
+            relax.transform.AttachGlobalSymbol(),
+        ]
+    )
+
+
+def with_metadata(module: Any, text: str) -> Any:
+    """Return the module with ``_metadata``, a function of no arguments that returns ``text``."""
+    builder = relax.BlockBuilder(module)
+    with builder.function("_metadata", []):
+        builder.emit_func_output(tvm.ir.StringImm(text))
+    return builder.get()
+
+
+def planned_bytes(module: Any, chunk: int) -> dict[str, int]:
+    """Return the storage that each exported function allocates, in bytes, at ``chunk`` tokens."""
+    usage: dict[str, int] = {}
+    for variable, function in module.functions_items():
+        if isinstance(function, relax.Function):
+            found: list[int] = []
+
+            def visit(node: Any, found: list[int] = found) -> None:
+                found.append(_allocated_bytes(node, chunk))
+
+            relax.analysis.post_order_visit(function, visit)
+            usage[variable.name_hint] = sum(found)
+    return dict(sorted(usage.items()))
+
+
+def _allocated_bytes(node: Any, chunk: int) -> int:
+    name = getattr(getattr(node, "op", None), "name", "")
+    if name not in ("relax.memory.alloc_storage", "relax.builtin.alloc_tensor"):
+        return 0
+    size = 1
+    for extent in node.args[0].values:
+        # The only symbolic extent of the model functions is the number of tokens.
+        size *= int(getattr(extent, "value", chunk))
+    # A storage counts bytes, a tensor elements.
+    return size if name == "relax.memory.alloc_storage" else size * _item_bytes(node)
+
+
+def _item_bytes(node: Any) -> int:
+    bits: int = tvm.runtime.DataType(str(node.ty_args[0].dtype)).bits
+    return (bits + 7) // 8

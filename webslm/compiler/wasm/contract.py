@@ -1,0 +1,141 @@
+"""Own what a web-llm release provides to a model library and needs from it: data, no decisions.
+
+Read from the ``@mlc-ai/web-llm`` npm bundle; ``read_contract`` reads it again from any bundle, so
+that a test (or a version bump) can tell what drifted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Contract:
+    """The names one web-llm release and a model library must agree on."""
+
+    web_llm: str
+    """Release of ``@mlc-ai/web-llm``."""
+    imports: Mapping[str, frozenset[str]]
+    """Module name to the functions it offers; any other import is a LinkError in the page."""
+    exports: frozenset[str]
+    """What its JavaScript calls on the instance."""
+    optional_exports: frozenset[str]
+    """Called only where they exist (debugging)."""
+    global_functions: frozenset[str]
+    """Looked up in TVM's function registry; a missing one ends the load."""
+    optional_global_functions: frozenset[str]
+    """Looked up, but tolerated when absent."""
+    page_functions: frozenset[str]
+    """Registered by its JavaScript before the VM starts: the library may call them."""
+    first_data_address: int
+    """Below it, its JavaScript writes into linear memory on every load."""
+
+
+_WASI = frozenset(
+    [
+        "TVMFFIWasmFunctionDeleter",
+        "TVMFFIWasmSafeCall",
+        "clock_time_get",
+        "emscripten_notify_memory_growth",
+        "environ_get",
+        "environ_sizes_get",
+        "fd_close",
+        "fd_read",
+        "fd_seek",
+        "fd_write",
+        "proc_exit",
+    ]
+)
+
+WEB_LLM = Contract(
+    web_llm="0.2.85",
+    imports={
+        "wasi_snapshot_preview1": _WASI,
+        "env": _WASI | {"__cxa_thread_atexit", "__console_log"},
+    },
+    exports=frozenset(
+        [
+            "memory",
+            "_initialize",
+            "TVMWasmAllocSpace",
+            "TVMWasmFreeSpace",
+            "TVMFFIWasmFunctionCreate",
+            "TVMFFIWasmGetLastError",
+            "TVMFFIFunctionGetGlobal",
+            "TVMFFIFunctionSetGlobal",
+            "TVMFFIFunctionCall",
+            "TVMFFIObjectDecRef",
+            "TVMFFIAnyViewToOwnedAny",
+            "TVMFFITypeKeyToIndex",
+            "TVMFFIDataTypeToString",
+            "TVMFFIErrorSetRaisedFromCStr",
+        ]
+    ),
+    optional_exports=frozenset({"TVMFFIGetTypeInfo"}),
+    global_functions=frozenset(
+        [
+            "ffi.Array",
+            "ffi.ArrayGetItem",
+            "ffi.ArraySize",
+            "ffi.FunctionListGlobalNamesFunctor",
+            "ffi.ModuleGetFunction",
+            "ffi.ModuleImportModule",
+            "ffi.Shape",
+            "ffi.SystemLib",
+            "runtime.TVMTensorAllocWithScope",
+            "runtime.TVMTensorCopyFromTo",
+            "runtime.TVMTensorCreateView",
+            "tvmjs.array.decode_storage",
+            "tvmjs.runtime.ArrayConcat",
+            "tvmjs.runtime.ConcatEmbeddings",
+            "tvmjs.runtime.TensorCopyFromBytes",
+            "tvmjs.runtime.TensorCopyToBytes",
+            "vm.builtin.apply_presence_and_frequency_penalty",
+            "vm.builtin.apply_repetition_penalty",
+            "vm.builtin.apply_softmax_with_temperature",
+            "vm.builtin.attention_kv_cache_enable_sliding_window_for_seq",
+            "vm.builtin.kv_state_add_sequence",
+            "vm.builtin.kv_state_begin_forward",
+            "vm.builtin.kv_state_clear",
+            "vm.builtin.kv_state_end_forward",
+            "vm.builtin.kv_state_remove_sequence",
+            "vm.builtin.param_module_from_cache",
+            "vm.builtin.param_module_from_cache_by_name",
+            "vm.builtin.sample_top_p_from_logits",
+            "vm.builtin.sample_top_p_from_prob",
+            "vm.builtin.tensor_cache.clear",
+            "vm.builtin.tensor_cache.get",
+            "vm.builtin.tensor_cache.remove",
+            "vm.builtin.tensor_cache.update",
+        ]
+    ),
+    optional_global_functions=frozenset({"tvmjs.array.decode_bf16_to_f32_inplace"}),
+    page_functions=frozenset({"wasm.WebGPUDeviceAPI", "wasm.WebGPUCreateShader"}),
+    first_data_address=1024,
+)
+
+
+@dataclass(frozen=True)
+class BundleNames:
+    """The names found in a web-llm bundle's JavaScript."""
+
+    imports: frozenset[str]
+    exports: frozenset[str]
+    global_functions: frozenset[str]
+
+
+def read_contract(web_llm_js: Path) -> BundleNames:
+    """Read the names from a web-llm bundle (``lib/index.js`` of the npm package).
+
+    Only names that stand as literals are found: ``memory`` and what the tokenizer's and grammar's
+    own modules use are outside, and ``imports`` is the object shared by both module names.
+    """
+    text = web_llm_js.read_text(encoding="utf-8")
+    offered = re.search(r"\bwasmImports=\{([^}]*TVMFFIWasmSafeCall[^}]*)\}", text)
+    imports = {item.split(":")[0] for item in offered.group(1).split(",")} if offered else set()
+    called = set(re.findall(r"\.exports\.(TVM\w+)", text))
+    looked_up = set(re.findall(r"getGlobalFunc\w*\(\s*[\"']([\w.]+)[\"']", text))
+    return BundleNames(frozenset(imports), frozenset(called), frozenset(looked_up))

@@ -1,0 +1,283 @@
+"""Own the static server of a bundle: types, ranges, headers, paths. Know nothing of models.
+
+The headers are what a good host would send: a policy that keeps the page on its own origin,
+exact types, and isolation. ``site/index.html`` repeats the policy for hosts that send none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import unquote, urlsplit
+
+from webslm.errors import ConfigError, EnvironmentMismatch
+
+PAGE_POLICY = (
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; "
+    "connect-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; "
+    "base-uri 'self'; form-action 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": f"{PAGE_POLICY}; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".txt": "text/plain; charset=utf-8",
+    ".wasm": "application/wasm",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+}
+CHUNK_BYTES = 1 << 20
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Which folder answers which URL prefix."""
+
+    folder: Path
+    prefix: str = "/"
+    """Where the folder hangs; starts and ends with a slash."""
+    extra: Mapping[str, Path] = field(default_factory=dict)
+    """More folders by prefix, looked at first."""
+
+    def find(self, url: str) -> Path | None:
+        """Return the file behind a request target; None when there is none to give."""
+        path = unquote(urlsplit(url).path)
+        for prefix, root in (*self.extra.items(), (self.prefix, self.folder)):
+            if path.startswith(prefix):
+                return _inside(root, path.removeprefix(prefix))
+        return None
+
+
+def _inside(root: Path, relative: str) -> Path | None:
+    parts = (relative or "index.html").split("/")
+    if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
+        return None
+    root = root.resolve()
+    path = root.joinpath(*parts)
+    # Equality refuses every link on the way, also one that stays inside.
+    return path if path.is_file() and path.resolve() == path else None
+
+
+def byte_range(header: str, size: int) -> tuple[int, int] | None:
+    """Return the first and last byte that a Range header asks for; None when it cannot be met.
+
+    Args:
+        header: The value of ``Range``.
+        size: Length of the file in bytes.
+    """
+    match = _RANGE.fullmatch(header.strip())
+    if match is None or match.groups() == ("", ""):
+        return None
+    first, last = match.groups()
+    if first == "":
+        start, end = max(0, size - int(last)), size - 1
+    else:
+        start, end = int(first), min(int(last), size - 1) if last else size - 1
+    return (start, end) if start <= end else None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "webslm"
+    sys_version = ""
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def _answer(self, *, body: bool) -> None:
+        path = self.server.site.find(self.path)
+        if path is None:
+            self._plain(HTTPStatus.NOT_FOUND, body=body)
+            return
+        size = path.stat().st_size
+        wanted = self.headers.get("Range")
+        span = (0, size - 1) if wanted is None else byte_range(wanted, size)
+        if span is None:
+            self._plain(
+                HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
+                body=body,
+                extra={"Content-Range": f"bytes */{size}"},
+            )
+            return
+        extra = {"Accept-Ranges": "bytes"}
+        if wanted is not None:
+            extra["Content-Range"] = f"bytes {span[0]}-{span[1]}/{size}"
+        status = HTTPStatus.OK if wanted is None else HTTPStatus.PARTIAL_CONTENT
+        kind = TYPES.get(path.suffix.lower(), "application/octet-stream")
+        self._head(status, kind, span[1] - span[0] + 1, extra)
+        if body:
+            self._send(path, span[0], span[1] - span[0] + 1)
+
+    def _plain(
+        self, status: HTTPStatus, *, body: bool, extra: Mapping[str, str] | None = None
+    ) -> None:
+        text = f"{status.value} {status.phrase}\n".encode()
+        self._head(status, TYPES[".txt"], len(text), extra or {})
+        if body:
+            self.wfile.write(text)
+
+    def _head(self, status: HTTPStatus, kind: str, length: int, extra: Mapping[str, str]) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(length))
+        for name, value in {**HEADERS, **extra}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def _send(self, path: Path, start: int, length: int) -> None:
+        try:
+            with path.open("rb") as file:
+                file.seek(start)
+                while length > 0 and (block := file.read(min(CHUNK_BYTES, length))):
+                    self.wfile.write(block)
+                    length -= len(block)
+        except ConnectionError:
+            # The browser went away; nobody is left to tell.
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Stay silent: the browser's own tools show requests."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], site: Site) -> None:
+        self.site = site
+        super().__init__(address, _Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+def serve(folder: Path, host: str, port: int, *, ready: Callable[[str], None]) -> None:
+    """Serve a bundle until interrupted; ``ready`` is called once with the URL.
+
+    Raises:
+        ConfigError: The folder is absent or not a bundle.
+        EnvironmentMismatch: The address cannot be used.
+    """
+    check_bundle(folder)
+    with _bind(host, port, Site(folder=folder)) as server:
+        ready(_url(server, "/"))
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return
+
+
+@contextmanager
+def running_server(
+    folder: Path, extra: Mapping[str, Path] | None = None, prefix: str = "/"
+) -> Iterator[str]:
+    """Serve a folder from a thread on a free loopback port; give the URL of ``prefix``.
+
+    Args:
+        folder: What to serve.
+        extra: More folders, by a URL prefix such as ``/__verify__/``.
+        prefix: Where ``folder`` hangs, such as ``/a/b/``.
+    """
+    with _bind("127.0.0.1", 0, Site(folder=folder, prefix=prefix, extra=extra or {})) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        try:
+            yield _url(server, prefix)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def check_bundle(folder: Path) -> None:
+    """Refuse a folder that cannot be served.
+
+    Raises:
+        ConfigError: It is absent, or has no page and manifest.
+    """
+    if not folder.is_dir():
+        raise ConfigError(
+            f"serve: no such folder: {str(folder)!r}",
+            hint="build first: python -m webslm; then serve outputs/<name>/bundle",
+        )
+    missing = [
+        n for n in ("index.html", "webslm.json", "manifest.json") if not (folder / n).is_file()
+    ]
+    if missing:
+        inner = folder / "bundle"
+        raise ConfigError(
+            f"serve: not a bundle: {str(folder)!r} has no {missing[0]}",
+            hint=f"serve {inner}" if inner.is_dir() else "give the folder outputs/<name>/bundle",
+        )
+
+
+def _bind(host: str, port: int, site: Site) -> _Server:
+    try:
+        return _Server((host, port), site)
+    except (OSError, OverflowError) as exc:
+        busy = isinstance(exc, OSError) and exc.errno == errno.EADDRINUSE
+        why = "already in use" if busy else str(exc)
+        raise EnvironmentMismatch(
+            f"serve: cannot listen on {host}:{port}: {why}",
+            hint="choose another port: --port 8001, or --port 0 for any free one",
+        ) from exc
+
+
+def _url(server: _Server, prefix: str) -> str:
+    host, port = server.server_address[:2]
+    shown = host.decode() if isinstance(host, bytes) else host
+    return f"http://{shown}:{port}{prefix}"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(
+            f"serve: {message}", hint="python -m webslm serve outputs/<name>/bundle --port 8000"
+        )
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the ``serve`` verb; return its exit code.
+
+    Raises:
+        ConfigError: A bad argument, or a folder that is no bundle.
+        EnvironmentMismatch: The address cannot be used.
+    """
+    parser = _Parser(prog="webslm serve", description="Serve a bundle on this machine.")
+    parser.add_argument("folder", type=Path, help="outputs/<name>/bundle")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, default=8000, help="port; 0 takes a free one")
+    options = parser.parse_args(argv)
+
+    def ready(url: str) -> None:
+        config = json.loads((options.folder / "webslm.json").read_text(encoding="utf-8"))
+        sys.stdout.write(f"{config['title']}: {url}  (Ctrl-C stops)\n")
+        sys.stdout.flush()
+
+    serve(options.folder, options.host, options.port, ready=ready)
+    return 0

@@ -1,0 +1,103 @@
+"""``base``: the checkpoint that is tuned, made on this machine or fetched by commit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from webslm.adapters import hub, tiny
+from webslm.errors import ConfigError, StageFailed
+from webslm.fs import tree_files, write_text
+from webslm.keys import file_digest
+from webslm.schema import BaseConf, BaseSource, BaseStageConf
+from webslm.stage import Context, Metrics
+from webslm.stages.finetune import reporter
+
+
+def run(
+    cfg: BaseStageConf,
+    inputs: Mapping[str, Path],  # noqa: ARG001  the stage contract; a base needs no other stage
+    out: Path,
+    ctx: Context,
+) -> Metrics:
+    """Make or fetch the base and write it with ``base.json`` to ``out``.
+
+    Raises:
+        ConfigError: The shape, a text, the pin or the licence cannot be used.
+        EnvironmentMismatch: The hub cannot be reached or refuses access.
+        StageFailed: A loss is no number, a file is broken or there is no chat template.
+    """
+    if cfg.base.source is BaseSource.tiny:
+        facts = _make(cfg, out, ctx)
+    else:
+        facts = _fetch(cfg.base, out, ctx)
+    fold_chat_template(out)
+    facts |= {
+        "source": cfg.base.source.value,
+        "files": {path.name: file_digest(path) for path in tree_files(out)},
+    }
+    write_text(out / "base.json", json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    kept = ("source", "id", "commit", "licence", "seconds", "parameters", "last_loss", "threads")
+    return {key: facts[key] for key in kept if key in facts}
+
+
+def _make(cfg: BaseStageConf, out: Path, ctx: Context) -> dict[str, Any]:
+    made = tiny.make(
+        cfg.base.shape,
+        cfg.base.tiny,
+        seed=cfg.seed,
+        folder=out,
+        report=reporter(ctx.progress),
+    )
+    return asdict(made) | {
+        "id": cfg.base.name,
+        "licence": cfg.base.licence,
+        "seed": cfg.seed,
+        "last_loss": made.loss[-1][1],
+    }
+
+
+def _fetch(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
+    name, commit = hub.check(base.hub)
+    ctx.progress.update(0, 1, f"fetching {name} at {commit[:12]}")
+    fetched = hub.fetch(base.hub, cache=ctx.cache_dir / "tools" / "hub", folder=out)
+    ctx.progress.update(1, 1, f"{len(fetched.files)} files")
+    _check_licence(base.licence, fetched.licence, name)
+    return {
+        "id": name,
+        "commit": commit,
+        "licence": base.licence,
+        "licence_on_hub": fetched.licence,
+        "files_on_hub": fetched.files,
+    }
+
+
+def _check_licence(declared: str, found: str | None, name: str) -> None:
+    if found is not None and found.casefold() != declared.casefold():
+        raise ConfigError(
+            f"base.licence: {declared!r} is declared, the card of {name} says {found!r}",
+            hint=f"read the terms of {name}, then set base.licence={found}",
+        )
+
+
+def fold_chat_template(folder: Path) -> None:
+    """Bring a template in a file of its own into tokenizer_config.json, where readers look.
+
+    Raises:
+        StageFailed: The checkpoint has no chat template.
+    """
+    file = folder / "tokenizer_config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    apart = folder / "chat_template.jinja"
+    if apart.is_file():
+        config["chat_template"] = apart.read_text(encoding="utf-8")
+        write_text(file, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        apart.unlink()
+    if not config.get("chat_template"):
+        raise StageFailed(
+            "base: the checkpoint has no chat template",
+            hint="take an instruct model; a bare one cannot chat",
+        )

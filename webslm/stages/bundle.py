@@ -1,0 +1,212 @@
+"""Own the static site: page, web-llm, library, weights, and a manifest of all of it.
+
+Every URL in it is relative, and everything that a browser keeps for ever is named by its
+content: the library by its hash, the weights' folder by a digest of the files in it. A rebuilt
+site therefore never meets the old one's leftovers in a visitor's cache.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from webslm import fs, paths
+from webslm.adapters import npm
+from webslm.errors import ConfigError, StageFailed
+from webslm.schema import BundleStageConf, QuantConf
+from webslm.serve import PAGE_POLICY
+from webslm.stage import Context, Metrics
+
+VERSION = 1
+SCHEMA = 1
+CHAT_CONFIG = "mlc-chat-config.json"
+TENSORS = "tensor-cache.json"
+TOKENIZER = "tokenizer.json"
+REVISION_DIGITS = 16
+_HOST = re.compile(r"\b(?:https?|wss?):(?:\\?/){2}|[\"'(]//[\w.-]+\.\w")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
+    """Assemble the site under ``out``.
+
+    Raises:
+        ConfigError: The build's name cannot be a folder in a URL.
+        EnvironmentMismatch: web-llm cannot be had, or is not the pinned one.
+        StageFailed: An input lacks a file, or the page names a foreign host.
+    """
+    if not _NAME.fullmatch(cfg.name):
+        raise ConfigError(
+            f"name: {cfg.name!r} cannot stand in a web address",
+            hint="use letters, digits, '.', '_' and '-' only: name=my-assistant",
+        )
+    stats = _read_json(inputs["data"], "stats.json")
+    page_files(out, cfg.app.title, cfg.domain.disclaimer)
+    vendor(
+        out, npm.fetch_web_llm(ctx.cache_dir, cfg.runtime.web_llm, cfg.runtime.web_llm_integrity)
+    )
+    model_files = _model_files(inputs)
+    revision = _revision(model_files)
+    url = f"models/{cfg.name}/resolve/{revision}/"
+    for name, source in model_files.items():
+        fs.link_or_copy(source, out / url / name)
+    library = _library(inputs["compile"])
+    fs.link_or_copy(library, out / "lib" / library.name)
+    site = site_config(cfg, stats["system_prompt"], model_record(out, url, library.name, cfg))
+    fs.write_text(out / "webslm.json", _json(site))
+    check_own_files()
+    files = write_manifest(out)
+    return {
+        "files": len(files),
+        "bytes": sum(entry["bytes"] for entry in files.values()),
+        "download_bytes": sum(entry["bytes"] for entry in site["model"]["files"]),
+        "library_bytes": files[f"lib/{library.name}"]["bytes"],
+        "revision": revision,
+    }
+
+
+def page_files(out: Path, title: str, disclaimer: str) -> None:
+    """Write the page's own files, its title and disclaimer set in the HTML itself."""
+    fs.copy_tree(paths.site_dir(), out)
+    page = (out / "index.html").read_text(encoding="utf-8")
+    for word, text in (("POLICY", PAGE_POLICY), ("TITLE", title), ("DISCLAIMER", disclaimer)):
+        page = page.replace(f"%%{word}%%", html.escape(text))
+    fs.write_text(out / "index.html", page)
+
+
+def vendor(out: Path, module: Path) -> None:
+    """Put web-llm and its licence into the site."""
+    (out / "vendor").mkdir(parents=True)
+    shutil.copyfile(module, out / "vendor" / "web-llm.js")
+    shutil.copyfile(module.parent.parent / "LICENSE", out / "vendor" / "web-llm.LICENSE.txt")
+
+
+def model_record(out: Path, url: str, library: str, cfg: BundleStageConf) -> dict[str, Any]:
+    """Return what the page must know of the model, with digests of all that it downloads.
+
+    ``files`` are checked by the page's own download; ``integrity`` (config, library, tokenizer)
+    by web-llm, which offers nothing for weights.
+    """
+    folder = out / url
+    chat_config = _read_json(folder, CHAT_CONFIG)
+    shards = [record["dataPath"] for record in _read_json(folder, TENSORS)["records"]]
+    kept = [TOKENIZER, TENSORS, *shards]
+    return {
+        "id": cfg.name,
+        "url": url,
+        "lib": f"lib/{library}",
+        "context_window_size": chat_config["context_window_size"],
+        "required_features": required_features(cfg.quant),
+        "files": [{"path": name, **_entry(folder / name)} for name in kept],
+        "integrity": {
+            "config": _sri(folder / CHAT_CONFIG),
+            "model_lib": _sri(out / "lib" / library),
+            "tokenizer": {TOKENIZER: _sri(folder / TOKENIZER)},
+        },
+    }
+
+
+def required_features(quant: QuantConf) -> list[str]:
+    """Return the WebGPU features without which the library's shaders do not compile."""
+    return ["shader-f16"] if quant.dtype == "float16" else []
+
+
+def site_config(cfg: BundleStageConf, system_prompt: str, model: dict[str, Any]) -> dict[str, Any]:
+    """Return ``webslm.json``: all that differs between two sites."""
+    decoding = cfg.app.decoding
+    return {
+        "schema": SCHEMA,
+        "name": cfg.name,
+        "title": cfg.app.title,
+        "disclaimer": cfg.domain.disclaimer,
+        "system_prompt": system_prompt,
+        "questions": [{"text": q.text, "trained": q.trained} for q in cfg.domain.questions],
+        "decoding": {
+            "temperature": decoding.temperature,
+            "top_p": decoding.top_p,
+            "repetition_penalty": decoding.repetition_penalty,
+            "max_tokens": decoding.max_tokens,
+            "seed": decoding.seed,
+        },
+        "model": model,
+        "versions": {"web-llm": cfg.runtime.web_llm, "Weights": cfg.quant.name},
+    }
+
+
+def check_own_files() -> None:
+    """Refuse page files that name another host; vendored code and texts are not looked at.
+
+    Raises:
+        StageFailed: A file of ours holds an absolute URL.
+    """
+    own = [path.relative_to(paths.site_dir()) for path in fs.tree_files(paths.site_dir())]
+    found = [
+        f"{name}: {match.group()}"
+        for name in own
+        if (match := _HOST.search((paths.site_dir() / name).read_text(encoding="utf-8")))
+    ]
+    if found:
+        raise StageFailed(f"bundle: the page names another host ({found[0]!r})")
+
+
+def write_manifest(out: Path) -> dict[str, Any]:
+    """Write ``manifest.json``: size and sha256 of every other file, by path; return the files."""
+    files = {path.relative_to(out).as_posix(): _entry(path) for path in fs.tree_files(out)}
+    fs.write_text(out / "manifest.json", _json({"schema": SCHEMA, "files": files}))
+    return files
+
+
+def _model_files(inputs: Mapping[str, Path]) -> dict[str, Path]:
+    convert, chat = inputs["convert"], inputs["chat_config"]
+    shards = [record["dataPath"] for record in _read_json(convert, TENSORS)["records"]]
+    names = {CHAT_CONFIG: chat, TOKENIZER: chat, TENSORS: convert, **dict.fromkeys(shards, convert)}
+    for name, folder in names.items():
+        if not (folder / name).is_file():
+            raise StageFailed(f"bundle: {folder.name} has no {name}")
+    return {name: names[name] / name for name in sorted(names)}
+
+
+def _revision(files: Mapping[str, Path]) -> str:
+    lines = (f"{name} {_sha256(path).hexdigest()}\n" for name, path in files.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:REVISION_DIGITS]
+
+
+def _library(folder: Path) -> Path:
+    found = sorted(folder.glob("library-*.wasm"))
+    if len(found) != 1:
+        raise StageFailed(f"bundle: compile left {len(found)} libraries instead of one")
+    return found[0]
+
+
+def _sha256(path: Path) -> hashlib._Hash:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"bytes": path.stat().st_size, "sha256": _sha256(path).hexdigest()}
+
+
+def _sri(path: Path) -> str:
+    return "sha256-" + base64.b64encode(_sha256(path).digest()).decode()
+
+
+def _read_json(folder: Path, name: str) -> Any:
+    path = folder / name
+    if not path.is_file():
+        raise StageFailed(f"bundle: {folder.name} has no {name}")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,0 +1,145 @@
+"""Own the stage ``compile``: shape and format become a checked model library."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from webslm import fs
+from webslm.compiler.metadata import memory_estimate
+from webslm.errors import ConfigError, EnvironmentMismatch
+from webslm.schema import CompileStageConf
+from webslm.stage import Context, Metric, Metrics
+
+if TYPE_CHECKING:
+    from webslm.compiler.library import Compiled
+    from webslm.compiler.wasm.abi import LibraryAbi
+
+TOOLCHAIN = ("apache-tvm", "apache-tvm-ffi", "ziglang")
+"""The wheels of a row that take part in a compilation."""
+STEPS = 4
+
+
+def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
+    """Write ``library-<sha256[:16]>.wasm`` and ``library.json``; ``inputs`` is empty.
+
+    Raises:
+        ConfigError: The shape, the format or the sizes cannot be compiled.
+        EnvironmentMismatch: A wheel of the toolchain is not the row's.
+        StageFailed: The library breaks a limit of WebGPU or the contract of web-llm.
+    """
+    del inputs
+    check_wheels(cfg.runtime.wheels)
+    _check_sizes(cfg)
+    from webslm.compiler.library import compile_library, webgpu_target
+    from webslm.compiler.passes.limits import check_shaders, shaders
+    from webslm.compiler.wasm.objects import write_library
+    from webslm.compiler.wasm.runtime import build_runtime
+
+    ctx.progress.update(0, STEPS, "wasm runtime")
+    runtime_dir = build_runtime(
+        ctx.cache_dir / "tools" / "wasm-runtime",
+        jobs=max(1, (os.cpu_count() or 2) // 2),
+        on_progress=ctx.progress.note,
+    )
+    ctx.progress.update(1, STEPS, "kernels")
+    compiled = compile_library(
+        cfg.shape,
+        cfg.quant,
+        context_window_size=cfg.compiler.context_window_size,
+        prefill_chunk_size=cfg.compiler.prefill_chunk_size,
+        target=webgpu_target(),
+        opt_level=cfg.compiler.opt_level,
+    )
+    ctx.progress.update(2, STEPS, "shaders")
+    found = shaders(compiled.executable)
+    check_shaders(found, dtype=cfg.quant.dtype)
+    ctx.progress.update(3, STEPS, "link")
+    linked = out / "library.wasm"
+    abi = write_library(compiled.executable, runtime_dir, linked)
+    digest = hashlib.sha256(linked.read_bytes()).hexdigest()
+    # The page caches a library by its address for ever: new bytes need a new name.
+    name = f"library-{digest[:16]}.wasm"
+    linked.rename(out / name)
+    document = _document(cfg, compiled, abi, found)
+    document |= {"wasm": name, "wasm_sha256": digest}
+    fs.write_text(out / "library.json", json.dumps(document, indent=1, sort_keys=True) + "\n")
+    ctx.progress.update(STEPS, STEPS, name)
+    return {key: document[key] for key in ("wasm_bytes", "num_shaders", "wgsl_bytes", "memory")}
+
+
+def check_wheels(row: Mapping[str, str]) -> None:
+    """Raise EnvironmentMismatch naming each wheel that is not what the row says.
+
+    Build metadata after ``+`` (a local version such as ``+cpu``) is not compared.
+    """
+    wrong: list[str] = []
+    pins: list[str] = []
+    for wheel in TOOLCHAIN:
+        if wheel not in row:
+            continue
+        try:
+            installed = importlib.metadata.version(wheel)
+        except importlib.metadata.PackageNotFoundError:
+            installed = "none"
+        if installed.split("+")[0] != row[wheel]:
+            wrong.append(f"{wheel} {installed} is installed, the row says {row[wheel]}")
+            pins.append(f"{wheel}=={row[wheel]}")
+    if wrong:
+        raise EnvironmentMismatch(
+            f"compile: {'; '.join(wrong)}", hint=f"pip install {' '.join(pins)}"
+        )
+
+
+def _check_sizes(cfg: CompileStageConf) -> None:
+    context, chunk = cfg.compiler.context_window_size, cfg.compiler.prefill_chunk_size
+    problems: list[tuple[str, str | None]] = []
+    if context < 1:
+        problems.append((f"compiler.context_window_size: {context} is not above zero", None))
+    if chunk < 1:
+        problems.append((f"compiler.prefill_chunk_size: {chunk} is not above zero", None))
+    if context > cfg.shape.max_position_embeddings:
+        problems.append(
+            (
+                f"compiler.context_window_size: {context} is more than the "
+                f"{cfg.shape.max_position_embeddings} positions of the base",
+                f"base.context_window_size={cfg.shape.max_position_embeddings}",
+            )
+        )
+    if problems:
+        raise ConfigError(problems=tuple(problems))
+
+
+def _document(
+    cfg: CompileStageConf, compiled: Compiled, abi: LibraryAbi, found: Mapping[str, str]
+) -> dict[str, Metric]:
+    metadata = compiled.metadata
+    features: list[Metric] = ["shader-f16"] if cfg.quant.dtype == "float16" else []
+    names: list[Metric] = [*sorted(found)]
+    memory = memory_estimate(
+        cfg.shape,
+        cfg.quant,
+        compiled.stored,
+        context_window_size=cfg.compiler.context_window_size,
+        prefill_chunk_size=cfg.compiler.prefill_chunk_size,
+        memory_usage=metadata["memory_usage"],
+    )
+    return {
+        "metadata": metadata,
+        "required_features": features,
+        "memory": dict(memory),
+        "abi": {
+            "imports": [f"{item.module}.{item.name}" for item in abi.imports],
+            "exports": [*abi.exports],
+            "data_end": abi.data_end,
+        },
+        "wasm_bytes": abi.size_bytes,
+        "num_shaders": len(found),
+        "wgsl_bytes": sum(len(text) for text in found.values()),
+        "shaders": names,
+    }

@@ -1,0 +1,58 @@
+"""``finetune``: rows and a base checkpoint to a LoRA adapter."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from webslm.adapters import sft, trainer, turns
+from webslm.fs import write_text
+from webslm.schema import FinetuneStageConf
+from webslm.stage import Context, Metrics, Progress
+
+
+def run(cfg: FinetuneStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
+    """Tune the base of ``inputs['base']`` on ``inputs['data']/train.jsonl``.
+
+    Raises:
+        ConfigError: A row is too long, a target matches no module, the scheduler is unknown.
+        EnvironmentMismatch: A GPU is asked for and there is none.
+        StageFailed: No stop token inside the loss, or the loss stopped being a number.
+    """
+    rows = turns.read_rows(inputs["data"] / "train.jsonl")
+    done = trainer.finetune(
+        inputs["base"],
+        rows,
+        cfg.lora,
+        seed=cfg.seed,
+        folder=out,
+        report=reporter(ctx.progress),
+    )
+    log = asdict(done)
+    write_text(out / "train_log.json", json.dumps(log, indent=1, sort_keys=True) + "\n")
+    return {
+        "rows": len(rows),
+        "steps": done.steps,
+        "tokens": done.tokens,
+        "trained_tokens": done.trained_tokens,
+        "first_loss": done.loss[0][1],
+        "last_loss": done.loss[-1][1],
+        "trainable_parameters": done.trainable_parameters,
+        "seconds": done.seconds,
+        "threads": done.threads,
+        "device": done.device,
+    }
+
+
+def reporter(progress: Progress) -> sft.Report:
+    """Return a report that shows loss and remaining time, from the pace so far."""
+    started = time.monotonic()
+
+    def report(step: int, steps: int, loss: float) -> None:
+        left = (time.monotonic() - started) / step * (steps - step)
+        progress.update(step, steps, f"loss {loss:.3f}, {left:.0f} s left")
+
+    return report

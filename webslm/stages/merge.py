@@ -1,0 +1,48 @@
+"""``merge``: base and adapter to one plain checkpoint."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from webslm.adapters import merging, turns
+from webslm.fs import tree_files, write_text
+from webslm.schema import MergeStageConf
+from webslm.stage import Context, Metrics
+
+PROBES = 4
+PROBE_TOKENS = 256
+OWN = ("config.json", "base.json")
+"""Files of the base that the merge writes anew or leaves behind, beside its weights."""
+
+
+def run(cfg: MergeStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
+    """Merge the adapter of ``inputs['finetune']`` into ``inputs['base']``.
+
+    Raises:
+        ConfigError: Unknown dtype.
+        StageFailed: The merged model is not the tuned one, or is the base.
+    """
+    base = inputs["base"]
+    rows = turns.read_rows(inputs["data"] / "train.jsonl")
+    probes = turns.probe_ids(base, rows, count=PROBES, tokens=PROBE_TOKENS)
+    ctx.progress.update(0, 1, "merging and comparing logits")
+    found = merging.merge(base, inputs["finetune"], probes, dtype=cfg.dtype, folder=out)
+    carry(base, out)
+    metrics = asdict(found) | {"dtype": cfg.dtype}
+    write_text(out / "merge.json", json.dumps(metrics, indent=1, sort_keys=True) + "\n")
+    ctx.progress.update(1, 1, f"logits within {found.merged_to_adapter:.1e} of the adapter's")
+    return metrics
+
+
+def carry(base: Path, out: Path) -> None:
+    """Copy tokenizer and generation settings of the base byte for byte."""
+    for path in tree_files(base):
+        name = path.relative_to(base)
+        weights = ".safetensors" in path.name
+        if not weights and name.as_posix() not in OWN:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, out / name)

@@ -1,0 +1,107 @@
+"""Own ``verify``: what a real browser says of a bundle, against torch, and the gates.
+
+Two references: the *dequantized* weights, read back from the shards that the browser loads (the
+compiler's own faithfulness), and the *merged* checkpoint (what quantization costs).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from webslm import proof
+from webslm.adapters import reference
+from webslm.adapters.reference import Greedy
+from webslm.adapters.turns import stop_ids
+from webslm.compiler.architectures import architecture
+from webslm.errors import VerificationFailed
+from webslm.fs import write_text
+from webslm.schema import VerifyStageConf
+from webslm.scoring import evenly_spaced
+from webslm.stage import Context, Metrics
+from webslm.stages.convert import dequantized_state
+from webslm.verdict import REFERENCES, Reference, Row, failures, score
+
+REPORT = "verify.json"
+PICTURE = "page.png"
+
+
+def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
+    """Measure the bundle, write ``verify.json`` and ``page.png``, and judge.
+
+    Raises:
+        EnvironmentMismatch: There is no usable browser.
+        VerificationFailed: The page failed, or a gate did; the numbers then lie in
+            ``ctx.log_dir``.
+    """
+    rows = pick_rows(inputs["data"] / "train.jsonl", cfg.verify.num_prompts)
+    ctx.progress.note("computing the references in torch")
+    references = refer(rows, cfg, inputs)
+    runs = [
+        proof.Run(question=index, prompt=ref.prompt, continuation=ref.greedy[name].tokens)
+        for index, ref in enumerate(references)
+        for name in REFERENCES
+    ]
+    ctx.log_dir.mkdir(parents=True, exist_ok=True)
+    picture = ctx.log_dir / PICTURE
+    seen = proof.observe(
+        inputs["bundle"],
+        [row.messages for row in rows],
+        runs,
+        cfg.verify,
+        screenshot=picture,
+        progress=ctx.progress,
+    )
+    report = score(rows, references, seen, cfg.verify)
+    text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
+    write_text(ctx.log_dir / REPORT, text)
+    problems = failures(report, cfg.verify)
+    if problems:
+        raise VerificationFailed(
+            "; ".join(problems),
+            hint=f"the measurements are in {ctx.log_dir / REPORT}, the page's picture in {picture}",
+            log_path=ctx.log_dir / REPORT,
+        )
+    write_text(out / REPORT, text)
+    shutil.copyfile(picture, out / PICTURE)
+    return report
+
+
+def pick_rows(path: Path, count: int) -> list[Row]:
+    """Return up to ``count`` rows, evenly spaced over a JSONL file of conversations."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    rows = []
+    for index in evenly_spaced(len(lines), count):
+        messages = json.loads(lines[index])["messages"]
+        turn = next(i for i, message in enumerate(messages) if message["role"] == "assistant")
+        rows.append(Row(messages=messages[:turn], answer=messages[turn]["content"]))
+    return rows
+
+
+def refer(rows: Sequence[Row], cfg: VerifyStageConf, inputs: Mapping[str, Path]) -> list[Reference]:
+    """Ask the dequantized, the merged and the base model; one is in memory at a time."""
+    parameters = architecture(cfg.shape.model_type).parameters(cfg.shape)
+    state = dequantized_state(inputs["convert"], parameters, cfg.quant)
+    tokenizer = reference.load_tokenizer(inputs["normalize"])
+    stops = stop_ids(inputs["normalize"], tokenizer)
+    prompts = [reference.prompt_ids(tokenizer, row.messages) for row in rows]
+
+    def greedy(folder: str, count: int, weights: Any = None) -> list[Greedy]:
+        model = reference.load_model(inputs[folder], weights)
+        return [reference.greedy(model, prompt, count, stops) for prompt in prompts]
+
+    dequantized = greedy("merge", cfg.verify.num_tokens, state)
+    del state
+    merged = greedy("merge", cfg.verify.num_tokens)
+    base = greedy("base", cfg.verify.max_answer_tokens)
+    return [
+        Reference(
+            prompt=prompt,
+            greedy={"dequantized": dequantized[index], "merged": merged[index]},
+            base_answer=reference.decode(tokenizer, base[index].tokens),
+        )
+        for index, prompt in enumerate(prompts)
+    ]
