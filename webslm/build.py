@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
+from io import TextIOWrapper
 from pathlib import Path
 
 from rich.console import Console
@@ -124,9 +125,16 @@ def _output_dir(cfg: Config) -> Path:
     return output
 
 
+class _LogFile(logging.FileHandler):
+    """A log whose folder is made with its first line: a build of hits leaves none."""
+
+    def _open(self) -> TextIOWrapper:
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        return super()._open()
+
+
 def _log_to(log_dir: Path) -> logging.Handler:
-    log_dir.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(log_dir / "webslm.log", delay=True, encoding="utf-8")
+    handler = _LogFile(log_dir / "webslm.log", delay=True, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("webslm")
     logger.addHandler(handler)

@@ -18,6 +18,7 @@ HELP = """webslm {version}: a chat dataset and a small model to an assistant in 
   python -m webslm lock check FOLDER                hash an output again
   python -m webslm --cfg job [...]                  show the whole configuration
   python -m webslm -m GROUP=A,B [...]               build every combination
+  python -m webslm --config-dir DIR [...]           find your own DIR/<group>/<option>.yaml
 
 groups
 {groups}
@@ -69,9 +70,29 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if words and words[0] in VERBS:
         return VERBS[words[0]](words[1:])
+    words = _config_dirs(words)
     if any(word.startswith("-") for word in words):
         return _hydra(words)
     return _build(words)
+
+
+def _config_dirs(words: list[str]) -> list[str]:
+    """Turn ``--config-dir DIR`` into the search path that composing with and without Hydra reads."""
+    kept: list[str] = []
+    folders: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        flag, equals, value = word.partition("=")
+        if flag not in ("--config-dir", "-cd"):
+            kept.append(word)
+            continue
+        folder = os.path.abspath(value if equals else next(rest, ""))
+        if not os.path.isdir(folder):
+            raise ConfigError(
+                f"{flag}: {folder}: no such folder", hint="name the folder above your domain/"
+            )
+        folders.append(f"'file://{folder}'")
+    return [*kept, f"hydra.searchpath=[{','.join(folders)}]"] if folders else kept
 
 
 def help_text() -> str:
@@ -126,7 +147,9 @@ def _hydra(words: list[str]) -> int:
     # Without it Hydra prints its own screen and exits with 1 for everything.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     register_schema()
-    overrides = [word for word in words if "=" in word and not word.startswith("-")]
+    overrides = [word for word in words if not word.startswith("-") and "=" in word]
+    # argparse wants the overrides in one run.
+    words = [*overrides, *(word for word in words if word not in overrides)]
 
     def task(raw: Any) -> None:
         from hydra.core.hydra_config import HydraConfig

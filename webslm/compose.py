@@ -77,7 +77,7 @@ def explain(error: Exception, overrides: Sequence[str]) -> ConfigError:
     """Return a composition error as sentences: each override is tried alone to find them all."""
     problems = []
     for override in overrides:
-        problem = _problem_of(override)
+        problem = _problem_of(override, overrides)
         if problem is not None and problem not in problems:
             problems.append(problem)
     if not problems:
@@ -87,7 +87,7 @@ def explain(error: Exception, overrides: Sequence[str]) -> ConfigError:
 
 def good_overrides(overrides: Sequence[str]) -> list[str]:
     """Return the overrides that compose when tried alone."""
-    return [override for override in overrides if _problem_of(override) is None]
+    return [override for override in overrides if _problem_of(override, overrides) is None]
 
 
 def _compose_raw(overrides: Sequence[str]) -> Any:
@@ -101,9 +101,10 @@ def _compose_raw(overrides: Sequence[str]) -> Any:
         return hydra_compose(config_name=CONFIG_NAME, overrides=list(overrides))
 
 
-def _problem_of(override: str) -> Problem | None:
+def _problem_of(override: str, overrides: Sequence[str]) -> Problem | None:
+    paths = [word for word in overrides if word.startswith("hydra.searchpath=")]
     try:
-        to_config(_compose_raw([override]))
+        to_config(_compose_raw(list(dict.fromkeys([*paths, override]))))
     except ConfigError as exc:
         return exc.problems[0]
     except composition_errors() as exc:

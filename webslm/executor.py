@@ -72,6 +72,7 @@ def _step(
     if artifact is not None:
         return _result(artifact, Status.HIT)
     inputs = {need: paths[need] for need in step.needs}
+    log_dir.mkdir(parents=True, exist_ok=True)
     with display.stage(step.stage) as progress:
         ctx = Context(cache_dir=cache.root, log_dir=log_dir, progress=progress)
         return _result(_run(step, inputs, cache, ctx), Status.RAN)

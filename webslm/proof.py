@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -115,8 +116,12 @@ def observe(
         page = browser.tab()
         try:
             visit = visit_page(page, url, str(questions[0][-1]["content"]))
-        finally:
-            page.screenshot(screenshot)
+        except VerificationFailed:
+            # What went wrong is worth more than its picture.
+            with suppress(VerificationFailed):
+                page.screenshot(screenshot)
+            raise
+        page.screenshot(screenshot)
         page.close()
         progress.update(1, total, "loading the harness")
         harness, adapter = open_harness(browser, url)

@@ -23,7 +23,8 @@ from rich.table import Table
 from webslm.errors import ConfigError, WebslmError
 from webslm.fs import write_text
 from webslm.plan import Step
-from webslm.stage import Result, Status
+from webslm.stage import Progress as ProgressLike
+from webslm.stage import Result, SilentProgress, Status
 
 REPORT_NAME = "report.json"
 MIB = 1 << 20
@@ -37,8 +38,13 @@ class LiveDisplay:
         self.console = console
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[_Bar]:
+    def stage(self, name: str) -> Iterator[ProgressLike]:
         """Show a bar as long as the stage runs."""
+        if not self.console.is_terminal:
+            # A log file has no use for a moving bar: one line says what is going on.
+            self.console.print(f"... {name}", highlight=False)
+            yield SilentProgress()
+            return
         columns = (
             TextColumn("{task.fields[stage]:<11}"),
             BarColumn(bar_width=24),
@@ -55,7 +61,8 @@ class LiveDisplay:
         hit = result.status is Status.HIT
         mark = "[cyan]hit[/]" if hit else "[green]ran[/]"
         took = "" if hit else f"{result.seconds:7.1f} s  {result.peak_rss_bytes / MIB:7.0f} MiB"
-        self.console.print(f"{mark} {result.stage:<11} {result.key[:16]}  {took}")
+        line = f"{mark} {result.stage:<11} {result.key[:16]}  {took}"
+        self.console.print(line.rstrip(), highlight=False)
 
 
 class _Bar:

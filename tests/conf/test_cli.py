@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from webslm.cli import run
+from webslm.paths import conf_dir
 from webslm.registry import STAGE_NAMES
 
 
@@ -35,3 +36,20 @@ def test_dry_run_prints_the_plan_and_touches_nothing(
     assert "convert" in out
     assert "bundle" not in out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_own_options_are_found_in_a_config_dir(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "my" / "domain" / "mine.yaml"
+    mine.parent.mkdir(parents=True)
+    shipped = (conf_dir() / "domain" / "medical.yaml").read_text(encoding="utf-8")
+    mine.write_text(shipped.replace("name: medical", "name: mine"), encoding="utf-8")
+    assert run(["--config-dir", "my", "domain=mine", "dry_run=true"]) == 0
+    assert run(["-cd=my", "domain=mine", "--cfg", "job"]) == 0
+    assert "name: mine" in capsys.readouterr().out
+    assert run(["-cd", "my", "domain=min"]) == 2
+    assert "did you mean domain=mine?" in capsys.readouterr().err
+    assert run(["-cd", "nowhere", "domain=mine"]) == 2
+    assert "nowhere: no such folder" in capsys.readouterr().err

@@ -29,8 +29,8 @@ async (shaders) => {
     const info = await module.getCompilationInfo();
     const messages = info.messages.filter((one) => one.type === "error").map((one) => one.message);
     if (!messages.length) {
-      await device.createComputePipelineAsync(
-        {layout: "auto", compute: {module, entryPoint: name}}).catch((e) => messages.push(e.message));
+      const wanted = {layout: "auto", compute: {module, entryPoint: name}};
+      await device.createComputePipelineAsync(wanted).catch((e) => messages.push(e.message));
     }
     await device.popErrorScope();
     if (messages.length) found[name] = messages;

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,11 +24,13 @@ from webslm.stages.compile import check_wheels, run
 ROW = RuntimeConf(name="row", web_llm="0.2.85", web_llm_integrity="", wheels={})
 
 
-def stage_conf(quant: QuantConf, **sizes: int) -> CompileStageConf:
+def stage_conf(quant: QuantConf, **sizes: Any) -> CompileStageConf:
     return CompileStageConf(
         shape=shape(),
         quant=quant,
-        compiler=CompilerConf(**{"context_window_size": 128, "prefill_chunk_size": 32, **sizes}),
+        compiler=dataclasses.replace(
+            CompilerConf(context_window_size=128, prefill_chunk_size=32), **sizes
+        ),
         runtime=ROW,
     )
 
@@ -110,7 +113,7 @@ def test_compile_refuses_sizes_before_any_work(
 
 def test_compile_refuses_a_format_nobody_can_store(tmp_path: Path) -> None:
     quant = dataclasses.replace(Q4F32, bits=3)
-    with pytest.raises(ConfigError, match="quant.bits: 3"):
+    with pytest.raises(ConfigError, match=r"quant\.bits: 3"):
         run(stage_conf(quant), {}, tmp_path, context(tmp_path))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -97,7 +98,7 @@ def test_architecture_refuses_an_unknown_model_type() -> None:
     ],
 )
 def test_parameters_refuse_a_shape_the_kernels_cannot_do(
-    change: dict[str, int], message: str
+    change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         parameters(dataclasses.replace(SHAPE, **change))

@@ -31,7 +31,8 @@ def run(plan: Gemv, quant: QuantConf, arrays: dict[str, np.ndarray]) -> np.ndarr
     out = tvm.runtime.tensor(np.zeros((1, 1, plan.rows), plan.dtype))
     names = ("gain", "weight", "scales", "bias", "residual")
     built(gemv(plan, quant, CPU))(x, *(given.get(name, x) for name in names), out)
-    return out.numpy().reshape(-1).astype(np.float64)
+    found: np.ndarray = out.numpy().reshape(-1).astype(np.float64)
+    return found
 
 
 @pytest.mark.parametrize("quant", [PLAIN, FOUR, EIGHT, HALF], ids=lambda quant: str(quant.name))

@@ -41,7 +41,8 @@ def run_softmax(values: np.ndarray, temperature: float) -> np.ndarray:
     built(softmax.statistics, size)(given_logits, warmth, maxima, totals)
     result = empty((1, 1, size))
     built(softmax.normalise, size)(given_logits, warmth, maxima, totals, result)
-    return result.numpy().reshape(-1)
+    found: np.ndarray = result.numpy().reshape(-1)
+    return found
 
 
 def run_sort(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -55,9 +56,7 @@ def run_sort(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return keys.numpy().reshape(-1), ids.numpy().reshape(-1)
 
 
-def run_choice(
-    probabilities: np.ndarray, ids: np.ndarray, uniform: float, nucleus: float
-) -> int:
+def run_choice(probabilities: np.ndarray, ids: np.ndarray, uniform: float, nucleus: float) -> int:
     token = empty((1,), "int32")
     built(top_p.choose, probabilities.size)(
         tensor(probabilities[None], "float32"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,11 +23,20 @@ def module_file(dotted: str) -> Path | None:
     return None
 
 
+def executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """Walk a syntax tree without what only type checkers read."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            continue
+        yield node
+        yield from executed(node)
+
+
 def closure(path: Path, seen: set[Path]) -> set[Path]:
     if path in seen or path.name in PLUMBING and path.parent == PACKAGE:
         return seen
     seen.add(path)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in executed(ast.parse(path.read_text(encoding="utf-8"))):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]

@@ -25,7 +25,7 @@ class FakeZig:
         self.libraries: list[bytes] = [b"library"]
 
     def __call__(self, arguments: Sequence[str | Path], *, cwd: Path, cache: Path) -> str:
-        output = str(arguments[-1])
+        output = str(arguments[-1]).removeprefix("-femit-bin=")
         self.calls.append(output)
         if self.fail_at and self.fail_at in output:
             raise ToolFailed("zig ended with code 1")

@@ -83,6 +83,10 @@ async function ask(question) {
       if (event.text !== undefined) {
         said += event.text;
         answer.append(event.text);
+        if (interrupted) {
+          // A stop that came before the first piece may have been forgotten by then.
+          engine.interrupt();
+        }
       } else {
         close(answer, event);
       }

@@ -40,6 +40,8 @@ class Emitter:
         self._packed = packed
         self._threads = threads
         self._cache = cache
+        # Layers repeat each other, and reading a kernel's script costs more than compiling it.
+        self._gemv: dict[gemv.Gemv, Value] = {}
 
     def embedding(self, ids: Value, stem: str) -> Value:
         """Look up int32 ids [n] in a table -> [n, H]."""
@@ -97,11 +99,13 @@ class Emitter:
         )
         gain = None if norm is None else self._tensor(f"{norm}.weight")
         optional = [gain, weight[0], weight[1] if len(weight) > 1 else None, bias, residual]
-        kernel = self._builder.add_func(gemv.gemv(plan, self._quant, self._threads), "gemv")
+        if plan not in self._gemv:
+            made = gemv.gemv(plan, self._quant, self._threads)
+            self._gemv[plan] = self._builder.add_func(made, "gemv")
         # A place that the plan does not use is filled with x.
         args = [x, *(x if arg is None else arg for arg in optional)]
         return self._builder.emit(
-            relax.call_tir(kernel, args, relax.TensorType((1, 1, rows), dtype))
+            relax.call_tir(self._gemv[plan], args, relax.TensorType((1, 1, rows), dtype))
         )
 
     def _rows(self, x: Value, stem: str, residual: Value, dtype: str) -> Value:

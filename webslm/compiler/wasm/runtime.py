@@ -20,7 +20,7 @@ from webslm import fs
 from webslm.compiler.wasm.zig import collect_libraries, run_zig
 from webslm.errors import EnvironmentMismatch
 
-FORMAT = 3
+FORMAT = 4
 """Raise it when the code of this module changes what lies in a runtime folder."""
 
 WHEELS = ("apache-tvm", "apache-tvm-ffi", "ziglang")

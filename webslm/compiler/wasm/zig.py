@@ -52,9 +52,11 @@ def collect_libraries(names: Sequence[str], work: Path, cache: Path, out_dir: Pa
         StageFailed: This zig builds other libraries than the names say.
     """
     (work / "probe.cc").write_text('extern "C" int webslm_probe() { return 0; }\n')
-    # Stripped, for debug information would name the temporary folder.
-    argv = ("c++", "-target", "wasm32-wasi", "-O2", "-s", "-mexec-model=reactor")
-    run_zig([*argv, "probe.cc", "-o", "probe.wasm"], cwd=work, cache=cache)
+    # Stripped, for debug information would name the temporary folder. One thread (-j1), for zig
+    # numbers symbols of its own libraries by the thread that happens to meet them.
+    argv = ("build-exe", "probe.cc", "-target", "wasm32-wasi", "-mexec-model=reactor", "-lc++")
+    options = ("-lc", "-O", "ReleaseFast", "-fstrip", "-j1", "-femit-bin=probe.wasm")
+    run_zig([*argv, *options], cwd=work, cache=cache)
     for name in names:
         found = {path.read_bytes() for path in cache.glob(f"o/*/{name}")}
         if len(found) != 1:
