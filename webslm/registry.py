@@ -9,6 +9,8 @@ from webslm import schema
 from webslm.schema import Config, RuntimeConf
 
 TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
+TRAINING_SOURCES = ("adapters/tokenizer.py", "adapters/torch_mode.py", "adapters/turns.py")
+WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
 COMPILER_WHEELS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
 
 
@@ -54,7 +56,7 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="base",
         configure=lambda cfg: schema.BaseStageConf(base=cfg.base, seed=cfg.seed),
-        sources=("stages/base.py", "adapters/tiny.py", "adapters/tokenizer.py", "adapters/hub.py"),
+        sources=("stages/base.py", "adapters/tiny.py", "adapters/hub.py", *TRAINING_SOURCES),
         wheels=TRAINING_WHEELS,
         external=("base.tiny.chat_path", "base.tiny.text_paths"),
     ),
@@ -62,21 +64,26 @@ STAGES: tuple[StageSpec, ...] = (
         name="finetune",
         needs=("data", "base"),
         configure=lambda cfg: schema.FinetuneStageConf(lora=cfg.lora, seed=cfg.seed),
-        sources=("stages/finetune.py", "adapters/trainer.py"),
+        sources=("stages/finetune.py", "adapters/trainer.py", "adapters/sft.py", *TRAINING_SOURCES),
         wheels=(*TRAINING_WHEELS, "peft", "trl", "accelerate", "datasets"),
     ),
     StageSpec(
         name="merge",
         needs=("base", "finetune", "data"),
         configure=lambda cfg: schema.MergeStageConf(dtype=cfg.base.dtype),
-        sources=("stages/merge.py",),
+        sources=(
+            "stages/merge.py",
+            "adapters/merging.py",
+            "adapters/reference.py",
+            *TRAINING_SOURCES,
+        ),
         wheels=(*TRAINING_WHEELS, "peft"),
     ),
     StageSpec(
         name="normalize",
         needs=("merge",),
         configure=lambda cfg: schema.NormalizeStageConf(shape=cfg.base.shape),
-        sources=("stages/normalize.py", "compiler/architectures/__init__.py"),
+        sources=("stages/normalize.py", *WEIGHT_MAP_SOURCES),
     ),
     StageSpec(
         name="convert",
@@ -88,8 +95,7 @@ STAGES: tuple[StageSpec, ...] = (
             "compiler/shards.py",
             "compiler/checkpoint.py",
             "compiler/conversion.py",
-            "compiler/weights.py",
-            "compiler/architectures",
+            *WEIGHT_MAP_SOURCES,
         ),
     ),
     StageSpec(
@@ -131,7 +137,7 @@ STAGES: tuple[StageSpec, ...] = (
             runtime=_runtime(cfg, ()),
             quant=cfg.quant,
         ),
-        sources=("stages/bundle.py", "adapters/npm.py", "site"),
+        sources=("stages/bundle.py", "adapters/npm.py", "serve.py", "site"),
         external=("domain.knowledge_path",),
         ignored=("domain.train_path", "domain.held_out_path"),
     ),
@@ -141,7 +147,20 @@ STAGES: tuple[StageSpec, ...] = (
         configure=lambda cfg: schema.VerifyStageConf(
             verify=cfg.verify, shape=cfg.base.shape, quant=cfg.quant
         ),
-        sources=("stages/verify.py", "adapters/browser.py", "adapters/reference.py", "scoring.py"),
+        sources=(
+            "stages/verify.py",
+            "proof",
+            "serve.py",
+            "adapters/browser.py",
+            "adapters/reference.py",
+            *TRAINING_SOURCES,
+            "stages/convert.py",
+            "compiler/quantization.py",
+            "compiler/shards.py",
+            "compiler/checkpoint.py",
+            "compiler/conversion.py",
+            *WEIGHT_MAP_SOURCES,
+        ),
         wheels=("torch", "transformers", "tokenizers", "playwright"),
         ignored=("verify.browser", "verify.timeout_s"),
     ),

@@ -10,7 +10,7 @@ import pytest
 
 from tests import training
 from tests.browser.chain import QUANT, TIMEOUT_S, context, make_site
-from webslm import proof
+from webslm.proof import observe
 from webslm.adapters import browser
 from webslm.errors import VerificationFailed
 from webslm.schema import VerifyConf, VerifyStageConf
@@ -26,7 +26,7 @@ def test_second_visit_downloads_no_weights(root: Path) -> None:
         seen = []
         for _ in range(2):
             page = session.tab()
-            proof.visit_page(page, address, "unused")
+            observe.visit_page(page, address, "unused")
             page.close()
             seen.append([url for url in page.observed.requests if "params_shard" in url])
         assert len(seen[0]) == 1
@@ -45,7 +45,7 @@ def test_a_fault_inside_the_library_is_readable(root: Path, tmp_path: Path) -> N
     with running_server(site) as address, browser.session(None, timeout_s=TIMEOUT_S) as session:
         page = session.tab()
         with pytest.raises(VerificationFailed, match="It said: ValueError: Check failed"):
-            proof.visit_page(page, address, "unused")
+            observe.visit_page(page, address, "unused")
         assert page.text("#problem-title") == "The model stopped with an internal error"
         assert page.text("#status") == "Stopped"
         page.click("#problem summary")

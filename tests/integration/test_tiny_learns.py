@@ -12,7 +12,7 @@ from tests import training
 from webslm.adapters import reference, turns
 from webslm.paths import conf_dir, data_dir
 from webslm.schema import BaseConf, BaseSource, BaseStageConf, FinetuneStageConf, LoraConf
-from webslm.scoring import rouge_l
+from webslm.proof.scoring import rouge_l
 
 
 def shipped(group: str, schema: type) -> Any:

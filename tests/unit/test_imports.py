@@ -22,9 +22,8 @@ ALLOWED: dict[str, set[str]] = {
     "proc": set(),
     "schema": set(),
     "dataset": set(),
-    "scoring": set(),
     "serve": set(),
-    "proof": {"adapters", "serve", "scoring"},
+    "proof": {"adapters", "serve"},
     "matrix": set(),
     "cache": set(),
     "registry": set(),
@@ -42,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
     "adapters": {"adapters", "dataset"},
     "compiler": {"compiler"},
-    "stages": {"stages", "adapters", "compiler", "dataset", "scoring", "serve", "matrix", "proof"},
+    "stages": {"stages", "adapters", "compiler", "dataset", "serve", "matrix", "proof"},
 }
 
 

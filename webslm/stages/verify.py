@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from webslm import proof
+from webslm.proof import observe
 from webslm.adapters import reference
 from webslm.adapters.reference import Greedy
 from webslm.adapters.turns import stop_ids
@@ -20,10 +20,10 @@ from webslm.compiler.architectures import architecture
 from webslm.errors import VerificationFailed
 from webslm.fs import write_text
 from webslm.schema import VerifyStageConf
-from webslm.scoring import evenly_spaced
+from webslm.proof.scoring import evenly_spaced
 from webslm.stage import Context, Metrics
 from webslm.stages.convert import dequantized_state
-from webslm.verdict import REFERENCES, Reference, Row, failures, score
+from webslm.proof.verdict import REFERENCES, Reference, Row, failures, score
 
 REPORT = "verify.json"
 PICTURE = "page.png"
@@ -41,13 +41,13 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     ctx.progress.note("computing the references in torch")
     references = refer(rows, cfg, inputs)
     runs = [
-        proof.Run(question=index, prompt=ref.prompt, continuation=ref.greedy[name].tokens)
+        observe.Run(question=index, prompt=ref.prompt, continuation=ref.greedy[name].tokens)
         for index, ref in enumerate(references)
         for name in REFERENCES
     ]
     ctx.log_dir.mkdir(parents=True, exist_ok=True)
     picture = ctx.log_dir / PICTURE
-    seen = proof.observe(
+    seen = observe.observe(
         inputs["bundle"],
         [row.messages for row in rows],
         runs,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from webslm.scoring import (
+from webslm.proof.scoring import (
     common_length,
     compare_greedy,
     evenly_spaced,

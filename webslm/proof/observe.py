@@ -1,7 +1,7 @@
 """Own what a real browser shows of a bundle: a user's visit, then measured tokens. Judge nothing.
 
 The visit opens the page as it is, loads the model and asks an example question. The measurement
-opens a harness page beside the bundle (``site_verify``) that drives web-llm's public API.
+opens a harness page beside the bundle (``proof/page``) that drives web-llm's public API.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from webslm.schema import VerifyConf
 from webslm.serve import running_server
 from webslm.stage import Progress
 
-HARNESS = paths.PACKAGE / "site_verify"
+HARNESS = paths.PACKAGE / "proof" / "page"
 HARNESS_PREFIX = "/__verify__/"
 KEPT_LOGITS = 8
 """Best logits per position that the browser hands back."""

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from webslm.proof import Best, Proof
+from webslm.proof.observe import Best, Proof
 from webslm.schema import VerifyConf
-from webslm.scoring import GreedyComparison, compare_greedy, rouge_l, top1_agreement
+from webslm.proof.scoring import GreedyComparison, compare_greedy, rouge_l, top1_agreement
 
 if TYPE_CHECKING:
     from webslm.adapters.reference import Greedy
