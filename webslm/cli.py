@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from webslm import __version__
@@ -77,7 +78,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _config_dirs(words: list[str]) -> list[str]:
-    """Turn ``--config-dir DIR`` into the search path that composing with and without Hydra reads."""
+    """Turn ``--config-dir DIR`` into the search path that both ways of composing read."""
     kept: list[str] = []
     folders: list[str] = []
     rest = iter(words)
@@ -86,8 +87,8 @@ def _config_dirs(words: list[str]) -> list[str]:
         if flag not in ("--config-dir", "-cd"):
             kept.append(word)
             continue
-        folder = os.path.abspath(value if equals else next(rest, ""))
-        if not os.path.isdir(folder):
+        folder = Path(value if equals else next(rest, "")).resolve()
+        if not folder.is_dir():
             raise ConfigError(
                 f"{flag}: {folder}: no such folder", hint="name the folder above your domain/"
             )
@@ -178,8 +179,6 @@ def _serve(words: list[str]) -> int:
 
 
 def _lock(words: list[str]) -> int:
-    from pathlib import Path
-
     from webslm.lock import check_lock
 
     if len(words) != 2 or words[0] != "check":

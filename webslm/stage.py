@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -31,6 +31,15 @@ class SilentProgress:
 
     def note(self, message: str) -> None:
         """Do nothing."""
+
+
+def loss_report(progress: Progress) -> Callable[[int, int, float], None]:
+    """Return what a training loop calls after a step with (steps done, steps in all, loss)."""
+
+    def report(step: int, steps: int, loss: float) -> None:
+        progress.update(step, steps, f"loss {loss:.3f}")
+
+    return report
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,9 @@ import pytest
 
 from tests import training
 from tests.browser.chain import QUANT, TIMEOUT_S, context, make_site
-from webslm.proof import observe
 from webslm.adapters import browser
 from webslm.errors import VerificationFailed
+from webslm.proof import observe
 from webslm.schema import VerifyConf, VerifyStageConf
 from webslm.serve import running_server
 from webslm.stages import verify

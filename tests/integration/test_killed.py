@@ -43,7 +43,7 @@ def kill_in(stage: str, cwd: Path, cache: Path) -> None:
 def test_killed_build_ends_whole_and_equal_when_run_again(tmp_path: Path, own_cache: Path) -> None:
     for stage in STAGES:
         kill_in(stage, tmp_path, own_cache)
-        stored = [path for path in (own_cache / "artifacts" / stage).iterdir()]
+        stored = list((own_cache / "artifacts" / stage).iterdir())
         assert all(path.name.startswith(".work-") for path in stored)
         assert not (tmp_path / "out" / "webslm.lock.json").exists()
     done = run_build(*WORDS, cwd=tmp_path, cache=own_cache)

@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from tests import training
 from webslm.adapters import reference, turns
 from webslm.paths import conf_dir, data_dir
-from webslm.schema import BaseConf, BaseSource, BaseStageConf, FinetuneStageConf, LoraConf
 from webslm.proof.scoring import rouge_l
+from webslm.schema import BaseConf, BaseSource, BaseStageConf, FinetuneStageConf, LoraConf
 
 
 def shipped(group: str, schema: type) -> Any:

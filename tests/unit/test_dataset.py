@@ -68,7 +68,7 @@ def test_file_that_holds_no_rows_is_a_sentence(tmp_path: Path, kind: str) -> Non
         path.mkdir()
     elif kind == "empty":
         path.write_text("\n\n")
-    with pytest.raises(ConfigError, match="no such file|a folder|no rows"):
+    with pytest.raises(ConfigError, match=r"no such file|a folder|no rows"):
         read_rows(path)
 
 

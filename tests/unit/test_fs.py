@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from webslm.fs import copy_tree, fresh_dir, link_or_copy, temporary_dir, tree_bytes, tree_files, write_text
+from webslm.fs import (
+    copy_tree,
+    fresh_dir,
+    link_or_copy,
+    temporary_dir,
+    tree_bytes,
+    tree_files,
+    write_text,
+)
 from webslm.proc import run
 
 

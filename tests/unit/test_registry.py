@@ -33,7 +33,7 @@ def executed(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def closure(path: Path, seen: set[Path]) -> set[Path]:
-    if path in seen or path.name in PLUMBING and path.parent == PACKAGE:
+    if path in seen or (path.name in PLUMBING and path.parent == PACKAGE):
         return seen
     seen.add(path)
     for node in executed(ast.parse(path.read_text(encoding="utf-8"))):

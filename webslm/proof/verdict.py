@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from webslm.proof.observe import Best, Proof
-from webslm.schema import VerifyConf
 from webslm.proof.scoring import GreedyComparison, compare_greedy, rouge_l, top1_agreement
+from webslm.schema import VerifyConf
 
 if TYPE_CHECKING:
     from webslm.adapters.reference import Greedy

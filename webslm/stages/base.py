@@ -13,8 +13,7 @@ from webslm.errors import ConfigError, StageFailed
 from webslm.fs import tree_files, write_text
 from webslm.keys import file_digest
 from webslm.schema import BaseConf, BaseSource, BaseStageConf
-from webslm.stage import Context, Metrics
-from webslm.stages.finetune import reporter
+from webslm.stage import Context, Metrics, loss_report
 
 
 def run(
@@ -39,7 +38,9 @@ def run(
         "source": cfg.base.source.value,
         "files": {path.name: file_digest(path) for path in tree_files(out)},
     }
-    write_text(out / "base.json", json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    # No time enters the file: equal inputs give equal bytes.
+    stored = {key: value for key, value in facts.items() if key != "seconds"}
+    write_text(out / "base.json", json.dumps(stored, indent=1, sort_keys=True) + "\n")
     kept = ("source", "id", "commit", "licence", "seconds", "parameters", "last_loss", "threads")
     return {key: facts[key] for key in kept if key in facts}
 
@@ -50,7 +51,7 @@ def _make(cfg: BaseStageConf, out: Path, ctx: Context) -> dict[str, Any]:
         cfg.base.tiny,
         seed=cfg.seed,
         folder=out,
-        report=reporter(ctx.progress),
+        report=loss_report(ctx.progress),
     )
     return asdict(made) | {
         "id": cfg.base.name,

@@ -12,18 +12,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from webslm.proof import observe
 from webslm.adapters import reference
 from webslm.adapters.reference import Greedy
 from webslm.adapters.turns import stop_ids
 from webslm.compiler.architectures import architecture
 from webslm.errors import VerificationFailed
 from webslm.fs import write_text
-from webslm.schema import VerifyStageConf
+from webslm.proof import observe
 from webslm.proof.scoring import evenly_spaced
+from webslm.proof.verdict import REFERENCES, Reference, Row, failures, score
+from webslm.schema import VerifyStageConf
 from webslm.stage import Context, Metrics
 from webslm.stages.convert import dequantized_state
-from webslm.proof.verdict import REFERENCES, Reference, Row, failures, score
 
 REPORT = "verify.json"
 PICTURE = "page.png"
