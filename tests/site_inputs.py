@@ -11,7 +11,6 @@ from webslm.schema import (
     BundleStageConf,
     DomainConf,
     QuantConf,
-    Question,
     RuntimeConf,
 )
 from webslm.stage import Context
@@ -33,6 +32,13 @@ def write_inputs(
     """Write the folders that the bundle stage reads."""
     files: dict[str, bytes | object] = {
         "data/stats.json": {"system_prompt": SYSTEM_PROMPT},
+        "data/train.jsonl": {
+            "messages": [
+                {"role": "system", "content": SYSTEM_PROMPT},
+                {"role": "user", "content": "what is it"},
+                {"role": "assistant", "content": "An example."},
+            ]
+        },
         "convert/params_shard_0.bin": shard,
         "convert/tensor-cache.json": {
             "records": [{"dataPath": "params_shard_0.bin", "nbytes": len(shard), "records": []}]
@@ -67,7 +73,7 @@ def configuration(*, name: str = "example", dtype: str = "float32") -> BundleSta
             title="Example",
             train_path="unused",
             disclaimer=DISCLAIMER,
-            questions=[Question(text="What is it?"), Question(text="<i>Why?</i>", trained=False)],
+            questions=["What is it?", "<i>Why?</i>"],
         ),
         runtime=RuntimeConf(name="row", web_llm=WEB_LLM, web_llm_integrity=INTEGRITY),
         quant=QuantConf(name="q4f32_1", bits=4, dtype=dtype),

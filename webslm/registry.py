@@ -137,7 +137,7 @@ STAGES: tuple[StageSpec, ...] = (
             runtime=_runtime(cfg, ()),
             quant=cfg.quant,
         ),
-        sources=("stages/bundle.py", "adapters/npm.py", "serve.py", "site"),
+        sources=("stages/bundle.py", "dataset.py", "adapters/npm.py", "serve.py", "site"),
         external=("domain.knowledge_path",),
         ignored=("domain.train_path", "domain.held_out_path"),
     ),

@@ -36,15 +36,6 @@ class Device(Enum):
 
 
 @dataclass
-class Question:
-    """An example question offered by the page."""
-
-    text: str = MISSING
-    trained: bool = True
-    """Whether the question stands in the training rows (False: held out)."""
-
-
-@dataclass
 class DomainConf:
     """What the assistant is about."""
 
@@ -59,7 +50,8 @@ class DomainConf:
     """Regular expression that the last sentence of every answer must match; null: no rule."""
     disclaimer: str = MISSING
     """Always visible on the page."""
-    questions: list[Question] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+    """Example questions offered by the page."""
 
 
 @dataclass

@@ -91,6 +91,14 @@ def test_page_has_no_inline_script_or_style_and_no_absolute_path(tmp_path: Path)
     assert re.findall(r"(?:src|href)=\"/", page) == []
 
 
+def test_questions_are_marked_by_the_rows_that_were_trained(tmp_path: Path) -> None:
+    out, _ = build(tmp_path)
+    assert site(out)["questions"] == [
+        {"text": "What is it?", "trained": True},
+        {"text": "<i>Why?</i>", "trained": False},
+    ]
+
+
 def test_half_precision_needs_its_feature(tmp_path: Path) -> None:
     out, _ = build(tmp_path, configuration(dtype="float16"))
     assert site(out)["model"]["required_features"] == ["shader-f16"]

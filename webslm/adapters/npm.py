@@ -43,7 +43,7 @@ def fetch_web_llm(cache_dir: Path, version: str, integrity: str) -> Path:
     if (folder / MODULE).is_file():
         return folder / MODULE
     root.mkdir(parents=True, exist_ok=True)
-    with fs.temporary_dir(root, ".fetch-") as work:
+    with fs.temporary_dir(root, "fetch") as work:
         archive = _archive(root, work, version)
         check_integrity(archive, integrity)
         unpacked = work / "unpacked"

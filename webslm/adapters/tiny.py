@@ -95,7 +95,7 @@ def _read(path: str, one_of: tuple[str, ...]) -> list[dict[str, Any]]:
         if text.lstrip().startswith("["):
             rows = json.loads(text)
         else:
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     except ValueError as exc:
         raise ConfigError(f"base.tiny: {path!r} is not JSON or JSON lines: {exc}") from exc
     for number, row in enumerate(rows, 1):

@@ -29,7 +29,7 @@ async function start() {
 }
 
 function showAbout() {
-  elements["system-prompt"].textContent = config.system_prompt;
+  elements["system-prompt"].textContent = config.system_prompt ?? "None: the model was trained without.";
   showFacts([
     ["Model", `${config.model.id}, ${readableBytes(config.model.bytes)}`],
     ["Reads at once", `${config.model.context_window_size} tokens`],
@@ -78,8 +78,7 @@ async function ask(question) {
   const asked = [...history, { role: "user", content: text }];
   let said = "";
   try {
-    const system = { role: "system", content: config.system_prompt };
-    for await (const event of engine.chat([system, ...asked])) {
+    for await (const event of engine.chat([...systemTurn(), ...asked])) {
       if (event.text !== undefined) {
         said += event.text;
         answer.append(event.text);
@@ -100,6 +99,11 @@ async function ask(question) {
     answer.finish("failed", said ? "This answer broke off." : problem.title);
     fail(problem);
   }
+}
+
+// A model that was trained without a system prompt must not meet one now.
+function systemTurn() {
+  return config.system_prompt ? [{ role: "system", content: config.system_prompt }] : [];
 }
 
 function close(answer, { finish, usage }) {

@@ -13,12 +13,13 @@ import html
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
 from webslm import fs, paths
 from webslm.adapters import npm
+from webslm.dataset import normal, read_rows
 from webslm.errors import ConfigError, StageFailed
 from webslm.schema import BundleStageConf, QuantConf
 from webslm.serve import PAGE_POLICY
@@ -59,7 +60,9 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
         fs.link_or_copy(source, out / url / name)
     library = _library(inputs["compile"])
     fs.link_or_copy(library, out / "lib" / library.name)
-    site = site_config(cfg, stats["system_prompt"], model_record(out, url, library.name, cfg))
+    record = model_record(out, url, library.name, cfg)
+    trained = trained_questions(inputs["data"] / "train.jsonl")
+    site = site_config(cfg, stats["system_prompt"], trained, record)
     fs.write_text(out / "webslm.json", _json(site))
     check_own_files()
     files = write_manifest(out)
@@ -118,7 +121,14 @@ def required_features(quant: QuantConf) -> list[str]:
     return ["shader-f16"] if quant.dtype == "float16" else []
 
 
-def site_config(cfg: BundleStageConf, system_prompt: str, model: dict[str, Any]) -> dict[str, Any]:
+def trained_questions(path: Path) -> set[str]:
+    """Return the user turns of the training rows, each in its ``dataset.normal`` form."""
+    return {normal(question) for row in read_rows(path) for question in row.questions}
+
+
+def site_config(
+    cfg: BundleStageConf, system_prompt: str | None, trained: Set[str], model: dict[str, Any]
+) -> dict[str, Any]:
     """Return ``webslm.json``: all that differs between two sites."""
     decoding = cfg.app.decoding
     return {
@@ -127,7 +137,9 @@ def site_config(cfg: BundleStageConf, system_prompt: str, model: dict[str, Any])
         "title": cfg.app.title,
         "disclaimer": cfg.domain.disclaimer,
         "system_prompt": system_prompt,
-        "questions": [{"text": q.text, "trained": q.trained} for q in cfg.domain.questions],
+        "questions": [
+            {"text": text, "trained": normal(text) in trained} for text in cfg.domain.questions
+        ],
         "decoding": {
             "temperature": decoding.temperature,
             "top_p": decoding.top_p,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from webslm import fs
 from webslm.compiler.metadata import memory_estimate
-from webslm.errors import ConfigError, EnvironmentMismatch
+from webslm.errors import ConfigError
 from webslm.schema import CompileStageConf
 from webslm.stage import Context, Metric, Metrics
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from webslm.compiler.library import Compiled
     from webslm.compiler.wasm.abi import LibraryAbi
 
-TOOLCHAIN = ("apache-tvm", "apache-tvm-ffi", "ziglang")
-"""The wheels of a row that take part in a compilation."""
 STEPS = 4
 
 
@@ -30,11 +27,9 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
 
     Raises:
         ConfigError: The shape, the format or the sizes cannot be compiled.
-        EnvironmentMismatch: A wheel of the toolchain is not the row's.
         StageFailed: The library breaks a limit of WebGPU or the contract of web-llm.
     """
     del inputs
-    check_wheels(cfg.runtime.wheels)
     _check_sizes(cfg)
     from webslm.compiler.library import compile_library, webgpu_target
     from webslm.compiler.passes.limits import check_shaders, shaders
@@ -71,29 +66,6 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
     fs.write_text(out / "library.json", json.dumps(document, indent=1, sort_keys=True) + "\n")
     ctx.progress.update(STEPS, STEPS, name)
     return {key: document[key] for key in ("wasm_bytes", "num_shaders", "wgsl_bytes", "memory")}
-
-
-def check_wheels(row: Mapping[str, str]) -> None:
-    """Raise EnvironmentMismatch naming each wheel that is not what the row says.
-
-    Build metadata after ``+`` (a local version such as ``+cpu``) is not compared.
-    """
-    wrong: list[str] = []
-    pins: list[str] = []
-    for wheel in TOOLCHAIN:
-        if wheel not in row:
-            continue
-        try:
-            installed = importlib.metadata.version(wheel)
-        except importlib.metadata.PackageNotFoundError:
-            installed = "none"
-        if installed.split("+")[0] != row[wheel]:
-            wrong.append(f"{wheel} {installed} is installed, the row says {row[wheel]}")
-            pins.append(f"{wheel}=={row[wheel]}")
-    if wrong:
-        raise EnvironmentMismatch(
-            f"compile: {'; '.join(wrong)}", hint=f"pip install {' '.join(pins)}"
-        )
 
 
 def _check_sizes(cfg: CompileStageConf) -> None:

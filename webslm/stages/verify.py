@@ -72,7 +72,7 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
 
 def pick_rows(path: Path, count: int) -> list[Row]:
     """Return up to ``count`` rows, evenly spaced over a JSONL file of conversations."""
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     rows = []
     for index in evenly_spaced(len(lines), count):
         messages = json.loads(lines[index])["messages"]

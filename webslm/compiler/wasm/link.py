@@ -49,7 +49,7 @@ def link_library(objects: Sequence[Path], runtime_dir: Path, out: Path) -> None:
     exports = sorted((WEB_LLM.exports | WEB_LLM.optional_exports) - {"memory"})
     start, *libraries = (runtime_dir / name for name in runtime.LIBRARIES)
     inputs = [start, *runtime.object_files(runtime_dir), *objects, *libraries]
-    with fs.temporary_dir(out.parent, f".{out.name}.") as work:
+    with fs.temporary_dir(out.parent, "link") as work:
         allowed = work / "undefined.txt"
         allowed.write_text("\n".join(PAGE_CALLBACKS) + "\n", encoding="utf-8")
         argv: list[str | Path] = ["wasm-ld", *LINK_FLAGS, f"--allow-undefined-file={allowed.name}"]

@@ -38,7 +38,7 @@ def write_library(executable: VMExecutable, runtime_dir: Path, out: Path) -> Lib
             linked file breaks the contract; everything wrong is named.
     """
     builtins = check_packed_functions(executable, runtime_dir)
-    with fs.temporary_dir(out.parent, f".{out.name}.") as work:
+    with fs.temporary_dir(out.parent, "objects") as work:
         objects = export_objects(executable, work)
         linked = work / out.name
         link_library(objects, runtime_dir, linked)

@@ -111,7 +111,7 @@ def build_runtime(
             return target
         say(f"runtime {target.name} is damaged: building it again")
         _discard(target)
-    with fs.temporary_dir(cache_dir, f".{target.name}.") as work:
+    with fs.temporary_dir(cache_dir, "build") as work:
         built = work / "runtime"
         _stage_sources(work)
         _build(work, built, jobs or os.cpu_count() or 1, say)
@@ -220,7 +220,7 @@ def _is_whole(folder: Path) -> bool:
 
 def _discard(folder: Path) -> None:
     # Renamed first, so that no other process sees it half deleted under its own name.
-    with fs.temporary_dir(folder.parent, f".{folder.name}.") as grave:
+    with fs.temporary_dir(folder.parent, "damaged") as grave:
         folder.rename(grave / "damaged")
 
 
