@@ -99,7 +99,7 @@ def test_base_json_tells_where_it_comes_from(base: Path) -> None:
     assert (facts["source"], facts["licence"], facts["seed"]) == ("tiny", "Apache-2.0", 0)
     assert len(facts["loss"]) == training.TINY.steps
     assert facts["loss"][-1][1] == facts["last_loss"] < facts["loss"][0][1]
-    assert facts["seconds"] > 0
+    assert "seconds" not in facts, "times would make equal bases differ in bytes"
     assert facts["threads"] >= 1
     for name, digest in facts["files"].items():
         assert hashlib.sha256((base / name).read_bytes()).hexdigest() == digest
@@ -145,7 +145,6 @@ def test_progress_ends_at_the_last_step(tmp_path: Path) -> None:
     steps = training.TINY.steps
     assert [(done, total) for done, total, _ in seen] == [(n + 1, steps) for n in range(steps)]
     assert seen[-1][2].startswith("loss ")
-    assert seen[-1][2].endswith(" 0 s left")
 
 
 def test_vocabulary_larger_than_the_text_gives_is_refused(tmp_path: Path) -> None:
