@@ -121,6 +121,8 @@ def _sentence(error: Exception, override: str) -> Problem:
         return _syntax(error, override)
     if isinstance(error, MissingConfigException):
         return _missing(error, key, override)
+    if override.startswith("~"):
+        return f"{override!r} takes away what every build needs", f"choose one: {key}=OPTION"
     found = re.search(r"full_key: (\S+)", text)
     where = found.group(1) if found else key
     first = text.splitlines()[0].strip()

@@ -24,6 +24,7 @@ CONFIG = {
     "number for a group": (["lora=3"], "lora"),
     "wrong enum": (["lora.loss=none"], "assistant_only, full"),
     "no verb": (["buidl"], "neither KEY=VALUE nor a known verb"),
+    "removed group": (["~quant"], "takes away what every build needs"),
     "loose equals": (["name=a=b"], "quote values"),
     "unknown stage": (["until=train"], "until: no stage 'train'"),
     "unknown forced stage": (["force=[train]"], "force: no stage 'train'"),
