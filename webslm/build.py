@@ -187,6 +187,8 @@ def _show(results: Sequence[Result], output: Path, console: Console) -> None:
         show_verify(console, stages["verify"].metrics)
     if BUNDLE in stages:
         shown = os.path.relpath(output)
+        if shown.startswith(".."):
+            shown = str(output)
         console.print(f"\nsite   {shown}/{BUNDLE}", highlight=False)
         console.print(f"serve  python -m webslm serve {shown}/{BUNDLE}", highlight=False)
         console.print(f"check  python -m webslm lock check {shown}", highlight=False)

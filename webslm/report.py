@@ -102,19 +102,23 @@ def show_verify(console: Console, metrics: Mapping[str, Any]) -> None:
 
 def verify_rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield (check, what was seen) of a verify stage's metrics."""
+    yield "browser", metrics["browser"]
+    yield "graphics", metrics["adapter"]
     yield "page loaded and chatted", "yes" if metrics["loaded"] else "no"
     yield "console errors", str(len(metrics["console_errors"]))
+    yield "WebGPU errors", str(len(metrics["webgpu_errors"]))
     yield "requests to other hosts", str(len(metrics["foreign_requests"]))
     for reference in ("dequantized", "merged"):
         greedy = metrics["greedy_agreement"][reference]
         forced = metrics["forced_top1_agreement"][reference]
         yield f"greedy tokens = torch ({reference})", f"{greedy:.1%} of prompts"
         yield f"top-1, forced decoding ({reference})", f"{forced:.2%} of positions"
-    for answer in metrics["answers"]:
+    for answer, base in zip(metrics["answers"], metrics["base_answers"], strict=True):
         stopped = "stopped" if answer["stopped"] else "did not stop"
-        yield answer["question"][:48], f"ROUGE-L {answer['rouge_l']:.2f}, {stopped}"
-    yield "seconds to load", f"{metrics['load_s']:.1f} ({metrics['adapter']})"
-    yield "tokens per second", f"{metrics['decode_tok_s']:.1f} ({metrics['adapter']})"
+        told = f"ROUGE-L {answer['rouge_l']:.2f}, {stopped}; base {base['rouge_l']:.2f}"
+        yield answer["question"][:48], told
+    yield "seconds to load", f"{metrics['load_s']:.1f}"
+    yield "tokens per second", f"{metrics['decode_tok_s']:.1f}"
 
 
 def make_report(
