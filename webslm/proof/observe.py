@@ -144,7 +144,7 @@ def observe(
         progress.update(total, total)
         seen = [page.observed, harness.observed]
         return Proof(
-            browser=browser.version,
+            browser=f"Chromium {browser.version}",
             adapter=adapter,
             visit=visit,
             asked=asked,
