@@ -83,14 +83,16 @@ def make_site(root: Path, out: Path, *, max_tokens: int, **replaced: Path) -> Pa
     return out
 
 
-def verify_conf(quant: QuantConf = QUANT, **changes: object) -> VerifyStageConf:
+def verify_conf(
+    quant: QuantConf = QUANT, *, browser_min: int = 113, **changes: object
+) -> VerifyStageConf:
     """Return a small proof's configuration with changes to its ``verify`` group."""
     conf = VerifyConf(
         num_prompts=2, num_tokens=6, max_answer_tokens=6, min_answers=0, timeout_s=int(TIMEOUT_S)
     )
     for name, value in changes.items():
         setattr(conf, name, value)
-    return VerifyStageConf(verify=conf, shape=training.SHAPE, quant=quant)
+    return VerifyStageConf(verify=conf, shape=training.SHAPE, quant=quant, browser_min=browser_min)
 
 
 def run_verify(root: Path, out: Path, cfg: VerifyStageConf, **replaced: Path) -> dict[str, Any]:

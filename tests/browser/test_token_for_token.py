@@ -9,7 +9,7 @@ import pytest
 from tests.browser.chain import make_chain, run_verify, verify_conf
 from webslm.schema import QuantConf
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Q0F32 = QuantConf(name="q0f32", bits=0, dtype="float32")
 NUM_PROMPTS, NUM_TOKENS = 5, 32
 

@@ -49,17 +49,6 @@ def read_report(output: Path) -> dict[str, Any]:
     return report
 
 
-@pytest.fixture
-def own_cache(tmp_path: Path) -> Path:
-    """An empty store that shares the machine's tool caches (runtime objects, npm package)."""
-    shared = cache_dir() / "tools"
-    shared.mkdir(parents=True, exist_ok=True)
-    root = tmp_path / "cache"
-    root.mkdir()
-    (root / "tools").symlink_to(shared)
-    return root
-
-
 @pytest.fixture(scope="session")
 def medical(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output of the README's main command, built in the machine's own cache."""
