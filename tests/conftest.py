@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from webslm.paths import cache_dir
+
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 SYSTEM = "You are a helpful assistant."
@@ -33,3 +35,14 @@ def write_jsonl(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path) -> Path:
+    """An empty store that shares the machine's tool caches (runtime objects, npm package)."""
+    shared = cache_dir() / "tools"
+    shared.mkdir(parents=True, exist_ok=True)
+    root = tmp_path / "cache"
+    root.mkdir()
+    (root / "tools").symlink_to(shared)
+    return root

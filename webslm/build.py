@@ -23,7 +23,7 @@ from webslm.paths import cache_dir, resolve_data
 from webslm.plan import Step, plan
 from webslm.registry import STAGES
 from webslm.report import LiveDisplay, make_report, show_plan, show_verify, write_report
-from webslm.schema import BaseSource, Config, DataStageConf
+from webslm.schema import BaseSource, Config, DataStageConf, VerifyStageConf
 from webslm.stage import Result
 from webslm.validate import validate
 
@@ -58,6 +58,7 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
         show_plan(console, steps, stored)
         return []
     check_wheels(_wheels(steps), cfg.runtime.name)
+    _check_browser(steps, cache)
     output = _output_dir(cfg)
     log_dir = output / "runs" / time.strftime("%Y%m%d-%H%M%S")
     handler = _log_to(log_dir)
@@ -82,6 +83,17 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
 
 def _wheels(steps: Sequence[Step]) -> dict[str, str]:
     return {name: version for step in steps for name, version in step.wheels.items()}
+
+
+def _check_browser(steps: Sequence[Step], cache: Cache) -> None:
+    """Find out before the work, not minutes later, that the proof of it cannot run."""
+    todo = [step for step in steps if step.forced or not cache.lookup(step.stage, step.key)]
+    proof = next((step.conf for step in todo if isinstance(step.conf, VerifyStageConf)), None)
+    # On its own the stage looks at the browser first anyway.
+    if proof is not None and len(todo) > 1:
+        from webslm.proof.machine import check_machine
+
+        check_machine(proof)
 
 
 def _check_files(cfg: Config) -> None:

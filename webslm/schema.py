@@ -166,6 +166,11 @@ class QuantConf:
     scale_encoding: str = "raw"
     """How scales lie on disk: raw, or f32-to-bf16 (half the bytes; codes allow for it)."""
 
+    @property
+    def required_features(self) -> list[str]:
+        """Return the WebGPU features without which the library's shaders do not compile."""
+        return ["shader-f16"] if self.dtype == "float16" else []
+
 
 @dataclass
 class CompilerConf:
@@ -342,6 +347,7 @@ class VerifyStageConf:
     verify: VerifyConf
     shape: ShapeConf
     quant: QuantConf
+    browser_min: int
 
 
 StageConf = (

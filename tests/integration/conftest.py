@@ -49,12 +49,18 @@ def read_report(output: Path) -> dict[str, Any]:
     return report
 
 
-@pytest.fixture
-def own_cache(tmp_path: Path) -> Path:
-    """An empty store that shares the machine's tool caches (runtime objects, npm package)."""
-    shared = cache_dir() / "tools"
-    shared.mkdir(parents=True, exist_ok=True)
-    root = tmp_path / "cache"
-    root.mkdir()
-    (root / "tools").symlink_to(shared)
-    return root
+@pytest.fixture(scope="session")
+def medical(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of the README's main command, built in the machine's own cache."""
+    root = tmp_path_factory.mktemp("medical")
+    done = run_build("domain=medical", "quant=q4f32_1", cwd=root)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return root / "outputs" / "medical-tiny-q4f32_1"
+
+
+def stored(output: Path) -> dict[str, Path]:
+    """Return where the artifacts of a build lie in the machine's own cache, by stage."""
+    return {
+        step["stage"]: cache_dir() / "artifacts" / step["stage"] / step["key"][:16] / "files"
+        for step in read_report(output)["steps"]
+    }

@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "compose": set(),
     "build": {
         *("cache", "executor", "lock", "matrix", "plan", "registry", "report"),
-        *("validate", "stages"),
+        *("validate", "stages", "proof"),
     },
     "cli": {"build", "compose", "registry", "report", "serve", "lock"},
     "__main__": {"cli"},
