@@ -17,12 +17,14 @@ from webslm.cache import Cache
 from webslm.errors import ConfigError, EnvironmentMismatch
 from webslm.executor import BuildFailed, execute
 from webslm.fs import copy_tree, sync_tree, temporary_dir
-from webslm.lock import BUNDLE, check_lock, make_lock, write_lock
+from webslm.lock import BUNDLE, check_lock, make_lock, versions, write_lock
 from webslm.matrix import check_wheels
 from webslm.paths import cache_dir, resolve_data
 from webslm.plan import Step, plan
 from webslm.registry import STAGES
 from webslm.report import LiveDisplay, make_report, show_plan, show_verify, write_report
+from webslm.reporting.page import NAME as PAGE_NAME
+from webslm.reporting.page import write_page
 from webslm.schema import BaseSource, Config, DataStageConf, VerifyStageConf
 from webslm.stage import Result
 from webslm.validate import validate
@@ -73,6 +75,7 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
             failed_stage=exc.stage,
         )
         write_report(output, report)
+        write_page(output, report, steps, exc.results, versions(cfg, steps, exc.results))
         raise exc.error from exc
     finally:
         logging.getLogger("webslm").removeHandler(handler)
@@ -179,6 +182,7 @@ def _deliver(
         name=cfg.name, command=command, results=results, error=None, failed_stage=None
     )
     write_report(output, report)
+    write_page(output, report, steps, results, lock["matrix"])
 
 
 def _is_delivered(output: Path, bundle: Result) -> bool:
@@ -204,3 +208,4 @@ def _show(results: Sequence[Result], output: Path, console: Console) -> None:
         console.print(f"\nsite   {shown}/{BUNDLE}", highlight=False)
         console.print(f"serve  python -m webslm serve {shown}/{BUNDLE}", highlight=False)
         console.print(f"check  python -m webslm lock check {shown}", highlight=False)
+        console.print(f"report {shown}/{PAGE_NAME}", highlight=False)

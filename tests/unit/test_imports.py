@@ -32,10 +32,11 @@ ALLOWED: dict[str, set[str]] = {
     "lock": {"plan", "matrix"},
     "executor": {"plan", "cache"},
     "report": {"plan"},
+    "reporting": {"plan", "reporting"},
     "compose": set(),
     "build": {
         *("cache", "executor", "lock", "matrix", "plan", "registry", "report"),
-        *("validate", "stages", "proof"),
+        *("validate", "stages", "proof", "reporting"),
     },
     "cli": {"build", "compose", "registry", "report", "serve", "lock"},
     "__main__": {"cli"},
