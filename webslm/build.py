@@ -27,6 +27,7 @@ from webslm.reporting.page import NAME as PAGE_NAME
 from webslm.reporting.page import write_page
 from webslm.schema import BaseSource, Config, DataStageConf, VerifyStageConf
 from webslm.stage import Result
+from webslm.store.remote import open_remote
 from webslm.validate import validate
 
 
@@ -61,11 +62,14 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
         return []
     check_wheels(_wheels(steps), cfg.runtime.name)
     _check_browser(steps, cache)
+    shared = open_remote(cfg.cache.remote, push=cfg.cache.push)
     output = _output_dir(cfg)
     log_dir = output / "runs" / time.strftime("%Y%m%d-%H%M%S")
     handler = _log_to(log_dir)
     try:
-        results = execute(steps, cache, log_dir=log_dir, display=LiveDisplay(console))
+        results = execute(
+            steps, cache, log_dir=log_dir, display=LiveDisplay(console), shared=shared
+        )
     except BuildFailed as exc:
         report = make_report(
             name=cfg.name,

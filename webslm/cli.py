@@ -20,6 +20,7 @@ HELP = """webslm {version}: a chat dataset and a small model to an assistant in 
   python -m webslm --cfg job [...]                  show the whole configuration
   python -m webslm -m GROUP=A,B [...]               build every combination
   python -m webslm --config-dir DIR [...]           find your own DIR/<group>/<option>.yaml
+  python -m webslm cache list|verify|gc|export|import  look after the store of finished steps
   python -m webslm init FOLDER                      start a project: recipe, rows, CI workflow
   eval "$(webslm completion bash)"                  complete words (also zsh, fish)
 
@@ -203,6 +204,13 @@ def _init(words: list[str]) -> int:
     return 0
 
 
+def _cache(words: list[str]) -> int:
+    from webslm.store.verb import main as cache_main
+    from webslm.store.wanted import wanted_keys
+
+    return cache_main(words, wanted_keys)
+
+
 def _completion(words: list[str]) -> int:
     from webslm.project.completion import answer
 
@@ -221,6 +229,7 @@ def _show(error: WebslmError) -> None:
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "serve": _serve,
     "lock": _lock,
+    "cache": _cache,
     "init": _init,
     "completion": _completion,
 }

@@ -33,6 +33,16 @@ class Display(Protocol):
         """Show one finished step."""
 
 
+class Shared(Protocol):
+    """A store that others use as well; it fails without a word that ends a build."""
+
+    def fetch(self, cache: Cache, stage: str, key: str) -> Artifact | None:
+        """Bring an artifact into ``cache``, or return None."""
+
+    def push(self, artifact: Artifact) -> bool:
+        """Offer an artifact to the others."""
+
+
 class BuildFailed(Exception):
     """Carries a stage's error together with the results before it."""
 
@@ -45,9 +55,21 @@ class BuildFailed(Exception):
 
 
 def execute(
-    steps: Sequence[Step], cache: Cache, *, log_dir: Path, display: Display
+    steps: Sequence[Step],
+    cache: Cache,
+    *,
+    log_dir: Path,
+    display: Display,
+    shared: Shared | None = None,
 ) -> list[Result]:
     """Walk the plan; return one Result per step.
+
+    Args:
+        steps: In an order in which every step's needs come before it.
+        cache: This machine's store.
+        log_dir: Where long logs go.
+        display: How it is shown.
+        shared: A store that others read and write too.
 
     Raises:
         BuildFailed: A stage raised; artifacts made before it are kept.
@@ -56,7 +78,7 @@ def execute(
     paths: dict[str, Path] = {}
     for step in steps:
         try:
-            result = _step(step, paths, cache, log_dir, display)
+            result = _step(step, paths, cache, log_dir, display, shared)
         except WebslmError as exc:
             raise BuildFailed(step.stage, exc, results) from exc
         paths[step.stage] = result.path
@@ -66,16 +88,27 @@ def execute(
 
 
 def _step(
-    step: Step, paths: Mapping[str, Path], cache: Cache, log_dir: Path, display: Display
+    step: Step,
+    paths: Mapping[str, Path],
+    cache: Cache,
+    log_dir: Path,
+    display: Display,
+    shared: Shared | None,
 ) -> Result:
     artifact = None if step.forced else cache.lookup(step.stage, step.key)
+    if artifact is None and not step.forced and shared is not None:
+        artifact = shared.fetch(cache, step.stage, step.key)
     if artifact is not None:
         return _result(artifact, Status.HIT)
     inputs = {need: paths[need] for need in step.needs}
     log_dir.mkdir(parents=True, exist_ok=True)
     with display.stage(step.stage) as progress:
         ctx = Context(cache_dir=cache.root, log_dir=log_dir, progress=progress)
-        return _result(_run(step, inputs, cache, ctx), Status.RAN)
+        made = _run(step, inputs, cache, ctx)
+        if shared is not None:
+            progress.note("sharing it")
+            shared.push(made)
+        return _result(made, Status.RAN)
 
 
 def _run(step: Step, inputs: Mapping[str, Path], cache: Cache, ctx: Context) -> Artifact:

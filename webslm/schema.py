@@ -250,6 +250,16 @@ class VerifyConf:
 
 
 @dataclass
+class CacheConf:
+    """Where finished steps are shared, besides this machine's own store."""
+
+    remote: str | None = None
+    """Folder or URL (file, s3, sftp, ... as fsspec knows them); null: ``WEBSLM_REMOTE``."""
+    push: bool = True
+    """Whether steps that ran here are offered to the others."""
+
+
+@dataclass
 class Config:
     """One build, whole."""
 
@@ -261,6 +271,7 @@ class Config:
     """Last stage to build."""
     force: list[str] = field(default_factory=list)
     """Stages to run again although their artifacts are stored."""
+    cache: CacheConf = field(default_factory=CacheConf)
     domain: DomainConf = field(default_factory=DomainConf)
     data: DataConf = field(default_factory=DataConf)
     base: BaseConf = field(default_factory=BaseConf)

@@ -36,10 +36,11 @@ ALLOWED: dict[str, set[str]] = {
     "compose": set(),
     "build": {
         *("cache", "executor", "lock", "matrix", "plan", "registry", "report"),
-        *("validate", "stages", "proof", "reporting"),
+        *("validate", "stages", "proof", "reporting", "store"),
     },
     "project": {"registry"},
-    "cli": {"build", "compose", "registry", "report", "serve", "lock", "project"},
+    "store": {"store", "cache", "compose", "lock", "plan"},
+    "cli": {"build", "compose", "registry", "report", "serve", "lock", "project", "store"},
     "__main__": {"cli"},
     "adapters": {"adapters", "dataset"},
     "compiler": {"compiler"},
