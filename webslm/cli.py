@@ -32,6 +32,9 @@ often used keys
   output_dir=FOLDER      where the site, the lock and the report go (outputs/NAME)
   dry_run=true           print the plan with keys and hits, do nothing
   until=STAGE            stop after a stage
+  from=STAGE             run a stage and all after it again
+  only=STAGE             build one stage; what it reads must be stored
+  keep_going=true        a failed stage ends only what reads it
   force=[STAGE,...]      run stages again although they are stored
   seed=N                 one seed for the split, training and decoding proofs
 
@@ -74,10 +77,15 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if words and words[0] in VERBS:
         return VERBS[words[0]](words[1:])
-    words = _config_dirs(words)
+    words = _config_dirs([_alias(word) for word in words])
     if any(word.startswith("-") for word in words):
         return _hydra(words)
     return _build(words)
+
+
+def _alias(word: str) -> str:
+    # `from` cannot name a dataclass field.
+    return f"from_stage{word.removeprefix('from')}" if word.startswith("from=") else word
 
 
 def _config_dirs(words: list[str]) -> list[str]:

@@ -44,11 +44,18 @@ class Shared(Protocol):
 
 
 class BuildFailed(Exception):
-    """Carries a stage's error together with the results before it."""
+    """Carries the first failed stage's error together with the results."""
 
-    def __init__(self, stage: str, error: WebslmError, results: Sequence[Result]) -> None:
-        """Keep the failing stage, its error and what was done before."""
+    def __init__(
+        self,
+        stage: str,
+        error: WebslmError,
+        results: Sequence[Result],
+        failures: Mapping[str, WebslmError],
+    ) -> None:
+        """Keep the failing stage, its error, every failure and what was done."""
         super().__init__(str(error))
+        self.failures = dict(failures)
         self.stage = stage
         self.error = error
         self.results = list(results)
@@ -61,6 +68,7 @@ def execute(
     log_dir: Path,
     display: Display,
     shared: Shared | None = None,
+    keep_going: bool = False,
 ) -> list[Result]:
     """Walk the plan; return one Result per step.
 
@@ -70,20 +78,30 @@ def execute(
         log_dir: Where long logs go.
         display: How it is shown.
         shared: A store that others read and write too.
+        keep_going: Whether a failed stage ends only what reads it.
 
     Raises:
         BuildFailed: A stage raised; artifacts made before it are kept.
     """
     results: list[Result] = []
     paths: dict[str, Path] = {}
+    failures: dict[str, WebslmError] = {}
     for step in steps:
+        if any(need not in paths for need in step.needs):
+            continue
         try:
             result = _step(step, paths, cache, log_dir, display, shared)
         except WebslmError as exc:
-            raise BuildFailed(step.stage, exc, results) from exc
+            failures[step.stage] = exc
+            if not keep_going:
+                break
+            continue
         paths[step.stage] = result.path
         results.append(result)
         display.finished(result)
+    if failures:
+        stage, error = next(iter(failures.items()))
+        raise BuildFailed(stage, error, results, failures) from error
     return results
 
 

@@ -269,8 +269,14 @@ class Config:
     dry_run: bool = False
     until: str | None = None
     """Last stage to build."""
+    from_stage: str | None = None
+    """First of the stages to run again, with every later one; ``from=`` on the command line."""
+    only: str | None = None
+    """The one stage to build; what it reads must be stored."""
     force: list[str] = field(default_factory=list)
     """Stages to run again although their artifacts are stored."""
+    keep_going: bool = False
+    """Whether a failed stage ends only what reads it; the build fails all the same."""
     cache: CacheConf = field(default_factory=CacheConf)
     domain: DomainConf = field(default_factory=DomainConf)
     data: DataConf = field(default_factory=DataConf)

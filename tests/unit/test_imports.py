@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "registry": set(),
     "validate": {"registry"},
     "plan": {"registry"},
+    "selection": {"plan"},
     "lock": {"plan", "matrix"},
     "executor": {"plan", "cache"},
     "report": {"plan"},
@@ -36,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "compose": set(),
     "build": {
         *("cache", "executor", "lock", "matrix", "plan", "registry", "report"),
-        *("validate", "stages", "proof", "reporting", "store"),
+        *("validate", "stages", "proof", "reporting", "store", "selection"),
     },
     "project": {"registry"},
     "store": {"store", "cache", "compose", "lock", "plan"},
