@@ -27,6 +27,7 @@ from webslm.reporting.page import NAME as PAGE_NAME
 from webslm.reporting.page import write_page
 from webslm.schema import BaseSource, Config, DataStageConf, VerifyStageConf
 from webslm.stage import Result
+from webslm.toolchain import is_elsewhere
 from webslm.validate import validate
 
 
@@ -59,7 +60,7 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
         stored = {step.stage: cache.lookup(step.stage, step.key) is not None for step in steps}
         show_plan(console, steps, stored)
         return []
-    check_wheels(_wheels(steps), cfg.runtime.name)
+    check_wheels(_wheels(cfg, steps), cfg.runtime.name)
     _check_browser(steps, cache)
     output = _output_dir(cfg)
     log_dir = output / "runs" / time.strftime("%Y%m%d-%H%M%S")
@@ -84,8 +85,14 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
     return results
 
 
-def _wheels(steps: Sequence[Step]) -> dict[str, str]:
-    return {name: version for step in steps for name, version in step.wheels.items()}
+def _wheels(cfg: Config, steps: Sequence[Step]) -> dict[str, str]:
+    """Return the pins of the steps that run in this Python; another one checks its own."""
+    return {
+        name: version
+        for step in steps
+        if step.stage != "compile" or not is_elsewhere(cfg.compiler.python, step.wheels)
+        for name, version in step.wheels.items()
+    }
 
 
 def _check_browser(steps: Sequence[Step], cache: Cache) -> None:

@@ -188,6 +188,18 @@ class CompilerConf:
     prefill_chunk_size: int = 1024
     opt_level: int = 2
     """Optimisation level of the library's host code."""
+    python: str = "auto"
+    """Which Python compiles: ``here`` (this one), ``isolated`` (the row's own environment in the
+    cache), ``auto`` (this one where its wheels are the row's, else isolated), or a path."""
+
+
+@dataclass
+class AllowedConf:
+    """A range of versions and why it ends there."""
+
+    range: str = MISSING
+    """Version specifiers as pip reads them, such as ``>=3.10,<3.14``."""
+    reason: str = MISSING
 
 
 @dataclass
@@ -200,8 +212,8 @@ class RuntimeConf:
     """npm's sha512 of the package archive."""
     wheels: dict[str, str] = field(default_factory=dict)
     """PyPI name to exact version."""
-    browser_min: int = 113
-    """Lowest Chromium major version with WebGPU."""
+    allowed: dict[str, AllowedConf] = field(default_factory=dict)
+    """What may stand in the row, by part: ``python``, ``browser``, ``web_llm`` or a wheel."""
 
 
 @dataclass

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from webslm.errors import ConfigError
+from webslm.matrix import mismatches
 from webslm.registry import STAGE_NAMES
 from webslm.schema import BaseSource, Config
 
@@ -245,6 +246,10 @@ def _positive(prefix: str, node: object, names: tuple[str, ...]) -> Iterator[Pro
             yield f"{prefix}.{name}: {value} is not above 0", "a positive number"
 
 
+def _runtime(cfg: Config) -> Iterator[Problem]:
+    yield from mismatches(cfg.runtime)
+
+
 CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _run,
     _data,
@@ -255,4 +260,5 @@ CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _windows,
     _app,
     _verify,
+    _runtime,
 )

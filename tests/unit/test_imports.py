@@ -27,7 +27,9 @@ ALLOWED: dict[str, set[str]] = {
     "matrix": set(),
     "cache": set(),
     "registry": set(),
-    "validate": {"registry"},
+    "validate": {"registry", "matrix"},
+    "toolchain": {"matrix"},
+    "worker": {"matrix"},
     "plan": {"registry"},
     "lock": {"plan", "matrix"},
     "executor": {"plan", "cache"},
@@ -36,14 +38,23 @@ ALLOWED: dict[str, set[str]] = {
     "compose": set(),
     "build": {
         *("cache", "executor", "lock", "matrix", "plan", "registry", "report"),
-        *("validate", "stages", "proof", "reporting"),
+        *("validate", "stages", "proof", "reporting", "toolchain"),
     },
     "project": {"registry"},
     "cli": {"build", "compose", "registry", "report", "serve", "lock", "project"},
     "__main__": {"cli"},
     "adapters": {"adapters", "dataset"},
     "compiler": {"compiler"},
-    "stages": {"stages", "adapters", "compiler", "dataset", "serve", "matrix", "proof"},
+    "stages": {
+        "stages",
+        "adapters",
+        "compiler",
+        "dataset",
+        "serve",
+        "matrix",
+        "proof",
+        "toolchain",
+    },
 }
 
 
