@@ -12,7 +12,7 @@ TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
 TRAINING_SOURCES = ("adapters/tokenizer.py", "adapters/torch_mode.py", "adapters/turns.py")
 WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
 COMPILER_WHEELS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
-ROW_TEXTS = ("runtime.name", "runtime.allowed")
+ROW_TEXTS = ("runtime.name", "runtime.browser_min", "runtime.allowed")
 """What a matrix row says of itself and of the machine: no artifact depends on it."""
 
 

@@ -212,8 +212,10 @@ class RuntimeConf:
     """npm's sha512 of the package archive."""
     wheels: dict[str, str] = field(default_factory=dict)
     """PyPI name to exact version."""
+    browser_min: int = 113
+    """Lowest Chromium major version with WebGPU."""
     allowed: dict[str, AllowedConf] = field(default_factory=dict)
-    """What may stand in the row, by part: ``python``, ``browser``, ``web_llm`` or a wheel."""
+    """What may stand in the row, by part: ``python``, ``web_llm`` or a wheel."""
 
 
 @dataclass
