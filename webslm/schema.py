@@ -275,6 +275,8 @@ class Config:
     """Last stage to build."""
     force: list[str] = field(default_factory=list)
     """Stages to run again although their artifacts are stored."""
+    pins: dict[str, str] = field(default_factory=dict)
+    """sha256 of files outside the store, by key as in a lock; another file is refused."""
     domain: DomainConf = field(default_factory=DomainConf)
     data: DataConf = field(default_factory=DataConf)
     base: BaseConf = field(default_factory=BaseConf)
