@@ -121,7 +121,7 @@ def read_lock(folder: Path) -> dict[str, Any]:
 def _from_schema_1(lock: dict[str, Any]) -> dict[str, Any]:
     """Add what schema 2 records; None and empty where the older lock did not know."""
     stages = {
-        stage: {"config": None, "needs": {}, "sources": None, "pinned": _pinned(stage, {}), **entry}
+        stage: {"config": None, "needs": {}, "sources": None, "pinned": pinned(stage, {}), **entry}
         for stage, entry in lock.get("stages", {}).items()
     }
     matrix = {"vector_unit": "unknown", **lock.get("matrix", {})}
@@ -182,15 +182,20 @@ def _stage_entry(step: Step, keys: Mapping[str, str], result: Result) -> dict[st
         "needs": {need: keys[need] for need in step.needs},
         "sources": tree_digest(PACKAGE / source for source in spec.sources),
         "wheels": dict(step.wheels),
-        "pinned": _pinned(step.stage, result.metrics),
+        "pinned": pinned(step.stage, result.metrics),
         "seconds": result.seconds,
         "peak_rss_bytes": result.peak_rss_bytes,
         "files": _files(result.path),
     }
 
 
-def _pinned(stage: str, metrics: Mapping[str, Any]) -> str | None:
-    """Return why a stage's bytes cannot come out again, None where they do."""
+def pinned(stage: str, metrics: Mapping[str, Any]) -> str | None:
+    """Return why a stage's bytes cannot come out again, None where they do.
+
+    Args:
+        stage: The stage's name.
+        metrics: What it returned; ``device`` says what trained.
+    """
     if stage == "verify":
         return "measured in a browser: its times differ from run to run"
     device = metrics.get("device", "cpu")

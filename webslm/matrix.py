@@ -9,12 +9,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from webslm.errors import EnvironmentMismatch
-from webslm.paths import conf_dir
+from webslm.errors import ConfigError, EnvironmentMismatch
+from webslm.paths import conf_dirs
 from webslm.schema import AllowedConf, RuntimeConf
 
-TOOLS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
-"""The wheels that decide, with web-llm, whether a library loads."""
 VECTOR_UNITS = ("avx512f", "avx2", "asimd", "sse4_2")
 """Widest first; sums of a vector unit's width round in another order."""
 
@@ -53,13 +51,15 @@ def install_command(wheels: Mapping[str, str], names: Iterable[str]) -> str:
 
 
 def rows() -> dict[str, RuntimeConf]:
-    """Return the shipped rows by name, the folder ``conf/runtime`` in the order of its names."""
+    """Return the rows by name, shipped and the project's own, in the order of their names."""
     import yaml
 
     found = {}
-    for path in sorted((conf_dir() / "runtime").glob("*.yaml")):
+    folders = [folder / "runtime" for folder in conf_dirs()]
+    for path in sorted(path for folder in folders for path in folder.glob("*.yaml")):
         values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-        allowed = {part: AllowedConf(**item) for part, item in values.pop("allowed").items()}
+        limits = values.pop("allowed", {})
+        allowed = {part: AllowedConf(**item) for part, item in limits.items()}
         found[path.stem] = RuntimeConf(**values, allowed=allowed)
     return found
 
@@ -89,26 +89,29 @@ def nearest(part: str, version: str) -> str:
 
     def distance(name: str) -> tuple[int, int]:
         row = found[name]
-        offered = row.web_llm if part == "web_llm" else row.wheels[part]
+        offered = row.web_llm if part == "web_llm" else row.wheels.get(part, "0")
         return abs(_number(offered) - wanted), -_number(row.web_llm)
 
     return min(found, key=distance)
 
 
-def row_installed_here() -> str | None:
-    """Return the row whose compiler wheels are those of this Python, if any."""
-    for name, row in rows().items():
-        pins = {wheel: row.wheels[wheel] for wheel in TOOLS}
-        if installed(TOOLS) == pins:
-            return name
-    return None
-
-
 def is_in(version: str, allowed: str) -> bool:
-    """Tell whether a version is in a range of pip's version specifiers."""
-    from packaging.specifiers import SpecifierSet
+    """Tell whether a version is in a range of pip's version specifiers; no version is in none.
 
-    return SpecifierSet(allowed).contains(version, prereleases=True)
+    Raises:
+        ConfigError: The range is none.
+    """
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.version import InvalidVersion
+
+    try:
+        return SpecifierSet(allowed).contains(version, prereleases=True)
+    except InvalidVersion:
+        return False
+    except InvalidSpecifier as exc:
+        raise ConfigError(
+            f"runtime.allowed: {allowed!r} is no range of versions", hint="such as '>=3.10,<3.14'"
+        ) from exc
 
 
 def machine() -> dict[str, str]:

@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "matrix": set(),
     "cache": set(),
     "registry": set(),
-    "validate": {"registry", "matrix"},
+    "validate": {"registry", "matrix", "toolchain"},
     "toolchain": {"matrix"},
     "worker": {"matrix"},
     "plan": {"registry"},
