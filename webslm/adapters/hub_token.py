@@ -7,6 +7,7 @@ import logging
 
 def token_rights() -> tuple[str, str]:
     """Return (ok, note or missing; a sentence) on the token of this environment."""
+    from httpx2 import HTTPError
     from huggingface_hub import HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError
 
@@ -20,7 +21,7 @@ def token_rights() -> tuple[str, str]:
         if code in (401, 403):
             return "missing", f"the hub refuses the token ({code})"
         return "note", f"a token is set; its rights were not checked: the hub answered {code}"
-    except OSError as exc:
+    except (OSError, HTTPError) as exc:
         return "note", f"a token is set; its rights were not checked: no hub ({type(exc).__name__})"
     access = (answer.get("auth") or {}).get("accessToken") or {}
     role = access.get("role") or "unknown"
