@@ -14,6 +14,7 @@ from typing import Any
 from webslm import matrix, proc
 from webslm.errors import ToolFailed, WebslmError
 from webslm.paths import PACKAGE, cache_dir
+from webslm.registry import COMPILER_WHEELS
 from webslm.schema import BaseSource, Config
 from webslm.toolchain import STAMP, environment_dir, is_elsewhere
 
@@ -24,7 +25,7 @@ MEMORY_BYTES = 3 * GIB
 """Peak of fine-tuning the embedded base beside a browser, measured below 2 GiB, and room."""
 BYTES_PER_PARAMETER = 12
 """float32 weights, the merged copy and what training holds of each, for memory estimates."""
-COMPILER_WHEELS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
+
 FEATURES = ("shader-f16", "subgroups", "timestamp-query")
 """What libraries and measurements may use."""
 IMPORTS = "import tvm, torch, transformers, peft, trl"

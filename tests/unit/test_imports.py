@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "difference": {"lock", "registry"},
     "recipe": {"compose"},
     "reproduce": {"build", "cache", "difference", "executor", "lock", "plan"},
-    "doctor": {"adapters", "matrix", "serve", "toolchain"},
+    "doctor": {"adapters", "matrix", "registry", "serve", "toolchain"},
     "commands": {
         *("build", "cache", "compose", "difference", "doctor", "lock", "matrix", "plan"),
         *("recipe", "report", "reproduce"),
