@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from webslm.compiler.architectures import ARCHITECTURES
 from webslm.errors import ConfigError
 from webslm.registry import STAGE_NAMES
 from webslm.schema import BaseSource, Config
 
 Problem = tuple[str, str | None]
-SUPPORTED_MODELS = ("qwen2",)
+SUPPORTED_MODELS = tuple(sorted(ARCHITECTURES))
 DTYPES = ("float32", "float16", "bfloat16")
 QUANT_DTYPES = ("float32", "float16")
 SCHEDULERS = ("linear", "cosine", "constant", "constant_with_warmup")

@@ -90,6 +90,9 @@ def random_model(conf: ShapeConf, seed: int = 0) -> Any:
     for name, parameter in model.named_parameters():
         if name.endswith(".bias"):
             torch.nn.init.normal_(parameter, std=0.2)
+        if "embed_tokens" in name:
+            # A tied head would else repeat the token before: scaled embeddings outweigh layers.
+            torch.nn.init.normal_(parameter, std=0.1)
         if "norm" in name:
             offset = architecture(conf.model_type).style.norm_offset
             torch.nn.init.normal_(parameter, mean=1.0 - offset, std=0.1)

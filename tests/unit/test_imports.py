@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "matrix": set(),
     "cache": set(),
     "registry": set(),
-    "validate": {"registry"},
+    "validate": {"registry", "compiler"},
     "plan": {"registry"},
     "selection": {"plan"},
     "lock": {"plan", "matrix"},

@@ -94,7 +94,7 @@ def to_shape(family: Decoder, config: Mapping[str, Any]) -> ShapeConf:
             rope.get("partial_rotary_factor", known.get("partial_rotary_factor", 1.0))
         ),
         sliding_window=_integer(windowed),
-        layer_types=types if windowed is not None else [],
+        layer_types=types if SLIDING in types else [],
         attn_logit_softcapping=_number(known.get("attn_logit_softcapping")),
         final_logit_softcapping=_number(known.get("final_logit_softcapping")),
         query_pre_attn_scalar=_integer(known.get("query_pre_attn_scalar")),
