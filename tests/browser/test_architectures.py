@@ -34,10 +34,9 @@ def prove(root: Path, shape: ShapeConf) -> None:
     same = [None] * NUM_PROMPTS
     assert metrics["first_differences"] == {"dequantized": same, "merged": same}
     assert metrics["forced_top1_agreement"] == {"dequantized": 1.0, "merged": 1.0}
-    print(metrics["max_logit_difference"], [a["answer"] for a in metrics["answers"]])
     # A model that repeats one token would agree with anything.
     assert all(len(set(answer["answer"])) > 3 for answer in metrics["answers"])
-    assert metrics["max_logit_difference"]["merged"] < 1e-3
+    assert metrics["max_logit_difference"]["merged"] < 1e-4
 
 
 def test_gemma2_with_caps_and_windows_says_torchs_tokens(tmp_path: Path) -> None:
@@ -49,7 +48,6 @@ def test_gemma2_with_caps_and_windows_says_torchs_tokens(tmp_path: Path) -> None
         layer_types=[SLIDING, FULL],
         attn_logit_softcapping=5.0,
         final_logit_softcapping=8.0,
-        tie_word_embeddings=True,
         hidden_act="gelu_pytorch_tanh",
         query_pre_attn_scalar=24,
         sliding_window=WINDOW,
@@ -73,5 +71,11 @@ def test_architecture_says_torchs_tokens(
     tmp_path: Path, name: str, changes: dict[str, int]
 ) -> None:
     """The pairs of heads give groups of 1, 2, 3, 4 and 7 to the decode kernels."""
-    shape = changed(SHAPES[name], vocab_size=512, max_position_embeddings=512, **changes)
+    shape = changed(
+        SHAPES[name],
+        vocab_size=512,
+        max_position_embeddings=512,
+        tie_word_embeddings=False,
+        **changes,
+    )
     prove(tmp_path, shape)

@@ -80,7 +80,7 @@ def random_model(conf: ShapeConf, seed: int = 0) -> Any:
     torch.manual_seed(seed)
     fields = {
         **architecture(conf.model_type).config(conf),
-        "initializer_range": 0.15,
+        "initializer_range": 1.2 * conf.hidden_size**-0.5,
         "pad_token_id": 0,
         "bos_token_id": 1,
         "eos_token_id": 2,

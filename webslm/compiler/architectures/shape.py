@@ -103,9 +103,11 @@ def _rope_problems(shape: ShapeConf) -> list[Problem]:
         hint = f"one of {', '.join(ROPE_TYPES)}"
         problems.append((f"{key}.rope_type: no {scaling.rope_type!r}", hint))
     elif scaling.rope_type == "longrope":
-        for name in ("short_factor", "long_factor"):
-            if 2 * len(getattr(scaling, name)) != rotary:
-                problems.append((f"{key}.{name}: not one factor per {rotary / 2:g} pairs", None))
+        problems += [
+            (f"{key}.{name}: not one factor for each of {rotary / 2:g} pairs", None)
+            for name in ("short_factor", "long_factor")
+            if 2 * len(getattr(scaling, name)) != rotary
+        ]
     if scaling.factor <= 0:
         problems.append((f"{key}.factor: {scaling.factor} is not above zero", None))
     return problems

@@ -5,7 +5,6 @@ It says what is missing and which supported family is nearest, from a config.jso
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -91,9 +90,8 @@ def _missing_in(family: Decoder, config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _nearest(model_type: str) -> str:
-    close = difflib.get_close_matches(model_type, ARCHITECTURES, n=1, cutoff=0.5)
     stems = [name for name in ARCHITECTURES if model_type.startswith(name)]
-    found = NEAREST.get(model_type) or next(iter([*stems, *close]), None)
+    found = NEAREST.get(model_type) or next(iter(stems), None)
     if found is None:
         return f"supported: {_listed()}"
     return f"the nearest supported type is {found} ({EXAMPLES[found]}); all: {_listed()}"

@@ -7,14 +7,13 @@ a window is a mask, and tiles that lie outside of it are skipped.
 """
 
 # TVMScript is Python only in form: a kernel's length and branches are the GPU program's own.
-# ruff: noqa: N812, C901, PLR0913, PLR0915
+# ruff: noqa: N812, C901
 # mypy: disable-error-code="valid-type, no-redef, untyped-decorator, no-untyped-def, name-defined"
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from tvm.script import tirx as T
 
