@@ -112,7 +112,7 @@ class ShapeConf:
     """Longest context the checkpoint was made for, in tokens."""
     hidden_act: str = "silu"
     """Of the gated layer: silu or gelu_pytorch_tanh."""
-    rope_scaling: RopeScalingConf | None = None
+    rope_scaling: RopeScalingConf = field(default_factory=RopeScalingConf)
     rope_local_base_freq: float | None = None
     """``rope_theta`` of the layers with a sliding window, never scaled; null: as the others."""
     partial_rotary_factor: float = 1.0

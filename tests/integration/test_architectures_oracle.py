@@ -85,7 +85,6 @@ def test_every_group_of_heads_equals_transformers(group: int) -> None:
 def test_longrope_continues_as_transformers_with_a_cache_does() -> None:
     """Past the original length each new token is rotated by the long factors."""
     conf = SHAPES["phi3"]
-    assert conf.rope_scaling is not None
     original = conf.rope_scaling.original_max_position_embeddings
     ids = tokens(conf, 90)
     assert original is not None

@@ -10,9 +10,10 @@ import pytest
 import tvm
 
 from webslm.compiler.architectures.rope import RopeTable
+from webslm.compiler.kernels.angles import sine_and_cosine
 from webslm.compiler.kernels.attention import decode, prefill_paged, prefill_ragged
 from webslm.compiler.kernels.attention_tile import PAGE_TOKENS, Attention, tile_sizes
-from webslm.compiler.kernels.rope import Heads, normed_rotated, sine_and_cosine, split_rotated
+from webslm.compiler.kernels.rope import Heads, normed_rotated, split_rotated
 from webslm.compiler.kernels.threads import CPU
 
 KV_HEADS, DIM, SCALE = 2, 16, 0.3

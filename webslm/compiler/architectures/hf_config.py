@@ -117,7 +117,7 @@ def to_config(family: Decoder, shape: ShapeConf) -> dict[str, Any]:
         # Left out, these would mean the family's own numbers.
         if key in family.defaults:
             result[key] = fields[key]
-    if shape.rope_scaling and shape.rope_scaling.original_max_position_embeddings:
+    if shape.rope_scaling.original_max_position_embeddings:
         known = shape.rope_scaling.original_max_position_embeddings
         result["original_max_position_embeddings"] = known
     return result
@@ -145,11 +145,11 @@ def rope_type(rope: Mapping[str, Any]) -> str:
     return {"su": "longrope"}.get(kind, kind)
 
 
-def scaling(rope: Mapping[str, Any], config: Mapping[str, Any]) -> RopeScalingConf | None:
-    """Return the scaling of rotary parameters; None for the default."""
+def scaling(rope: Mapping[str, Any], config: Mapping[str, Any]) -> RopeScalingConf:
+    """Return the scaling of rotary parameters."""
     kind = rope_type(rope)
     if kind == "default":
-        return None
+        return RopeScalingConf()
     key = "original_max_position_embeddings"
     found = {key: float(rope[key]) for key in ROPE_FLOATS if rope.get(key) is not None}
     return RopeScalingConf(
@@ -162,8 +162,8 @@ def scaling(rope: Mapping[str, Any], config: Mapping[str, Any]) -> RopeScalingCo
     )
 
 
-def _spelled(conf: RopeScalingConf | None) -> dict[str, Any] | None:
-    if conf is None:
+def _spelled(conf: RopeScalingConf) -> dict[str, Any] | None:
+    if conf.rope_type == "default":
         return None
     fields = dataclasses.asdict(conf)
     kept = {"rope_type", "original_max_position_embeddings"}

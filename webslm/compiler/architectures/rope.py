@@ -51,7 +51,7 @@ def rope_table(shape: ShapeConf, *, local: bool = False) -> RopeTable:
     rotary = int(shape.head_dim * shape.partial_rotary_factor)
     exponents = np.arange(0, rotary, 2, dtype=np.float64) / rotary
     plain = np.float64(theta or 1.0) ** -exponents
-    scaling = RopeScalingConf() if own or shape.rope_scaling is None else shape.rope_scaling
+    scaling = RopeScalingConf() if own else shape.rope_scaling
     switch, amplitude, rows = 0, 1.0, [plain]
     if scaling.rope_type == "linear":
         rows = [plain / scaling.factor]

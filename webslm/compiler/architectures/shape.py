@@ -20,6 +20,7 @@ HEAD_VECTOR = 4
 FULL, SLIDING = "full_attention", "sliding_attention"
 ACTIVATIONS = ("silu", "gelu_pytorch_tanh")
 ROPE_TYPES = ("default", "linear", "llama3", "longrope")
+COPY = "copy the value of the checkpoint's config.json"
 
 Problem = tuple[str, str | None]
 
@@ -73,14 +74,14 @@ def _layer_problems(shape: ShapeConf) -> list[Problem]:
             (f"base.shape.hidden_act: no {shape.hidden_act!r}", f"one of {', '.join(ACTIVATIONS)}")
         )
     if types and len(types) != layers:
-        problems.append((f"base.shape.layer_types: {len(types)} types for {layers} layers", None))
+        problems.append((f"base.shape.layer_types: {len(types)} types for {layers} layers", COPY))
     unknown = sorted(set(types) - {FULL, SLIDING})
     if unknown:
         problems.append((f"base.shape.layer_types: no {', '.join(unknown)}", f"{FULL}, {SLIDING}"))
     if SLIDING in types and shape.sliding_window is None:
-        problems.append(("base.shape.sliding_window: missing, but layers slide", None))
+        problems.append(("base.shape.sliding_window: missing, but layers slide", COPY))
     if shape.sliding_window is not None and shape.sliding_window < 1:
-        problems.append((f"base.shape.sliding_window: {shape.sliding_window} sees nothing", None))
+        problems.append((f"base.shape.sliding_window: {shape.sliding_window} sees nothing", COPY))
     return problems
 
 
@@ -92,22 +93,20 @@ def _rope_problems(shape: ShapeConf) -> list[Problem]:
             (
                 f"base.shape.partial_rotary_factor: {shape.partial_rotary_factor} of "
                 f"{shape.head_dim} is no even part of a head",
-                None,
+                COPY,
             )
         )
     scaling = shape.rope_scaling
-    if scaling is None:
-        return problems
     key = "base.shape.rope_scaling"
     if scaling.rope_type not in ROPE_TYPES:
         hint = f"one of {', '.join(ROPE_TYPES)}"
         problems.append((f"{key}.rope_type: no {scaling.rope_type!r}", hint))
     elif scaling.rope_type == "longrope":
         problems += [
-            (f"{key}.{name}: not one factor for each of {rotary / 2:g} pairs", None)
+            (f"{key}.{name}: not one factor for each of {rotary / 2:g} pairs", COPY)
             for name in ("short_factor", "long_factor")
             if 2 * len(getattr(scaling, name)) != rotary
         ]
     if scaling.factor <= 0:
-        problems.append((f"{key}.factor: {scaling.factor} is not above zero", None))
+        problems.append((f"{key}.factor: {scaling.factor} is not above zero", COPY))
     return problems
