@@ -8,10 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from webslm.paths import cache_dir
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# How long an example takes says something of the machine, nothing of the code.
+settings.register_profile("webslm", deadline=None)
+settings.load_profile("webslm")
 
 SYSTEM = "You are a helpful assistant."
 

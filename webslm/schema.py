@@ -75,6 +75,23 @@ class DataConf:
 
 
 @dataclass
+class RopeScalingConf:
+    """How a rotary embedding is stretched: names and meaning as in a config.json."""
+
+    rope_type: str = "default"
+    """default, linear, llama3 or longrope."""
+    factor: float = 1.0
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    original_max_position_embeddings: int | None = None
+    """Positions before the stretching; longrope's long factors begin there."""
+    short_factor: list[float] = field(default_factory=list)
+    long_factor: list[float] = field(default_factory=list)
+    attention_factor: float | None = None
+    """What cosine and sine are multiplied with (longrope); null: follows from the lengths."""
+
+
+@dataclass
 class ShapeConf:
     """What the compiled library depends on: names and meaning as in a Hugging Face config.json."""
 
@@ -93,6 +110,21 @@ class ShapeConf:
     """Whether the q, k and v projections have a bias."""
     max_position_embeddings: int = MISSING
     """Longest context the checkpoint was made for, in tokens."""
+    hidden_act: str = "silu"
+    """Of the gated layer: silu or gelu_pytorch_tanh."""
+    rope_scaling: RopeScalingConf = field(default_factory=RopeScalingConf)
+    rope_local_base_freq: float | None = None
+    """``rope_theta`` of the layers with a sliding window, never scaled; null: as the others."""
+    partial_rotary_factor: float = 1.0
+    """Share of a head that is rotated."""
+    sliding_window: int | None = None
+    """Newest tokens, its own included, that a token sees in layers with a sliding window."""
+    layer_types: list[str] = field(default_factory=list)
+    """full_attention or sliding_attention per layer; empty: sliding when there is a window."""
+    attn_logit_softcapping: float | None = None
+    final_logit_softcapping: float | None = None
+    query_pre_attn_scalar: int | None = None
+    """Scores are divided by its square root; null: ``head_dim``."""
 
 
 @dataclass

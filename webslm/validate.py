@@ -7,6 +7,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from webslm.compiler.architectures import ARCHITECTURES
+from webslm.compiler.architectures.shape import check_shape
+from webslm.compiler.architectures.support import explain_unsupported
 from webslm.errors import ConfigError
 from webslm.matrix import mismatches
 from webslm.registry import STAGE_NAMES
@@ -14,7 +17,7 @@ from webslm.schema import BaseSource, Config
 from webslm.toolchain import CHOICES
 
 Problem = tuple[str, str | None]
-SUPPORTED_MODELS = ("qwen2",)
+SUPPORTED_MODELS = tuple(sorted(ARCHITECTURES))
 DTYPES = ("float32", "float16", "bfloat16")
 QUANT_DTYPES = ("float32", "float16")
 SCHEDULERS = ("linear", "cosine", "constant", "constant_with_warmup")
@@ -96,10 +99,8 @@ def _base(cfg: Config) -> Iterator[Problem]:
 def _shape(cfg: Config) -> Iterator[Problem]:
     shape = cfg.base.shape
     if shape.model_type not in SUPPORTED_MODELS:
-        yield (
-            f"base.shape.model_type: {shape.model_type!r} cannot be compiled yet",
-            f"supported: {', '.join(SUPPORTED_MODELS)}",
-        )
+        _, nearest = explain_unsupported({"model_type": shape.model_type}) or ("", None)
+        yield f"base.shape.model_type: {shape.model_type!r} cannot be compiled yet", nearest
     counts = (
         "hidden_size",
         "intermediate_size",
@@ -122,11 +123,16 @@ def _shape(cfg: Config) -> Iterator[Problem]:
             f"{shape.num_key_value_heads} key-value heads evenly",
             "num_attention_heads is a multiple of num_key_value_heads",
         )
-    if shape.head_dim % 4:
+    elif shape.head_dim % 4:
         yield (
             f"base.shape.head_dim: {shape.head_dim} is not a multiple of 4",
             "the attention kernels read four values at once",
         )
+    else:
+        try:
+            check_shape(shape)
+        except ConfigError as exc:
+            yield from exc.problems
 
 
 def _lora(cfg: Config) -> Iterator[Problem]:

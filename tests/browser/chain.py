@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import training
+from tests.integration.architecture_models import random_model
 from tests.site_inputs import configuration
 from webslm import paths
 from webslm.schema import (
@@ -20,6 +21,7 @@ from webslm.schema import (
     NormalizeStageConf,
     QuantConf,
     RuntimeConf,
+    ShapeConf,
     VerifyConf,
     VerifyStageConf,
 )
@@ -37,37 +39,53 @@ def context(root: Path) -> Context:
     return Context(cache_dir=paths.cache_dir(), log_dir=root / "log")
 
 
-def make_chain(root: Path, quant: QuantConf = QUANT) -> None:
-    """Run every stage from data to compile on an untrained model; merged equals base."""
+def make_chain(
+    root: Path,
+    quant: QuantConf = QUANT,
+    *,
+    shape: ShapeConf = training.SHAPE,
+    compiler: CompilerConf = COMPILER,
+) -> None:
+    """Run every stage from data to compile on an untrained model; merged equals base.
+
+    A shape of another architecture gets random weights in place of the base's own.
+    """
     ctx = context(root)
     training.make_data(root / "data")
     stats = json.dumps({"system_prompt": training.SYSTEM})
     (root / "data" / "stats.json").write_text(stats)
     (root / "data" / "held_out.jsonl").write_text("")
     training.make_base(root / "base")
+    if shape is not training.SHAPE:
+        random_model(shape).save_pretrained(root / "base")
     (root / "merge").symlink_to(root / "base", target_is_directory=True)
     for name in ("normalize", "convert", "chat_config"):
         (root / name).mkdir()
     inputs = {name: root / name for name in ("data", "base", "merge", "normalize")}
-    shape = training.SHAPE
     normalize.run(NormalizeStageConf(shape=shape), inputs, root / "normalize", ctx)
     convert.run(ConvertStageConf(shape=shape, quant=quant), inputs, root / "convert", ctx)
     chat = ChatConfigStageConf(
         shape=shape,
         quant_name=quant.name,
-        context_window_size=COMPILER.context_window_size,
-        prefill_chunk_size=COMPILER.prefill_chunk_size,
+        context_window_size=compiler.context_window_size,
+        prefill_chunk_size=compiler.prefill_chunk_size,
         decoding=DecodingConf(),
     )
     chat_config.run(chat, inputs, root / "chat_config", ctx)
-    make_library(root / "compile", quant)
+    make_library(root / "compile", quant, shape=shape, compiler=compiler)
 
 
-def make_library(out: Path, quant: QuantConf = QUANT) -> Path:
+def make_library(
+    out: Path,
+    quant: QuantConf = QUANT,
+    *,
+    shape: ShapeConf = training.SHAPE,
+    compiler: CompilerConf = COMPILER,
+) -> Path:
     """Compile the chain's shape into ``out``, with the kernels as they are at this moment."""
     out.mkdir()
     row = RuntimeConf(name="row", web_llm="0.2.85", web_llm_integrity="unused")
-    conf = CompileStageConf(shape=training.SHAPE, quant=quant, compiler=COMPILER, runtime=row)
+    conf = CompileStageConf(shape=shape, quant=quant, compiler=compiler, runtime=row)
     compile_stage.run(conf, {}, out, context(out.parent))
     return out
 
@@ -84,7 +102,11 @@ def make_site(root: Path, out: Path, *, max_tokens: int, **replaced: Path) -> Pa
 
 
 def verify_conf(
-    quant: QuantConf = QUANT, *, browser_min: int = 113, **changes: object
+    quant: QuantConf = QUANT,
+    *,
+    shape: ShapeConf = training.SHAPE,
+    browser_min: int = 113,
+    **changes: object,
 ) -> VerifyStageConf:
     """Return a small proof's configuration with changes to its ``verify`` group."""
     conf = VerifyConf(
@@ -92,7 +114,7 @@ def verify_conf(
     )
     for name, value in changes.items():
         setattr(conf, name, value)
-    return VerifyStageConf(verify=conf, shape=training.SHAPE, quant=quant, browser_min=browser_min)
+    return VerifyStageConf(verify=conf, shape=shape, quant=quant, browser_min=browser_min)
 
 
 def run_verify(root: Path, out: Path, cfg: VerifyStageConf, **replaced: Path) -> dict[str, Any]:

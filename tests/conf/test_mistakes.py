@@ -41,6 +41,12 @@ CONFIG = {
     "heads that do not share": (["base.shape.num_key_value_heads=3"], "do not share"),
     "width no group divides": (["base.shape.hidden_size=100"], "quant.group_size"),
     "unknown architecture": (["base.shape.model_type=gpt2"], "cannot be compiled yet"),
+    "a relative's architecture": (["base.shape.model_type=mixtral"], "nearest supported"),
+    "sliding layers without a window": (
+        ["base.shape.layer_types=[full_attention,full_attention,sliding_attention]"],
+        "base.shape.sliding_window: missing",
+    ),
+    "unknown rotation": (["base.shape.rope_scaling.rope_type=yarn"], "rope_type: no 'yarn'"),
     "floating revision": (["base=qwen2_5_0_5b", "base.hub.revision=main"], "full commit id"),
     "remote code": (["base=qwen2_5_0_5b", "base.hub.trust_remote_code=true"], "never run"),
     "top_p of two": (["app.decoding.top_p=2"], "app.decoding.top_p"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.architecture_models import SHAPES
 from tests.integration.compiler_models import Q0F32, Q4F32, shape
 from webslm.compiler.library import compile_library, webgpu_target
 from webslm.compiler.passes.limits import check_shaders, shaders
@@ -69,6 +70,22 @@ def test_browser_accepts_every_shader(page: Any, quant: QuantConf) -> None:
     found = shaders(compiled.executable)
     check_shaders(found, dtype=quant.dtype)
     assert {"attention_prefill_kernel", "choose_token_kernel", "merge_runs_kernel"} <= set(found)
+    assert page.evaluate(COMPILE, found) == {}
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHAPES)
+def test_browser_accepts_every_architecture(page: Any, name: str) -> None:
+    compiled = compile_library(
+        SHAPES[name],
+        Q4F32,
+        context_window_size=128,
+        prefill_chunk_size=32,
+        target=webgpu_target(),
+    )
+    found = shaders(compiled.executable)
+    check_shaders(found, dtype="float32")
     assert page.evaluate(COMPILE, found) == {}
 
 

@@ -195,11 +195,10 @@ def test_normalize_tells_which_model_types_are_supported(
     ("values", "named"),
     [
         ({"rope_scaling": {"type": "yarn", "factor": 4.0}}, "rope_type 'yarn'"),
-        ({"rope_parameters": {"rope_type": "llama3"}}, "rope_type 'llama3'"),
-        ({"use_sliding_window": True}, "use_sliding_window"),
-        ({"layer_types": ["full_attention", "sliding_attention"]}, "sliding_attention"),
+        ({"rope_parameters": {"rope_type": "dynamic"}}, "rope_type 'dynamic'"),
+        ({"num_experts": 8}, "experts"),
+        ({"layer_types": ["full_attention", "chunked_attention"]}, "chunked_attention"),
         ({"hidden_act": "gelu"}, "hidden_act 'gelu'"),
-        ({"partial_rotary_factor": 0.5}, "partial_rotary_factor 0.5"),
         ({"quantization_config": {"bits": 4}}, "quantization_config"),
     ],
 )
@@ -208,6 +207,27 @@ def test_normalize_refuses_what_the_library_does_not_compute(
 ) -> None:
     change(checkpoint, **values)
     with pytest.raises(StageFailed) as caught:
+        normalize(checkpoint)
+    assert named in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"rope_parameters": {"rope_type": "llama3", "factor": 8.0}}, "rope_scaling: checkpoint"),
+        (
+            {"use_sliding_window": True, "max_window_layers": 1, "sliding_window": 64},
+            "sliding_window: checkpoint 64, base.shape None",
+        ),
+        ({"layer_types": ["full_attention", "sliding_attention"]}, "sliding_attention"),
+        ({"partial_rotary_factor": 0.5}, "partial_rotary_factor: checkpoint 0.5, base.shape 1.0"),
+    ],
+)
+def test_normalize_refuses_what_the_shape_does_not_declare(
+    checkpoint: Path, normalize: Normalize, values: dict[str, Any], named: str
+) -> None:
+    change(checkpoint, **values)
+    with pytest.raises(StageFailed, match="not the declared shape") as caught:
         normalize(checkpoint)
     assert named in caught.value.message
 

@@ -27,7 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "matrix": set(),
     "cache": set(),
     "registry": set(),
-    "validate": {"registry", "matrix", "toolchain"},
+    "validate": {"registry", "matrix", "toolchain", "compiler"},
     "toolchain": {"matrix"},
     "worker": {"matrix"},
     "plan": {"registry"},

@@ -64,7 +64,8 @@ def build_module(
     builder = relax.BlockBuilder()
     with target:
         _emit_model(builder, shape, quant, stored, prefill_chunk_size, threads(target))
-        emit_create(builder, shape, quant, target)
+        rotates = not architecture(shape.model_type).style.head_norms
+        emit_create(builder, shape, quant, target, rotates=rotates)
         emit_sampler(builder, shape.vocab_size, threads(target))
     return builder.finalize()
 
@@ -105,12 +106,12 @@ def _emit_model(
     kind: Threads,
 ) -> None:
     layers = architecture(shape.model_type)
-    hidden, dtype = shape.hidden_size, quant.dtype
+    hidden, dtype, offset = shape.hidden_size, quant.dtype, layers.style.norm_offset
     places = {tensor.name: place for place, tensor in enumerate(stored)}
     kinds = [relax.TensorType(tensor.shape, tensor.dtype) for tensor in stored]
 
     def embed(emit: Emitter, ids: Any, _cache: Any) -> Any:
-        return emit.embedding(ids, "model.embed_tokens")
+        return layers.embed(emit, shape, ids)
 
     def forward(emit: Emitter, x: Any, cache: Any) -> Any:
         return relax.Tuple([layers.logits(emit, shape, x), cache])
@@ -122,7 +123,9 @@ def _emit_model(
         bounds = {"tir_var_upper_bound": {"n": chunk}, "num_input": len(inputs) - 1}
         with builder.function(name, inputs, attrs=bounds):
             with builder.dataflow():
-                emit = Emitter(builder, shape, quant, places, packed, kind, cache)
+                emit = Emitter(
+                    builder, shape, quant, places, packed, kind, cache, norm_offset=offset
+                )
                 result = builder.emit_output(body(emit, first, cache))
             builder.emit_func_output(result)
 

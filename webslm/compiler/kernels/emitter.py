@@ -11,7 +11,10 @@ from typing import Any, TypeAlias
 
 from tvm import relax
 
+from webslm.compiler.architectures.rope import RopeTable, rope_table
+from webslm.compiler.architectures.shape import local_layers
 from webslm.compiler.kernels import elementwise, gemv, linear
+from webslm.compiler.kernels.rope import Heads, normed_rotated
 from webslm.compiler.kernels.threads import Threads
 from webslm.schema import QuantConf, ShapeConf
 
@@ -31,8 +34,13 @@ class Emitter:
         packed: Value,
         threads: Threads,
         cache: Value = None,
+        *,
+        norm_offset: float = 0.0,
     ) -> None:
-        """Keep the function's builder, its packed parameters with their places, and its cache."""
+        """Keep the function's builder, its packed parameters with their places, and its cache.
+
+        ``norm_offset`` is added to the gains of every norm.
+        """
         self._builder = builder
         self._shape = shape
         self._quant = quant
@@ -42,14 +50,18 @@ class Emitter:
         self._cache = cache
         # Layers repeat each other, and reading a kernel's script costs more than compiling it.
         self._gemv: dict[gemv.Gemv, Value] = {}
+        self._norm_offset = norm_offset
+        self._local = local_layers(shape)
+        self._positions: Value = None
+        self._rotations: dict[bool, tuple[Value, Value]] = {}
 
-    def embedding(self, ids: Value, stem: str) -> Value:
-        """Look up int32 ids [n] in a table -> [n, H]."""
+    def embedding(self, ids: Value, stem: str, *, scale: float = 1.0) -> Value:
+        """Look up int32 ids [n] in a table -> scale * [n, H]."""
         quantized = self._is_quantized(stem)
         columns = self._shape.hidden_size
 
         def embedding(*inputs: Any) -> Any:
-            return linear.embedding(inputs, columns, self._quant, quantized=quantized)
+            return linear.embedding(inputs, columns, self._quant, quantized=quantized, scale=scale)
 
         return self._kernel(embedding, ids, *self._weight(stem))
 
@@ -61,6 +73,7 @@ class Emitter:
         norm: str | None = None,
         gated: bool = False,
         residual: Value = None,
+        cap: float | None = None,
         dtype: str | None = None,
     ) -> Value:
         """Multiply x [1, n, K] with a weight [N, K]; add its bias if there is one.
@@ -69,20 +82,31 @@ class Emitter:
             x: The input.
             stem: Name of the weight without its ending.
             norm: Name of an RMSNorm applied to x first.
-            gated: The weight is gate and up rows; return silu(gate) * up -> [1, n, N / 2].
+            gated: The weight is gate and up rows; return act(gate) * up -> [1, n, N / 2].
             residual: What is added at the end.
+            cap: Soft cap of the result; for a single row only.
             dtype: Type of the result; the format's when None.
         """
         kind = dtype or self._quant.dtype
         if _is_one(x.ty.shape[1]):
-            return self._one_row(x, stem, norm, residual, gated=gated, dtype=kind)
+            return self._one_row(x, stem, norm, residual, gated=gated, cap=cap, dtype=kind)
+        if cap is not None:
+            raise ValueError("only the result of a single row is capped")
         if norm is not None:
-            x = self._rms_norm(x, norm)
+            x = self.norm(x, norm)
         y = self._rows(x, stem, residual, kind)
-        return self._kernel(elementwise.swiglu, y) if gated else y
+        return self._gated(y) if gated else y
 
     def _one_row(
-        self, x: Value, stem: str, norm: str | None, residual: Value, *, gated: bool, dtype: str
+        self,
+        x: Value,
+        stem: str,
+        norm: str | None,
+        residual: Value,
+        *,
+        gated: bool,
+        cap: float | None,
+        dtype: str,
     ) -> Value:
         bias = self._bias(stem)
         weight = self._weight(stem)
@@ -92,9 +116,12 @@ class Emitter:
             columns=_extent(x.ty.shape[2]),
             quantized=self._is_quantized(stem),
             epsilon=None if norm is None else self._shape.rms_norm_eps,
+            offset=self._norm_offset,
             gated=gated,
+            activation=self._shape.hidden_act,
             bias=bias is not None,
             residual=residual is not None,
+            cap=cap,
             dtype=dtype,
         )
         gain = None if norm is None else self._tensor(f"{norm}.weight")
@@ -121,36 +148,86 @@ class Emitter:
 
         return self._kernel(product, x, *self._weight(stem), *extras, name="linear")
 
-    def _rms_norm(self, x: Value, stem: str) -> Value:
-        epsilon = self._shape.rms_norm_eps
+    def norm(self, x: Value, stem: str, *, residual: Value = None) -> Value:
+        """Apply an RMSNorm to x [1, n, H], and add a residual to the result."""
+        epsilon, offset = self._shape.rms_norm_eps, self._norm_offset
+        extras = [] if residual is None else [residual]
 
-        def rms_norm(x: Any, weight: Any) -> Any:
-            return elementwise.rms_norm(x, weight, epsilon)
+        def rms_norm(*inputs: Any) -> Any:
+            return elementwise.rms_norm(inputs, epsilon, offset)
 
-        return self._kernel(rms_norm, x, self._tensor(f"{stem}.weight"))
+        return self._kernel(rms_norm, x, self._tensor(f"{stem}.weight"), *extras)
+
+    def _gated(self, x: Value) -> Value:
+        activation = self._shape.hidden_act
+
+        def gated(rows: Any) -> Any:
+            return elementwise.gated(rows, activation)
+
+        return self._kernel(gated, x)
 
     def last_row(self, x: Value) -> Value:
         """Return the last position of x [1, n, H] -> [1, 1, H]."""
         return x if _is_one(x.ty.shape[1]) else self._kernel(elementwise.last_row, x)
 
-    def attention(self, layer: int, qkv: Value) -> Value:
-        """Rotate, append to the cache and attend: qkv [1, n, (hq + 2 hkv) d] -> [1, n, hq d]."""
-        shape, n = self._shape, qkv.ty.shape[1]
+    def attention(self, layer: int, qkv: Value, *, norms: tuple[str, str] | None = None) -> Value:
+        """Rotate, append to the cache and attend: qkv [1, n, (hq + 2 hkv) d] -> [1, n, hq d].
+
+        ``norms`` names the norms of query and key heads; then the cache does not rotate.
+        """
+        shape, n, local = self._shape, qkv.ty.shape[1], self._local[layer]
         heads, dim = shape.num_attention_heads, shape.head_dim
         rows = self._reshape(qkv, (n, heads + 2 * shape.num_key_value_heads, dim))
+        if norms is not None:
+            rows = self._head_norms(rows, norms, local=local)
+        scale = float(shape.query_pre_attn_scalar or dim) ** -0.5
         mixed = self._builder.emit(
             relax.call_dps_packed(
                 "vm.builtin.attention_kv_cache_attention_with_fused_qkv",
                 [
                     self._cache,
                     relax.prim_value(layer),
-                    relax.prim_value(float(dim) ** -0.5),
+                    # The kernels take a negative scale for a layer that sees a window only.
+                    relax.prim_value(-scale if local else scale),
                     rows,
                 ],
                 out_ty=relax.TensorType((n, heads, dim), self._quant.dtype),
             )
         )
         return self._reshape(mixed, (1, n, heads * dim))
+
+    def _head_norms(self, rows: Value, norms: tuple[str, str], *, local: bool) -> Value:
+        if local not in self._rotations:
+            self._rotations[local] = self._rotation(rope_table(self._shape, local=local))
+        kernel, frequencies = self._rotations[local]
+        if self._positions is None:
+            self._positions = self._builder.emit(
+                relax.call_pure_packed(
+                    "vm.builtin.attention_kv_cache_get_query_positions",
+                    self._cache,
+                    ty_args=relax.TensorType((rows.ty.shape[0],), "int32"),
+                )
+            )
+        gains = [self._tensor(f"{norm}.weight") for norm in norms]
+        args = [rows, *gains, self._positions, frequencies]
+        return self._builder.emit(relax.call_tir(kernel, args, rows.ty))
+
+    def _rotation(self, table: RopeTable) -> tuple[Value, Value]:
+        shape = self._shape
+        heads = Heads(
+            heads=shape.num_attention_heads,
+            kv_heads=shape.num_key_value_heads,
+            dim=shape.head_dim,
+            dtype=self._quant.dtype,
+        )
+        kernel = normed_rotated(
+            heads,
+            table,
+            epsilon=shape.rms_norm_eps,
+            offset=self._norm_offset,
+            threads=self._threads,
+        )
+        return self._builder.add_func(kernel, "head_norm_rope"), relax.const(table.frequencies)
 
     def _reshape(self, x: Value, dims: tuple[Any, ...]) -> Value:
         return self._builder.emit(relax.op.reshape(x, relax.ShapeExpr(list(dims))))

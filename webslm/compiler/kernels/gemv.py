@@ -19,6 +19,7 @@ from typing import Any
 
 from tvm.script import tirx as T
 
+from webslm.compiler.kernels.elementwise import activated, soft_capped
 from webslm.compiler.kernels.linear import WORD_BITS
 from webslm.compiler.kernels.threads import Threads
 from webslm.schema import QuantConf
@@ -40,10 +41,15 @@ class Gemv:
     quantized: bool
     epsilon: float | None = None
     """Of the RMSNorm before the product; None: no norm."""
+    offset: float = 0.0
+    """What is added to the norm's gains."""
     gated: bool = False
-    """The result is silu(first half) * second half."""
+    """The result is activation(first half) * second half."""
+    activation: str = "silu"
     bias: bool = False
     residual: bool = False
+    cap: float | None = None
+    """The result is cap * tanh(result / cap)."""
     dtype: str
     """Type of the result."""
 
@@ -56,7 +62,8 @@ def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
     rows, columns, dtype = plan.rows, plan.columns, quant.dtype
     has_norm, gated, quantized = plan.epsilon is not None, plan.gated, plan.quantized
     has_bias, has_residual, out_dtype = plan.bias, plan.residual, plan.dtype
-    epsilon = plan.epsilon or 0.0
+    epsilon, offset = plan.epsilon or 0.0, plan.offset
+    activation, cap = plan.activation, plan.cap
     halves = 2 if gated else 1
     per_thread = 4 if rows >= MANY_ROWS else 2
     sums = per_thread * halves
@@ -126,7 +133,9 @@ def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
                                 if has_norm:
                                     square[0] += value[j] * value[j]
                                     value[j] = value[j] * T.if_then_else(
-                                        k < columns, T.Cast("float32", gain[k]), T.float32(0)
+                                        k < columns,
+                                        T.Cast("float32", gain[k]) + T.float32(offset),
+                                        T.float32(0),
                                     )
                             for r in T.unroll(sums):
                                 row: T.let[T.int32] = (
@@ -192,11 +201,11 @@ def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
                                 if has_bias:
                                     total[0] += T.Cast("float32", bias[at])
                                 if gated:
-                                    total[0] = (
-                                        total[0] / (T.float32(1) + T.exp(-total[0])) * total[1]
-                                    )
+                                    total[0] = activated(total[0], activation) * total[1]
                                 if has_residual:
                                     total[0] += T.Cast("float32", residual[0, 0, at])
+                                if cap is not None:
+                                    total[0] = soft_capped(total[0], cap)
                                 out[0, 0, at] = T.Cast(out_dtype, total[0])
 
     return gemv

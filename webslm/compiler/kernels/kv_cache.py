@@ -1,7 +1,8 @@
 """Own the creation of the paged attention cache, without the kernels a chat never runs.
 
 TVM's own helper passes tree attention and sliding windows too: five shaders that cost seconds at
-load. The runtime reads an empty tuple as absent, so their places are kept and left empty.
+load. The runtime reads an empty tuple as absent, so their places are kept and left empty. Windows
+are masks of our own kernels (``attention``), so the runtime is told of none.
 """
 
 from __future__ import annotations
@@ -12,19 +13,28 @@ import tvm
 from tvm import relax
 from tvm.relax.frontend.nn.llm import kv_cache as tvm_cache
 
+from webslm.compiler.architectures.rope import rope_table
+from webslm.compiler.architectures.shape import local_layers, window
+from webslm.compiler.kernels import attention
+from webslm.compiler.kernels.attention_tile import PAGE_TOKENS, Attention
 from webslm.compiler.kernels.merge import merge_attention
+from webslm.compiler.kernels.rope import Heads, split, split_rotated
 from webslm.compiler.kernels.threads import threads
 from webslm.schema import QuantConf, ShapeConf
 
-PAGE_TOKENS = 16
-"""Tokens of a page; fixed in TVM's attention kernels."""
 SIZES = ("max_batch_size", "max_total_seq_len", "prefill_chunk_size", "page_size", "sliding")
+HEAD_VECTOR = 4
+"""Elements of a head that one thread of TVM's decode kernel holds."""
+MAX_THREADS = 256
 
 
 def emit_create(
-    builder: relax.BlockBuilder, shape: ShapeConf, quant: QuantConf, target: Any
+    builder: relax.BlockBuilder, shape: ShapeConf, quant: QuantConf, target: Any, *, rotates: bool
 ) -> None:
-    """Write ``create_tir_paged_kv_cache``: five shapes of one integer each -> the cache."""
+    """Write ``create_tir_paged_kv_cache``: five shapes of one integer each -> the cache.
+
+    ``rotates`` tells whether the cache rotates queries and keys; else they come rotated.
+    """
     sizes = [tvm.tirx.Var(name, "int64") for name in SIZES]
     inputs = [relax.Var(size.name, relax.ShapeType([size])) for size in sizes]
     with builder.function("create_tir_paged_kv_cache", inputs):
@@ -33,8 +43,8 @@ def emit_create(
                 builder.emit(
                     relax.call_pure_packed(
                         "vm.builtin.paged_attention_kv_cache_create",
-                        *_sizes_and_rope(shape, quant, sizes),
-                        *_Kernels(builder, shape, quant, target).arguments(),
+                        *_sizes_and_rope(shape, quant, sizes, rotates=rotates),
+                        *_Kernels(builder, shape, quant, target).arguments(rotates=rotates),
                         ty_args=relax.AnyType(),
                     )
                 )
@@ -42,9 +52,14 @@ def emit_create(
         builder.emit_func_output(created)
 
 
-def _sizes_and_rope(shape: ShapeConf, quant: QuantConf, sizes: list[Any]) -> list[Any]:
+def _sizes_and_rope(
+    shape: ShapeConf, quant: QuantConf, sizes: list[Any], *, rotates: bool
+) -> list[Any]:
     """Return the first 13 of the constructor's 28 arguments."""
     layers = shape.num_hidden_layers
+    mode = tvm_cache.RopeMode.NORMAL if rotates else tvm_cache.RopeMode.NONE
+    # A tensor makes the runtime call the rope kernel with it in place of a flag.
+    last = relax.const(rope_table(shape).frequencies) if rotates else relax.prim_value(0)
     whole = [
         shape.num_attention_heads,
         shape.num_key_value_heads,
@@ -57,11 +72,10 @@ def _sizes_and_rope(shape: ShapeConf, quant: QuantConf, sizes: list[Any]) -> lis
         *(relax.prim_value(value) for value in whole),
         relax.ShapeExpr([int(tvm_cache.AttnKind.MHA)] * layers),
         relax.prim_value(0),
-        relax.prim_value(int(tvm_cache.RopeMode.NORMAL)),
+        relax.prim_value(int(mode)),
         relax.prim_value(1.0),
         relax.prim_value(float(shape.rope_theta)),
-        # A tensor here would mean long-rope factors and another calling form of the rope kernel.
-        relax.prim_value(0),
+        last,
         relax.op.zeros((), quant.dtype),
     ]
 
@@ -73,27 +87,25 @@ class _Kernels:
         self, builder: relax.BlockBuilder, shape: ShapeConf, quant: QuantConf, target: Any
     ) -> None:
         self._builder = builder
+        self._shape = shape
         self._heads = shape.num_attention_heads
         self._kv_heads = shape.num_key_value_heads
         self._dim = shape.head_dim
         self._layers = shape.num_hidden_layers
-        self._theta = float(shape.rope_theta)
         self._dtype = quant.dtype
         self._target = target
 
-    def arguments(self) -> list[Any]:
+    def arguments(self, *, rotates: bool) -> list[Any]:
         """Return the functions; absent ones as empty tuples."""
         absent = relax.Tuple([])
         kv_heads, dim, dtype = self._kv_heads, self._dim, self._dtype
         append = tvm_cache._kv_cache_transpose_append(kv_heads, dim, dtype)
-        rope = tvm_cache.llama_rope_with_position_map(
-            self._theta, 1.0, dim, self._heads, kv_heads, dtype, {}, dim
-        )
+        heads = Heads(heads=self._heads, kv_heads=kv_heads, dim=dim, dtype=dtype)
+        rope = split_rotated(heads, rope_table(self._shape)) if rotates else split(heads)
         merge = merge_attention(self._heads, dim, dtype, threads(self._target))
         debug = tvm_cache._kv_cache_debug_get_kv(self._layers, kv_heads, dim, dtype)
-        ragged, paged, decode, copy, compact = (
-            self._cpu() if self._target.kind.name == "llvm" else self._gpu()
-        )
+        copy, compact = self._copies()
+        ragged, paged, decode = self._attention()
         return [
             self._add("kv_append", append),
             absent,
@@ -108,26 +120,43 @@ class _Kernels:
             self._add("kv_compact", compact),
         ]
 
-    def _gpu(self) -> tuple[Any, ...]:
+    def _attention(self) -> tuple[Any, ...]:
+        """Return the kernels of a chunk over itself, of one over the past, of a token."""
+        if needs_own_attention(self._shape):
+            plan = Attention(
+                heads=self._heads,
+                kv_heads=self._kv_heads,
+                dim=self._dim,
+                dtype=self._dtype,
+                window=window(self._shape),
+                cap=self._shape.attn_logit_softcapping,
+            )
+            kernels = (attention.prefill_ragged, attention.prefill_paged, attention.decode)
+            return tuple(kernel(plan, threads(self._target)) for kernel in kernels)
         kv_heads, heads, dim, dtype = self._kv_heads, self._heads, self._dim, self._dtype
         target, sliding = self._target, False
+        if target.kind.name == "llvm":
+            return (
+                tvm_cache._attention_prefill_ragged_cpu(kv_heads, heads, dim, dim, dtype, {}),
+                tvm_cache._attention_prefill_cpu(kv_heads, heads, dim, dtype, sliding, {}),
+                tvm_cache._attention_decode_cpu(kv_heads, heads, dim, dtype, sliding, {}),
+            )
         return (
             tvm_cache._attention_prefill_ragged(kv_heads, heads, dim, dim, dtype, {}, target),
             tvm_cache._attention_prefill(kv_heads, heads, dim, dtype, sliding, {}, target),
             tvm_cache._attention_decode(kv_heads, heads, dim, dtype, sliding, {}, target),
-            tvm_cache._copy_single_page(kv_heads, PAGE_TOKENS, dim, dtype, target),
-            tvm_cache._compact_kv_copy(kv_heads, dim, dtype, target),
         )
 
-    def _cpu(self) -> tuple[Any, ...]:
-        kv_heads, heads, dim, dtype = self._kv_heads, self._heads, self._dim, self._dtype
-        sliding = False
+    def _copies(self) -> tuple[Any, Any]:
+        kv_heads, dim, dtype, target = self._kv_heads, self._dim, self._dtype, self._target
+        if target.kind.name == "llvm":
+            return (
+                tvm_cache._copy_single_page_cpu(kv_heads, PAGE_TOKENS, dim, dtype),
+                tvm_cache._compact_kv_copy_cpu(kv_heads, dim, dtype),
+            )
         return (
-            tvm_cache._attention_prefill_ragged_cpu(kv_heads, heads, dim, dim, dtype, {}),
-            tvm_cache._attention_prefill_cpu(kv_heads, heads, dim, dtype, sliding, {}),
-            tvm_cache._attention_decode_cpu(kv_heads, heads, dim, dtype, sliding, {}),
-            tvm_cache._copy_single_page_cpu(kv_heads, PAGE_TOKENS, dim, dtype),
-            tvm_cache._compact_kv_copy_cpu(kv_heads, dim, dtype),
+            tvm_cache._copy_single_page(kv_heads, PAGE_TOKENS, dim, dtype, target),
+            tvm_cache._compact_kv_copy(kv_heads, dim, dtype, target),
         )
 
     def _add(self, name: str, function: Any) -> Any:
@@ -137,3 +166,18 @@ class _Kernels:
 
     def _tir(self, name: str, function: Any) -> Any:
         return relax.Tuple([tvm.ir.StringImm("tirx"), self._add(name, function)])
+
+
+def needs_own_attention(shape: ShapeConf) -> bool:
+    """Tell whether TVM's kernels cannot compute a shape's attention."""
+    capped = shape.attn_logit_softcapping is not None
+    return capped or any(local_layers(shape)) or not _group_fits(shape)
+
+
+def _group_fits(shape: ShapeConf) -> bool:
+    """Tell whether TVM's decode kernel covers a whole group: it halves until a block holds it."""
+    group = shape.num_attention_heads // shape.num_key_value_heads
+    part = group
+    while part * (shape.head_dim // HEAD_VECTOR) > MAX_THREADS and part > 1:
+        part //= 2
+    return group % part == 0

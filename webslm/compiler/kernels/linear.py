@@ -75,13 +75,26 @@ def linear(inputs: Sequence[Any], quant: QuantConf, *, quantized: bool, epilogue
     )
 
 
-def embedding(inputs: Sequence[Any], columns: int, quant: QuantConf, *, quantized: bool) -> Any:
-    """Look up rows: ids int32 [n], then the table as in ``linear`` -> [n, columns]."""
+def embedding(
+    inputs: Sequence[Any],
+    columns: int,
+    quant: QuantConf,
+    *,
+    quantized: bool,
+    scale: float = 1.0,
+) -> Any:
+    """Look up rows: ids int32 [n], then the table as in ``linear`` -> scale * [n, columns]."""
     ids, *table = inputs
     value = dequantized_value(table[0], table[1], quant) if quantized else plain_value(table[0])
-    return te.compute(
-        (ids.shape[0], columns), lambda i, c: value(ids[i], c).astype(quant.dtype), name="embedding"
-    )
+
+    def row(i: Any, c: Any) -> Any:
+        found = value(ids[i], c)
+        if scale != 1.0:
+            # The factor is rounded to the format's type, as it is where the model is trained.
+            found = found * tirx.const(scale, quant.dtype)
+        return found.astype(quant.dtype)
+
+    return te.compute((ids.shape[0], columns), row, name="embedding")
 
 
 def _weight_stage(

@@ -1,0 +1,188 @@
+"""Own the way between a config.json of transformers 4 or 5 and a shape. No TVM."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from webslm.compiler.architectures.shape import FULL, SLIDING
+from webslm.errors import ConfigError
+from webslm.schema import RopeScalingConf, ShapeConf
+
+if TYPE_CHECKING:
+    from webslm.compiler.architectures.decoder import Decoder
+
+REQUIRED = (
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "vocab_size",
+    "max_position_embeddings",
+)
+DEFAULTS: dict[str, Any] = {
+    "attention_bias": False,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 10000.0,
+    "tie_word_embeddings": False,
+}
+ROPE_FLOATS = ("factor", "low_freq_factor", "high_freq_factor")
+LayerTypes = Callable[[Mapping[str, Any]], list[str]]
+
+
+def uniform(config: Mapping[str, Any]) -> list[str]:
+    """Name no layers: all slide where there is a window."""
+    del config
+    return []
+
+
+def every(period: int) -> LayerTypes:
+    """Return the rule by which each ``period``-th layer is full and the others slide."""
+
+    def types(config: Mapping[str, Any]) -> list[str]:
+        step = int(config.get("sliding_window_pattern") or period)
+        count = range(1, int(config["num_hidden_layers"]) + 1)
+        return [SLIDING if layer % step else FULL for layer in count]
+
+    return types
+
+
+def above_first(config: Mapping[str, Any]) -> list[str]:
+    """Name the layers of Qwen: those from ``max_window_layers`` on slide, if any do."""
+    if not config.get("use_sliding_window"):
+        return []
+    first = int(config.get("max_window_layers", 28))
+    layers = range(int(config["num_hidden_layers"]))
+    return [SLIDING if layer >= first else FULL for layer in layers]
+
+
+def to_shape(family: Decoder, config: Mapping[str, Any]) -> ShapeConf:
+    """Return the shape that a config.json describes.
+
+    Raises:
+        ConfigError: A size is missing.
+    """
+    given = {key: value for key, value in config.items() if value is not None}
+    missing = [key for key in REQUIRED if key not in given]
+    if missing:
+        raise ConfigError(f"config.json: no {', '.join(missing)}")
+    known = {**DEFAULTS, **family.defaults, **given, **family.fixed}
+    if "sliding_window" in config and config["sliding_window"] is None:
+        known["sliding_window"] = None
+    heads = int(known["num_attention_heads"])
+    windowed = known.get("sliding_window") if known.get("use_sliding_window", True) else None
+    types = list(known.get("layer_types") or family.layer_types(known))
+    if set(types) == {FULL}:
+        types, windowed = [], None
+    rope, local = rope_parts(config)
+    theta = rope.get("rope_theta", known["rope_theta"])
+    base = local.get("rope_theta", known.get("rope_local_base_freq"))
+    return ShapeConf(
+        model_type=family.model_type,
+        **{key: int(known[key]) for key in REQUIRED},
+        num_key_value_heads=int(known.get("num_key_value_heads", heads)),
+        head_dim=int(known.get("head_dim", known["hidden_size"] // heads)),
+        rms_norm_eps=float(known["rms_norm_eps"]),
+        rope_theta=float(theta),
+        tie_word_embeddings=bool(known["tie_word_embeddings"]),
+        attention_bias=bool(known["attention_bias"]),
+        hidden_act=activation(family, known),
+        rope_scaling=scaling(rope, config),
+        rope_local_base_freq=None if base is None else float(base),
+        partial_rotary_factor=float(
+            rope.get("partial_rotary_factor", known.get("partial_rotary_factor", 1.0))
+        ),
+        sliding_window=_integer(windowed),
+        layer_types=types if SLIDING in types else [],
+        attn_logit_softcapping=_number(known.get("attn_logit_softcapping")),
+        final_logit_softcapping=_number(known.get("final_logit_softcapping")),
+        query_pre_attn_scalar=_integer(known.get("query_pre_attn_scalar")),
+    )
+
+
+def to_config(family: Decoder, shape: ShapeConf) -> dict[str, Any]:
+    """Return the config.json of a shape, in the spelling of transformers 4."""
+    fields = dataclasses.asdict(shape)
+    result = {key: value for key, value in fields.items() if value not in (None, [])}
+    result |= {
+        "architectures": [family.causal_lm],
+        "rope_scaling": _spelled(shape.rope_scaling),
+        "sliding_window": shape.sliding_window,
+        "use_sliding_window": shape.sliding_window is not None,
+    }
+    if family.activation_key != "hidden_act":
+        result[family.activation_key] = result.pop("hidden_act")
+    for key in ("attn_logit_softcapping", "final_logit_softcapping"):
+        # Left out, these would mean the family's own numbers.
+        if key in family.defaults:
+            result[key] = fields[key]
+    if shape.rope_scaling.original_max_position_embeddings:
+        known = shape.rope_scaling.original_max_position_embeddings
+        result["original_max_position_embeddings"] = known
+    return result
+
+
+def activation(family: Decoder, known: Mapping[str, Any]) -> str:
+    """Return the activation by its one name."""
+    name = str(known.get(family.activation_key) or known.get("hidden_act") or "silu")
+    return {"swish": "silu"}.get(name, name)
+
+
+def rope_parts(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the rotary parameters of either spelling: of all or full layers, of local layers."""
+    merged: dict[str, Any] = {}
+    for key in ("rope_scaling", "rope_parameters"):
+        merged.update(config.get(key) or {})
+    if FULL in merged or SLIDING in merged:
+        return dict(merged.get(FULL) or {}), dict(merged.get(SLIDING) or {})
+    return merged, {}
+
+
+def rope_type(rope: Mapping[str, Any]) -> str:
+    """Return the kind of scaling by its one name."""
+    kind = str(rope.get("rope_type") or rope.get("type") or "default")
+    return {"su": "longrope"}.get(kind, kind)
+
+
+def scaling(rope: Mapping[str, Any], config: Mapping[str, Any]) -> RopeScalingConf:
+    """Return the scaling of rotary parameters."""
+    kind = rope_type(rope)
+    if kind == "default":
+        return RopeScalingConf()
+    key = "original_max_position_embeddings"
+    found = {key: float(rope[key]) for key in ROPE_FLOATS if rope.get(key) is not None}
+    return RopeScalingConf(
+        rope_type=kind,
+        **found,
+        original_max_position_embeddings=_integer(rope.get(key, config.get(key))),
+        short_factor=_floats(rope.get("short_factor")),
+        long_factor=_floats(rope.get("long_factor")),
+        attention_factor=_number(rope.get("attention_factor")),
+    )
+
+
+def _spelled(conf: RopeScalingConf) -> dict[str, Any] | None:
+    if conf.rope_type == "default":
+        return None
+    fields = dataclasses.asdict(conf)
+    kept = {"rope_type", "original_max_position_embeddings"}
+    if conf.rope_type == "llama3":
+        kept |= set(ROPE_FLOATS)
+    elif conf.rope_type == "longrope":
+        kept |= {"short_factor", "long_factor", "attention_factor"}
+    if conf.factor != 1.0:
+        kept.add("factor")
+    return {key: fields[key] for key in fields if key in kept and fields[key] is not None}
+
+
+def _number(value: object) -> float | None:
+    return None if value is None else float(str(value))
+
+
+def _integer(value: object) -> int | None:
+    return None if value is None else int(float(str(value)))
+
+
+def _floats(values: Sequence[Any] | None) -> list[float]:
+    return [float(value) for value in values or ()]
