@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.conftest import run_build
+
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 SYSTEM = "You are a helpful assistant."
@@ -33,3 +35,12 @@ def write_jsonl(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def medical(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of the README's main command, built in the machine's own cache."""
+    root = tmp_path_factory.mktemp("medical")
+    done = run_build("domain=medical", "quant=q4f32_1", cwd=root)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return root / "outputs" / "medical-tiny-q4f32_1"

@@ -15,15 +15,6 @@ pytestmark = pytest.mark.browser
 DEFAULT_STAGES = tuple(name for name in STAGE_NAMES if name != "convert_base")
 
 
-@pytest.fixture(scope="session")
-def medical(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output of the README's main command, built in the machine's own cache."""
-    root = tmp_path_factory.mktemp("medical")
-    done = run_build("domain=medical", "quant=q4f32_1", cwd=root)
-    assert done.returncode == 0, done.stderr + done.stdout
-    return root / "outputs" / "medical-tiny-q4f32_1"
-
-
 def test_report_is_whole_and_good(medical: Path) -> None:
     report = read_report(medical)
     assert report["ok"] is True

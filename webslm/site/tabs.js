@@ -28,6 +28,7 @@ export function showTabs(list, panels, modes, onOpen) {
       other.tab.tabIndex = chosen ? 0 : -1;
       other.panel.hidden = !chosen;
     }
+    found.tab.scrollIntoView({ block: "nearest", inline: "nearest" });
     document.documentElement.dataset.mode = found.name;
     if (location.hash !== `#${found.name}`) {
       window.history.replaceState(null, "", `#${found.name}`);

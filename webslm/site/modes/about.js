@@ -20,7 +20,7 @@ export async function fill(panel, { forgetModel }) {
 
 function modelCard({ base, data, training, weights, runtime }) {
   const { config } = session;
-  const { model, versions } = config;
+  const { model } = config;
   return section("Model card", facts("facts", [
     ["Model", `${model.id}, ${readableBytes(model.bytes)}`],
     ["Tuned from", base.id ? `${base.id}, commit ${base.commit}` : `${base.name}, made on the builder's machine`],
@@ -34,7 +34,7 @@ function modelCard({ base, data, training, weights, runtime }) {
     ["Sampling", Object.entries(config.decoding).filter(([, value]) => value !== null)
       .map(([name, value]) => `${name} ${value}`).join(", ")],
     ["Built for", runtime.row],
-    ...Object.entries(versions),
+    ["web-llm", runtime.web_llm],
   ]), h("p", {}, "It was told before every conversation:"),
   h("blockquote", {}, config.system_prompt ?? "Nothing: the model was trained without a system prompt."),
   h("p", { class: "small" }, data.train.rows < 200
