@@ -151,7 +151,7 @@ class Chat {
   #offer(answer, said, attempt = 0) {
     answer.offer([
       ["Copy", "Copy this answer", () => navigator.clipboard.writeText(said)],
-      ["Try again", "Try this answer again", () => this.#again(answer, attempt + 1)],
+      ["Try again", "Try again: another answer to the same question", () => this.#again(answer, attempt + 1)],
     ]);
     answer.item.classList.add("needs-model");
   }
