@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import run_build
+from webslm.paths import cache_dir
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -44,3 +45,14 @@ def medical(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run_build("domain=medical", "quant=q4f32_1", cwd=root)
     assert done.returncode == 0, done.stderr + done.stdout
     return root / "outputs" / "medical-tiny-q4f32_1"
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path) -> Path:
+    """An empty store that shares the machine's tool caches (runtime objects, npm package)."""
+    shared = cache_dir() / "tools"
+    shared.mkdir(parents=True, exist_ok=True)
+    root = tmp_path / "cache"
+    root.mkdir()
+    (root / "tools").symlink_to(shared)
+    return root

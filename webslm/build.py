@@ -17,13 +17,15 @@ from webslm.cache import Cache
 from webslm.errors import ConfigError, EnvironmentMismatch
 from webslm.executor import BuildFailed, execute
 from webslm.fs import copy_tree, sync_tree, temporary_dir
-from webslm.lock import BUNDLE, check_lock, make_lock, write_lock
+from webslm.lock import BUNDLE, check_lock, make_lock, versions, write_lock
 from webslm.matrix import check_wheels
 from webslm.paths import cache_dir, resolve_data
 from webslm.plan import Step, plan
 from webslm.registry import STAGES
 from webslm.report import LiveDisplay, make_report, show_plan, show_verify, write_report
-from webslm.schema import BaseSource, Config, DataStageConf
+from webslm.reporting.page import NAME as PAGE_NAME
+from webslm.reporting.page import write_page
+from webslm.schema import BaseSource, Config, DataStageConf, VerifyStageConf
 from webslm.stage import Result
 from webslm.validate import validate
 
@@ -58,6 +60,7 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
         show_plan(console, steps, stored)
         return []
     check_wheels(_wheels(steps), cfg.runtime.name)
+    _check_browser(steps, cache)
     output = _output_dir(cfg)
     log_dir = output / "runs" / time.strftime("%Y%m%d-%H%M%S")
     handler = _log_to(log_dir)
@@ -72,6 +75,7 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
             failed_stage=exc.stage,
         )
         write_report(output, report)
+        write_page(output, report, steps, exc.results, versions(cfg, steps, exc.results))
         raise exc.error from exc
     finally:
         logging.getLogger("webslm").removeHandler(handler)
@@ -82,6 +86,17 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
 
 def _wheels(steps: Sequence[Step]) -> dict[str, str]:
     return {name: version for step in steps for name, version in step.wheels.items()}
+
+
+def _check_browser(steps: Sequence[Step], cache: Cache) -> None:
+    """Find out before the work, not minutes later, that the proof of it cannot run."""
+    todo = [step for step in steps if step.forced or not cache.lookup(step.stage, step.key)]
+    proof = next((step.conf for step in todo if isinstance(step.conf, VerifyStageConf)), None)
+    # On its own the stage looks at the browser first anyway.
+    if proof is not None and len(todo) > 1:
+        from webslm.proof.machine import check_machine
+
+        check_machine(proof)
 
 
 def _check_files(cfg: Config) -> None:
@@ -167,6 +182,7 @@ def _deliver(
         name=cfg.name, command=command, results=results, error=None, failed_stage=None
     )
     write_report(output, report)
+    write_page(output, report, steps, results, lock["matrix"])
 
 
 def _is_delivered(output: Path, bundle: Result) -> bool:
@@ -192,3 +208,4 @@ def _show(results: Sequence[Result], output: Path, console: Console) -> None:
         console.print(f"\nsite   {shown}/{BUNDLE}", highlight=False)
         console.print(f"serve  python -m webslm serve {shown}/{BUNDLE}", highlight=False)
         console.print(f"check  python -m webslm lock check {shown}", highlight=False)
+        console.print(f"report {shown}/{PAGE_NAME}", highlight=False)

@@ -28,29 +28,19 @@ def make_lock(
     ``outputs`` holds the files next to the lock; ``stages`` what every step was and made.
     """
     by_stage = {result.stage: result for result in results}
-    wheels = sorted({name for step in steps for name in step.wheels})
     stages = {
         step.stage: _stage_entry(step, by_stage[step.stage])
         for step in steps
         if step.stage in by_stage
     }
     bundle = by_stage.get(BUNDLE)
-    verify = by_stage.get("verify")
-    browser = None if verify is None else verify.metrics.get("browser")
     base = by_stage.get("base")
     return {
         "schema": SCHEMA,
         "name": cfg.name,
         "command": list(command),
         "config": plain(cfg),
-        "matrix": {
-            **machine(),
-            "row": cfg.runtime.name,
-            "wheels": installed(wheels),
-            "web_llm": cfg.runtime.web_llm,
-            "web_llm_integrity": cfg.runtime.web_llm_integrity,
-            "browser": browser,
-        },
+        "matrix": versions(cfg, steps, results),
         "base": {
             "name": cfg.base.name,
             "id": cfg.base.hub.id,
@@ -68,6 +58,19 @@ def make_lock(
         "stages": stages,
         "metrics": {result.stage: dict(result.metrics) for result in results},
         "outputs": {} if bundle is None else _files(bundle.path, prefix=f"{BUNDLE}/"),
+    }
+
+
+def versions(cfg: Config, steps: Sequence[Step], results: Sequence[Result]) -> dict[str, Any]:
+    """Return the version matrix: every version that took part in a build."""
+    verify = next((result for result in results if result.stage == "verify"), None)
+    return {
+        **machine(),
+        "row": cfg.runtime.name,
+        "wheels": installed(sorted({name for step in steps for name in step.wheels})),
+        "web_llm": cfg.runtime.web_llm,
+        "web_llm_integrity": cfg.runtime.web_llm_integrity,
+        "browser": None if verify is None else verify.metrics.get("browser"),
     }
 
 

@@ -194,7 +194,10 @@ STAGES: tuple[StageSpec, ...] = (
         name="verify",
         needs=("bundle", "convert", "normalize", "merge", "base", "data"),
         configure=lambda cfg: schema.VerifyStageConf(
-            verify=cfg.verify, shape=cfg.base.shape, quant=cfg.quant
+            verify=cfg.verify,
+            shape=cfg.base.shape,
+            quant=cfg.quant,
+            browser_min=cfg.runtime.browser_min,
         ),
         sources=(
             "stages/verify.py",

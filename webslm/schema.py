@@ -27,6 +27,13 @@ class Loss(Enum):
     full = "full"
 
 
+class Graphics(Enum):
+    """Which WebGPU adapter the proving browser uses."""
+
+    software = "software"
+    hardware = "hardware"
+
+
 class Device(Enum):
     """Where training runs."""
 
@@ -186,6 +193,11 @@ class QuantConf:
     scale_encoding: str = "raw"
     """How scales lie on disk: raw, or f32-to-bf16 (half the bytes; codes allow for it)."""
 
+    @property
+    def required_features(self) -> list[str]:
+        """Return the WebGPU features without which the library's shaders do not compile."""
+        return ["shader-f16"] if self.dtype == "float16" else []
+
 
 @dataclass
 class CompilerConf:
@@ -276,6 +288,8 @@ class VerifyConf:
     """Fewest answers that must reach ``min_rouge_l`` and stop by themselves."""
     min_rouge_l: float = 0.8
     timeout_s: int = 300
+    graphics: Graphics = Graphics.software
+    """software: Chromium's SwiftShader, the same everywhere; hardware: this machine's GPU."""
     browser: str | None = None
     """Path or name of the browser; null: ``WEBSLM_BROWSER``, then what is found."""
 
@@ -410,6 +424,7 @@ class VerifyStageConf:
     verify: VerifyConf
     shape: ShapeConf
     quant: QuantConf
+    browser_min: int
 
 
 StageConf = (

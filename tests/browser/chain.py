@@ -1,10 +1,11 @@
-"""A small model of random weights, taken through the real stages from data to compile."""
+"""A small model of random weights, taken through the real stages from data to verify."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tests import training
 from tests.site_inputs import configuration
@@ -20,9 +21,11 @@ from webslm.schema import (
     NormalizeStageConf,
     QuantConf,
     RuntimeConf,
+    VerifyConf,
+    VerifyStageConf,
 )
 from webslm.stage import Context
-from webslm.stages import bundle, chat_config, convert, golden, normalize
+from webslm.stages import bundle, chat_config, convert, golden, normalize, verify
 from webslm.stages import compile as compile_stage
 
 TIMEOUT_S = 120.0
@@ -35,7 +38,7 @@ def context(root: Path) -> Context:
     return Context(cache_dir=paths.cache_dir(), log_dir=root / "log")
 
 
-def make_chain(root: Path) -> None:
+def make_chain(root: Path, quant: QuantConf = QUANT) -> None:
     """Run every stage from data to compile on an untrained model; merged equals base."""
     ctx = context(root)
     training.make_data(root / "data")
@@ -45,34 +48,64 @@ def make_chain(root: Path) -> None:
     (root / "data" / "held_out.jsonl").write_text("")
     training.make_base(root / "base")
     (root / "merge").symlink_to(root / "base", target_is_directory=True)
-    for name in ("normalize", "convert", "golden", "chat_config", "compile", "finetune"):
+    for name in ("normalize", "convert", "golden", "chat_config", "finetune"):
         (root / name).mkdir()
     (root / "finetune" / "train_log.json").write_text('{"steps": 1, "loss": [[1, 2.0]]}')
     inputs = {name: root / name for name in ("data", "base", "merge", "normalize", "convert")}
     shape = training.SHAPE
     normalize.run(NormalizeStageConf(shape=shape), inputs, root / "normalize", ctx)
-    convert.run(ConvertStageConf(shape=shape, quant=QUANT), inputs, root / "convert", ctx)
-    golden.run(GoldenStageConf(shape=shape, quant=QUANT), inputs, root / "golden", ctx)
+    convert.run(ConvertStageConf(shape=shape, quant=quant), inputs, root / "convert", ctx)
+    golden.run(GoldenStageConf(shape=shape, quant=quant), inputs, root / "golden", ctx)
     chat = ChatConfigStageConf(
         shape=shape,
-        quant_name=QUANT.name,
+        quant_name=quant.name,
         context_window_size=COMPILER.context_window_size,
         prefill_chunk_size=COMPILER.prefill_chunk_size,
         decoding=DecodingConf(),
     )
     chat_config.run(chat, inputs, root / "chat_config", ctx)
+    make_library(root / "compile", quant)
+
+
+def make_library(out: Path, quant: QuantConf = QUANT) -> Path:
+    """Compile the chain's shape into ``out``, with the kernels as they are at this moment."""
+    out.mkdir()
     row = RuntimeConf(name="row", web_llm="0.2.85", web_llm_integrity="unused")
-    conf = CompileStageConf(shape=shape, quant=QUANT, compiler=COMPILER, runtime=row)
-    compile_stage.run(conf, {}, root / "compile", ctx)
+    conf = CompileStageConf(shape=training.SHAPE, quant=quant, compiler=COMPILER, runtime=row)
+    compile_stage.run(conf, {}, out, context(out.parent))
+    return out
 
 
-def make_site(root: Path, out: Path, *, max_tokens: int, chat: Path | None = None) -> Path:
+def make_site(root: Path, out: Path, *, max_tokens: int, **replaced: Path) -> Path:
+    """Bundle the chain in ``root``; ``replaced`` names other folders for its stages."""
     app = AppConf(
         title="Example", decoding=DecodingConf(temperature=1.0, max_tokens=max_tokens, seed=1)
     )
     cfg = replace(configuration(), app=app)
-    names = ("data", "convert", "compile", "golden", "finetune")
+    names = ("data", "convert", "chat_config", "compile", "golden", "finetune")
     inputs = {name: root / name for name in names}
-    inputs["chat_config"] = chat or root / "chat_config"
-    bundle.run(cfg, inputs, out, context(root))
+    bundle.run(cfg, inputs | replaced, out, context(root))
     return out
+
+
+def verify_conf(
+    quant: QuantConf = QUANT, *, browser_min: int = 113, **changes: object
+) -> VerifyStageConf:
+    """Return a small proof's configuration with changes to its ``verify`` group."""
+    conf = VerifyConf(
+        num_prompts=2, num_tokens=6, max_answer_tokens=6, min_answers=0, timeout_s=int(TIMEOUT_S)
+    )
+    for name, value in changes.items():
+        setattr(conf, name, value)
+    return VerifyStageConf(verify=conf, shape=training.SHAPE, quant=quant, browser_min=browser_min)
+
+
+def run_verify(root: Path, out: Path, cfg: VerifyStageConf, **replaced: Path) -> dict[str, Any]:
+    """Prove the chain in ``root``; ``replaced`` names other folders for what verify reads."""
+    site = root / "verified"
+    if "bundle" not in replaced and not site.exists():
+        make_site(root, site, max_tokens=8)
+    out.mkdir()
+    inputs = {n: root / n for n in ("convert", "normalize", "merge", "base", "data")}
+    inputs |= {"bundle": site, **replaced}
+    return dict(verify.run(cfg, inputs, out, context(out.parent)))

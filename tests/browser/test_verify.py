@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests import training
-from tests.browser.chain import QUANT, TIMEOUT_S, context, make_site
+from tests.browser.chain import TIMEOUT_S, make_site, run_verify, verify_conf
 from webslm.adapters import browser
 from webslm.errors import VerificationFailed
 from webslm.proof import observe
-from webslm.schema import VerifyConf, VerifyStageConf
 from webslm.serve import running_server
-from webslm.stages import verify
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -41,7 +37,7 @@ def test_a_fault_inside_the_library_is_readable(root: Path, tmp_path: Path) -> N
     config = json.loads((chat / "mlc-chat-config.json").read_text())
     config["vocab_size"] *= 2
     (chat / "mlc-chat-config.json").write_text(json.dumps(config))
-    site = make_site(root, tmp_path / "site", max_tokens=8, chat=chat)
+    site = make_site(root, tmp_path / "site", max_tokens=8, chat_config=chat)
     with running_server(site) as address, browser.session(None, timeout_s=TIMEOUT_S) as session:
         page = session.tab()
         with pytest.raises(VerificationFailed, match="It said: ValueError: Check failed"):
@@ -50,25 +46,6 @@ def test_a_fault_inside_the_library_is_readable(root: Path, tmp_path: Path) -> N
         assert page.text("#status") == "Stopped"
         page.click("#problem summary")
         assert "RuntimeError: unreachable" in page.text("#problem-details")
-
-
-def verify_conf(**changes: object) -> VerifyStageConf:
-    conf = VerifyConf(
-        num_prompts=2, num_tokens=6, max_answer_tokens=6, min_answers=0, timeout_s=int(TIMEOUT_S)
-    )
-    for name, value in changes.items():
-        setattr(conf, name, value)
-    return VerifyStageConf(verify=conf, shape=training.SHAPE, quant=QUANT)
-
-
-def run_verify(root: Path, out: Path, cfg: VerifyStageConf, **replaced: Path) -> dict[str, Any]:
-    site = root / "verified"
-    if not site.exists():
-        make_site(root, site, max_tokens=8)
-    out.mkdir()
-    inputs = {n: root / n for n in ("convert", "normalize", "merge", "base", "data")}
-    inputs |= {"bundle": site, **replaced}
-    return dict(verify.run(cfg, inputs, out, context(out.parent)))
 
 
 def test_verify_finds_the_browser_and_torch_agreed(root: Path, tmp_path: Path) -> None:

@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from webslm.paths import cache_dir
 
 # Small enough to train in seconds; every stage is the real one.
@@ -49,12 +47,9 @@ def read_report(output: Path) -> dict[str, Any]:
     return report
 
 
-@pytest.fixture
-def own_cache(tmp_path: Path) -> Path:
-    """An empty store that shares the machine's tool caches (runtime objects, npm package)."""
-    shared = cache_dir() / "tools"
-    shared.mkdir(parents=True, exist_ok=True)
-    root = tmp_path / "cache"
-    root.mkdir()
-    (root / "tools").symlink_to(shared)
-    return root
+def stored(output: Path) -> dict[str, Path]:
+    """Return where the artifacts of a build lie in the machine's own cache, by stage."""
+    return {
+        step["stage"]: cache_dir() / "artifacts" / step["stage"] / step["key"][:16] / "files"
+        for step in read_report(output)["steps"]
+    }

@@ -18,9 +18,18 @@ WORDS = (*SMALL, "until=compile", "output_dir=out")
 STAGES = ("finetune", "convert", "compile")
 
 
-def kill_in(stage: str, cwd: Path, cache: Path) -> None:
-    """Start a build and kill its whole process group as soon as ``stage`` has begun to write."""
+def kill_in(stage: str, pattern: str, cwd: Path, cache: Path) -> None:
+    """Start a build and kill its whole process group as soon as ``stage`` has begun to write.
+
+    Args:
+        stage: Where to kill it.
+        pattern: What must have appeared below the stage's work folder.
+        cwd: Where the build runs.
+        cache: The store it writes to.
+    """
     env = {**os.environ, "WEBSLM_CACHE": str(cache)}
+    folder = cache / "artifacts" / stage
+    left = set(folder.glob(".work-*"))
     process = subprocess.Popen(
         [sys.executable, "-m", "webslm", *WORDS],
         cwd=cwd,
@@ -29,9 +38,8 @@ def kill_in(stage: str, cwd: Path, cache: Path) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    folder = cache / "artifacts" / stage
     while process.poll() is None:
-        if folder.is_dir() and any(folder.glob(".work-*")):
+        if any(any(work.glob(pattern)) for work in set(folder.glob(".work-*")) - left):
             break
         time.sleep(0.001)
     assert process.poll() is None, f"the build ended before it reached {stage}"
@@ -42,9 +50,11 @@ def kill_in(stage: str, cwd: Path, cache: Path) -> None:
 @pytest.mark.slow
 def test_killed_build_ends_whole_and_equal_when_run_again(tmp_path: Path, own_cache: Path) -> None:
     for stage in STAGES:
-        kill_in(stage, tmp_path, own_cache)
+        kill_in(stage, "files", tmp_path, own_cache)
         stored = list((own_cache / "artifacts" / stage).iterdir())
         assert all(path.name.startswith(".work-") for path in stored)
+        # Its first file may be its last, so this stage may just have been stored.
+        kill_in(stage, "files/*", tmp_path, own_cache)
         assert not (tmp_path / "out" / "webslm.lock.json").exists()
     done = run_build(*WORDS, cwd=tmp_path, cache=own_cache)
     assert done.returncode == 0, done.stderr

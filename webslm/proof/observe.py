@@ -90,6 +90,7 @@ def observe(
     *,
     screenshot: Path,
     progress: Progress,
+    minimum: int = 0,
 ) -> Proof:
     """Open a bundle in a headless browser and measure it.
 
@@ -101,6 +102,7 @@ def observe(
         conf: Limits and the browser to use.
         screenshot: Where the page's picture goes, also when the visit fails.
         progress: Told what is going on.
+        minimum: Lowest major version of the browser that will do.
 
     Raises:
         EnvironmentMismatch: There is no usable browser.
@@ -110,7 +112,9 @@ def observe(
     total = 2 + len(questions) + len(runs)
     with (
         running_server(bundle, extra) as url,
-        session(conf.browser, timeout_s=conf.timeout_s) as browser,
+        session(
+            conf.browser, timeout_s=conf.timeout_s, minimum=minimum, graphics=conf.graphics
+        ) as browser,
     ):
         progress.update(0, total, "loading the page")
         page = browser.tab()
@@ -144,7 +148,7 @@ def observe(
         progress.update(total, total)
         seen = [page.observed, harness.observed]
         return Proof(
-            browser=browser.version,
+            browser=f"Chromium {browser.version}",
             adapter=adapter,
             visit=visit,
             asked=asked,

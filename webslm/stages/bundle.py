@@ -21,7 +21,7 @@ from webslm import fs, page_facts, paths
 from webslm.adapters import npm
 from webslm.dataset import normal, read_rows
 from webslm.errors import ConfigError, StageFailed
-from webslm.schema import BundleStageConf, Mode, QuantConf
+from webslm.schema import BundleStageConf, Mode
 from webslm.serve import PAGE_POLICY
 from webslm.stage import Context, Metrics
 
@@ -136,7 +136,7 @@ def model_record(out: Path, url: str, library: str, cfg: BundleStageConf) -> dic
         "url": url,
         "lib": f"lib/{library}",
         "context_window_size": chat_config["context_window_size"],
-        "required_features": required_features(cfg.quant),
+        "required_features": cfg.quant.required_features,
         "files": [{"path": name, **_entry(folder / name)} for name in kept],
         "integrity": {
             "config": _sri(folder / CHAT_CONFIG),
@@ -144,11 +144,6 @@ def model_record(out: Path, url: str, library: str, cfg: BundleStageConf) -> dic
             "tokenizer": {TOKENIZER: _sri(folder / TOKENIZER)},
         },
     }
-
-
-def required_features(quant: QuantConf) -> list[str]:
-    """Return the WebGPU features without which the library's shaders do not compile."""
-    return ["shader-f16"] if quant.dtype == "float16" else []
 
 
 def trained_questions(path: Path) -> set[str]:

@@ -91,7 +91,7 @@ def _document(
     cfg: CompileStageConf, compiled: Compiled, abi: LibraryAbi, found: Mapping[str, str]
 ) -> dict[str, Metric]:
     metadata = compiled.metadata
-    features: list[Metric] = ["shader-f16"] if cfg.quant.dtype == "float16" else []
+    features: list[Metric] = [*cfg.quant.required_features]
     names: list[Metric] = [*sorted(found)]
     memory = memory_estimate(
         cfg.shape,

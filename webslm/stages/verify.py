@@ -19,6 +19,7 @@ from webslm.compiler.architectures import architecture
 from webslm.errors import VerificationFailed
 from webslm.fs import write_text
 from webslm.proof import observe
+from webslm.proof.machine import check_machine
 from webslm.proof.scoring import evenly_spaced
 from webslm.proof.verdict import REFERENCES, Reference, Row, failures, score
 from webslm.schema import VerifyStageConf
@@ -33,10 +34,11 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     """Measure the bundle, write ``verify.json`` and ``page.png``, and judge.
 
     Raises:
-        EnvironmentMismatch: There is no usable browser.
+        EnvironmentMismatch: There is no browser in which the library could run.
         VerificationFailed: The page failed, or a gate did; the numbers then lie in
             ``ctx.log_dir``.
     """
+    check_machine(cfg)
     rows = pick_rows(inputs["data"] / "train.jsonl", cfg.verify.num_prompts)
     ctx.progress.note("computing the references in torch")
     references = refer(rows, cfg, inputs)
@@ -53,6 +55,7 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
         runs,
         cfg.verify,
         screenshot=picture,
+        minimum=cfg.browser_min,
         progress=ctx.progress,
     )
     report = score(rows, references, seen, cfg.verify)

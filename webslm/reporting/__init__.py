@@ -1,0 +1,1 @@
+"""Own report.html: what a build made and proved, as one page without scripts."""

@@ -1,0 +1,176 @@
+"""Own the pictures of a report: SVG drawn from numbers. Know nothing of builds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+WIDTH, HEIGHT = 640, 220
+LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 34
+BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y = 112, 40, 26, 14
+TICKS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A node of a plan's picture."""
+
+    name: str
+    note: str
+    kind: str
+    """CSS class that colours it."""
+    needs: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dot:
+    """A point of a scatter plot."""
+
+    x: float
+    y: float
+    label: str
+    good: bool = True
+
+
+def plan_picture(boxes: Sequence[Box]) -> Markup:
+    """Draw boxes from left to right by how many stages lie before them, and what they need."""
+    columns = _columns(boxes)
+    rows: dict[int, int] = {}
+    place: dict[str, tuple[int, int]] = {}
+    for box in boxes:
+        column = columns[box.name]
+        row = rows.get(column, 0)
+        rows[column] = row + 1
+        place[box.name] = (
+            column * (BOX_WIDTH + GAP_X) + 2,
+            row * (BOX_HEIGHT + GAP_Y) + 2,
+        )
+    width = (max(columns.values()) + 1) * (BOX_WIDTH + GAP_X) - GAP_X + 4
+    height = max(rows.values()) * (BOX_HEIGHT + GAP_Y) - GAP_Y + 4
+    parts = [_edge(place[need], place[box.name]) for box in boxes for need in box.needs]
+    parts += [_box(box, *place[box.name]) for box in boxes]
+    return _svg(width, height, parts, "The stages and what each one reads")
+
+
+def curve(points: Sequence[tuple[float, float]], *, x: str, y: str) -> Markup:
+    """Draw one line.
+
+    Args:
+        points: (x, y), at least one; values that are not finite are left out.
+        x: What the horizontal axis counts.
+        y: What the vertical axis measures.
+    """
+    kept = [point for point in points if all(math.isfinite(value) for value in point)]
+    if not kept:
+        return Markup("")
+    frame = _Frame([p[0] for p in kept], [0.0, *(p[1] for p in kept)])
+    line = " ".join(f"{frame.x(px):.1f},{frame.y(py):.1f}" for px, py in kept)
+    parts = [*frame.axes(x, y), Markup('<polyline class="line" points="{}"/>').format(line)]
+    return _svg(WIDTH, HEIGHT, parts, f"{y} over {x}")
+
+
+def scatter(dots: Sequence[Dot], *, x: str, y: str) -> Markup:
+    """Draw labelled points; the axes start at zero."""
+    if not dots:
+        return Markup("")
+    frame = _Frame([0.0, *(d.x for d in dots)], [0.0, *(d.y for d in dots)])
+    parts = frame.axes(x, y)
+    for index, dot in enumerate(dots):
+        px, py = frame.x(dot.x), frame.y(dot.y)
+        # Neighbours often share a place: alternate sides keeps their names readable.
+        above = index % 2 == 0
+        parts.append(
+            Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="5"/>').format(
+                "good" if dot.good else "bad", px, py
+            )
+        )
+        parts.append(
+            Markup('<text class="dot" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
+                px, py + (-10 if above else 18), _anchor(px), dot.label
+            )
+        )
+    return _svg(WIDTH, HEIGHT, parts, f"{y} against {x}")
+
+
+class _Frame:
+    """Maps values to the drawing and draws the axes."""
+
+    def __init__(self, xs: Sequence[float], ys: Sequence[float]) -> None:
+        self._x = (min(xs), max(xs) if max(xs) > min(xs) else min(xs) + 1)
+        self._y = (min(ys), max(ys) * 1.05 if max(ys) > min(ys) else min(ys) + 1)
+
+    def x(self, value: float) -> float:
+        low, high = self._x
+        return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+
+    def y(self, value: float) -> float:
+        low, high = self._y
+        return HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
+
+    def axes(self, x: str, y: str) -> list[Markup]:
+        """Return grid lines, tick labels and what the axes are."""
+        parts: list[Markup] = []
+        for step in range(TICKS + 1):
+            share = step / TICKS
+            at_x = self._x[0] + share * (self._x[1] - self._x[0])
+            at_y = self._y[0] + share * (self._y[1] - self._y[0])
+            parts.append(
+                Markup(
+                    '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
+                    '<text x="{}" y="{:.1f}" text-anchor="end">{}</text>'
+                    '<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>'
+                ).format(
+                    *(LEFT, WIDTH - RIGHT, self.y(at_y), self.y(at_y)),
+                    *(LEFT - 6, self.y(at_y) + 4, _short(at_y)),
+                    *(self.x(at_x), HEIGHT - BOTTOM + 14, _short(at_x)),
+                )
+            )
+        parts.append(
+            Markup(
+                '<text class="axis" x="{}" y="{}" text-anchor="end">{}</text>'
+                '<text class="axis" x="{}" y="{}">{}</text>'
+            ).format(WIDTH - RIGHT, HEIGHT - 4, x, LEFT + 6, TOP + 10, y)
+        )
+        return parts
+
+
+def _columns(boxes: Sequence[Box]) -> Mapping[str, int]:
+    columns: dict[str, int] = {}
+    for box in boxes:
+        columns[box.name] = 1 + max((columns[need] for need in box.needs), default=-1)
+    return columns
+
+
+def _edge(start: tuple[int, int], end: tuple[int, int]) -> Markup:
+    x1, y1 = start[0] + BOX_WIDTH, start[1] + BOX_HEIGHT / 2
+    x2, y2 = end[0], end[1] + BOX_HEIGHT / 2
+    middle = x2 - GAP_X / 2
+    path = f"M{x1},{y1} C{middle},{y1} {middle},{y2} {x2},{y2}"
+    return Markup('<path class="edge" d="{}"/>').format(path)
+
+
+def _box(box: Box, x: int, y: int) -> Markup:
+    return Markup(
+        '<g class="{}"><rect x="{}" y="{}" width="{}" height="{}" rx="8"/>'
+        '<text class="name" x="{}" y="{}">{}</text><text class="note" x="{}" y="{}">{}</text></g>'
+    ).format(
+        *(box.kind, x, y, BOX_WIDTH, BOX_HEIGHT),
+        *(x + 9, y + 17, box.name, x + 9, y + 32, box.note),
+    )
+
+
+def _svg(width: float, height: float, parts: Sequence[Markup], title: str) -> Markup:
+    return Markup(
+        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}" data-width="{}">{}</svg>'
+    ).format(width, height, escape(title), width, Markup("").join(parts))
+
+
+def _anchor(x: float) -> str:
+    return "start" if x < WIDTH * 0.2 else "end" if x > WIDTH * 0.8 else "middle"
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
