@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -26,7 +25,9 @@ from webslm.report import LiveDisplay, make_report, show_plan, show_verify, writ
 from webslm.reporting.page import NAME as PAGE_NAME
 from webslm.reporting.page import write_page
 from webslm.schema import BaseSource, Config, DataStageConf, VerifyStageConf
+from webslm.selection import select
 from webslm.stage import Result
+from webslm.store.remote import open_remote
 from webslm.validate import validate
 
 
@@ -53,19 +54,27 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
         WebslmError: What stopped the build; report.json holds it too.
     """
     preflight(cfg)
-    steps = plan(cfg)
     cache = Cache(cache_dir())
+    steps = select(plan(cfg), cfg, lambda step: cache.lookup(step.stage, step.key) is not None)
     if cfg.dry_run:
         stored = {step.stage: cache.lookup(step.stage, step.key) is not None for step in steps}
         show_plan(console, steps, stored)
         return []
     check_wheels(_wheels(steps), cfg.runtime.name)
     _check_browser(steps, cache)
+    shared = open_remote(cfg.cache.remote, push=cfg.cache.push)
     output = _output_dir(cfg)
     log_dir = output / "runs" / time.strftime("%Y%m%d-%H%M%S")
     handler = _log_to(log_dir)
     try:
-        results = execute(steps, cache, log_dir=log_dir, display=LiveDisplay(console))
+        results = execute(
+            steps,
+            cache,
+            log_dir=log_dir,
+            display=LiveDisplay(console),
+            shared=shared,
+            keep_going=cfg.keep_going,
+        )
     except BuildFailed as exc:
         report = make_report(
             name=cfg.name,
@@ -76,6 +85,8 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
         )
         write_report(output, report)
         write_page(output, report, steps, exc.results, versions(cfg, steps, exc.results))
+        for stage, error in list(exc.failures.items())[1:]:
+            console.print(f"also failed: {stage}: {error.message}", markup=False)
         raise exc.error from exc
     finally:
         logging.getLogger("webslm").removeHandler(handler)
@@ -174,10 +185,10 @@ def _deliver(
             if (output / BUNDLE).exists():
                 os.rename(output / BUNDLE, folder / "old")
             os.rename(folder / "new", output / BUNDLE)
-    if bundle is None and (output / BUNDLE).exists():
-        # A build that ends before the bundle has none; an older one must not pass for it.
-        shutil.rmtree(output / BUNDLE)
-    write_lock(output, lock)
+    # A build that ends before the bundle leaves an older one alone, and the lock that vouches
+    # for it.
+    if bundle is not None or not (output / BUNDLE).exists():
+        write_lock(output, lock)
     report = make_report(
         name=cfg.name, command=command, results=results, error=None, failed_stage=None
     )

@@ -295,6 +295,16 @@ class VerifyConf:
 
 
 @dataclass
+class CacheConf:
+    """Where finished steps are shared, besides this machine's own store."""
+
+    remote: str | None = None
+    """Folder or URL (file, s3, sftp, ... as fsspec knows them); null: ``WEBSLM_REMOTE``."""
+    push: bool = True
+    """Whether steps that ran here are offered to the others."""
+
+
+@dataclass
 class Config:
     """One build, whole."""
 
@@ -304,8 +314,15 @@ class Config:
     dry_run: bool = False
     until: str | None = None
     """Last stage to build."""
+    from_stage: str | None = None
+    """First of the stages to run again, with every later one; ``from=`` on the command line."""
+    only: str | None = None
+    """The one stage to build; what it reads must be stored."""
     force: list[str] = field(default_factory=list)
     """Stages to run again although their artifacts are stored."""
+    keep_going: bool = False
+    """Whether a failed stage ends only what reads it; the build fails all the same."""
+    cache: CacheConf = field(default_factory=CacheConf)
     domain: DomainConf = field(default_factory=DomainConf)
     data: DataConf = field(default_factory=DataConf)
     base: BaseConf = field(default_factory=BaseConf)

@@ -38,10 +38,13 @@ def _run(cfg: Config) -> Iterator[Problem]:
         )
     if not cfg.output_dir.strip():
         yield "output_dir: is empty", "output_dir=outputs/my-build"
-    if cfg.until is not None and cfg.until not in STAGE_NAMES:
-        yield f"until: no stage {cfg.until!r}", f"one of {stages}"
-    if any(spec.name == cfg.until and not spec.wanted(cfg) for spec in STAGES):
-        yield f"until: this build has no {cfg.until}", "add a mode that needs it: app=full"
+    for key, stage in (("until", cfg.until), ("from", cfg.from_stage), ("only", cfg.only)):
+        if stage is not None and stage not in STAGE_NAMES:
+            yield f"{key}: no stage {stage!r}", f"one of {stages}"
+        if any(spec.name == stage and not spec.wanted(cfg) for spec in STAGES):
+            yield f"{key}: this build has no {stage}", "add a mode that needs it: app=full"
+    if cfg.only is not None and (cfg.until is not None or cfg.from_stage is not None):
+        yield "only: cannot stand beside until or from", "only=STAGE builds that one stage"
     for stage in cfg.force:
         if stage not in STAGE_NAMES:
             yield f"force: no stage {stage!r}", f"a list of {stages}, such as force=[compile]"

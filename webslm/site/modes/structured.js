@@ -35,7 +35,7 @@ class Structured {
   parts() {
     return [
       h("h2", {}, "Answers that a program can read"),
-      h("p", {}, "The model may only say what fits the form below, so the answer is always valid JSON. The form says nothing "
+      h("p", {}, "The model may only say what fits the form below, so a finished answer is always valid JSON. The form says nothing "
         + "about whether it is true."),
       h("div", { class: "card" }, field("Question", this.input),
         h("h3", {}, "Form of the answer"), this.rows,
