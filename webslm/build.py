@@ -28,6 +28,7 @@ from webslm.schema import BaseSource, Config, DataStageConf, VerifyStageConf
 from webslm.selection import select
 from webslm.stage import Result
 from webslm.store.remote import open_remote
+from webslm.toolchain import is_elsewhere
 from webslm.validate import validate
 
 
@@ -54,13 +55,15 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
         WebslmError: What stopped the build; report.json holds it too.
     """
     preflight(cfg)
+    planned = plan(cfg)
+    check_pins(cfg, planned)
     cache = Cache(cache_dir())
-    steps = select(plan(cfg), cfg, lambda step: cache.lookup(step.stage, step.key) is not None)
+    steps = select(planned, cfg, lambda step: cache.lookup(step.stage, step.key) is not None)
     if cfg.dry_run:
         stored = {step.stage: cache.lookup(step.stage, step.key) is not None for step in steps}
         show_plan(console, steps, stored)
         return []
-    check_wheels(_wheels(steps), cfg.runtime.name)
+    check_environment(cfg, steps)
     _check_browser(steps, cache)
     shared = open_remote(cfg.cache.remote, push=cfg.cache.push)
     output = _output_dir(cfg)
@@ -95,8 +98,38 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
     return results
 
 
-def _wheels(steps: Sequence[Step]) -> dict[str, str]:
-    return {name: version for step in steps for name, version in step.wheels.items()}
+def check_environment(cfg: Config, steps: Sequence[Step]) -> None:
+    """Hold the wheels of the steps that run in this Python to the row; others check their own.
+
+    Raises:
+        EnvironmentMismatch: Names what differs and the command that mends it.
+    """
+    wheels = {
+        name: version
+        for step in steps
+        if step.stage != "compile" or not is_elsewhere(cfg.compiler.python, step.wheels)
+        for name, version in step.wheels.items()
+    }
+    check_wheels(wheels, cfg.runtime.name)
+
+
+def check_pins(cfg: Config, steps: Sequence[Step]) -> None:
+    """Refuse files that are not those a recipe was frozen with.
+
+    Raises:
+        ConfigError: Names every file that differs.
+    """
+    found = {key: digest for step in steps for key, digest in step.files.items()}
+    problems = [
+        (
+            f"pins.{key}: the file has sha256 {found[key][:16]}..., pinned is {pin[:16]}...",
+            "bring back the pinned file, or drop the pin: '~pins' and freeze again",
+        )
+        for key, pin in cfg.pins.items()
+        if key in found and found[key] != pin
+    ]
+    if problems:
+        raise ConfigError(problems=tuple(problems))
 
 
 def _check_browser(steps: Sequence[Step], cache: Cache) -> None:

@@ -17,6 +17,11 @@ HELP = """webslm {version}: a chat dataset and a small model to an assistant in 
   python -m webslm [GROUP=OPTION] [KEY=VALUE] ...   build, prove, lock
   python -m webslm serve FOLDER [--port N]          serve a bundle on this machine
   python -m webslm lock check FOLDER                hash an output again
+  python -m webslm lock diff A B                    why two builds differ
+  python -m webslm lock reproduce FOLDER            build it again, compare every byte
+  python -m webslm lock upgrade FOLDER runtime=ROW  other versions, rebuilding what must be
+  python -m webslm recipe freeze FOLDER [FILE]      a lock as a recipe with exact pins
+  python -m webslm doctor [GROUP=OPTION] ...        what this machine lacks, and what to type
   python -m webslm --cfg job [...]                  show the whole configuration
   python -m webslm -m GROUP=A,B [...]               build every combination
   python -m webslm --config-dir DIR [...]           find your own DIR/<group>/<option>.yaml
@@ -191,16 +196,14 @@ def _serve(words: list[str]) -> int:
     return 0
 
 
-def _lock(words: list[str]) -> int:
-    from webslm.lock import check_lock
+def _command(name: str) -> Callable[[list[str]], int]:
+    def call(words: list[str]) -> int:
+        from webslm import commands
 
-    if len(words) != 2 or words[0] != "check":
-        raise ConfigError(
-            "lock: say what to do with which folder", hint="python -m webslm lock check FOLDER"
-        )
-    count = check_lock(Path(words[1]))
-    sys.stdout.write(f"{count} files are as the lock says\n")
-    return 0
+        verb: Callable[[list[str]], int] = getattr(commands, name)
+        return verb(words)
+
+    return call
 
 
 def _init(words: list[str]) -> int:
@@ -236,8 +239,10 @@ def _show(error: WebslmError) -> None:
 
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "serve": _serve,
-    "lock": _lock,
     "cache": _cache,
     "init": _init,
     "completion": _completion,
+    "lock": _command("lock"),
+    "recipe": _command("recipe"),
+    "doctor": _command("doctor"),
 }

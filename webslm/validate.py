@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from webslm.errors import ConfigError
+from webslm.matrix import mismatches
 from webslm.registry import STAGE_NAMES, STAGES
 from webslm.schema import BaseSource, Config, Mode
+from webslm.toolchain import CHOICES
 
 Problem = tuple[str, str | None]
 SUPPORTED_MODELS = ("qwen2",)
@@ -268,6 +272,13 @@ def _positive(prefix: str, node: object, names: tuple[str, ...]) -> Iterator[Pro
             yield f"{prefix}.{name}: {value} is not above 0", "a positive number"
 
 
+def _runtime(cfg: Config) -> Iterator[Problem]:
+    yield from mismatches(cfg.runtime)
+    python = cfg.compiler.python
+    if python not in CHOICES and shutil.which(Path(python).expanduser()) is None:
+        yield f"compiler.python: no program at {python!r}", f"{', '.join(CHOICES)} or a path"
+
+
 CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _run,
     _data,
@@ -279,4 +290,5 @@ CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _app,
     _modes,
     _verify,
+    _runtime,
 )
