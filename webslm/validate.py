@@ -12,8 +12,8 @@ from webslm.compiler.architectures.shape import check_shape
 from webslm.compiler.architectures.support import explain_unsupported
 from webslm.errors import ConfigError
 from webslm.matrix import mismatches
-from webslm.registry import STAGE_NAMES
-from webslm.schema import BaseSource, Config
+from webslm.registry import STAGE_NAMES, STAGES
+from webslm.schema import BaseSource, Config, Mode
 from webslm.toolchain import CHOICES
 
 Problem = tuple[str, str | None]
@@ -48,6 +48,8 @@ def _run(cfg: Config) -> Iterator[Problem]:
     for key, stage in (("until", cfg.until), ("from", cfg.from_stage), ("only", cfg.only)):
         if stage is not None and stage not in STAGE_NAMES:
             yield f"{key}: no stage {stage!r}", f"one of {stages}"
+        if any(spec.name == stage and not spec.wanted(cfg) for spec in STAGES):
+            yield f"{key}: this build has no {stage}", "add a mode that needs it: app=full"
     if cfg.only is not None and (cfg.until is not None or cfg.from_stage is not None):
         yield "only: cannot stand beside until or from", "only=STAGE builds that one stage"
     for stage in cfg.force:
@@ -234,6 +236,24 @@ def _app(cfg: Config) -> Iterator[Problem]:
         )
 
 
+def _modes(cfg: Config) -> Iterator[Problem]:
+    app, names = cfg.app, ", ".join(mode.value for mode in Mode)
+    if not app.modes or len(set(app.modes)) != len(app.modes):
+        yield "app.modes: is empty or names a mode twice", f"some of {names}: app.modes=[chat]"
+    if Mode.product in app.modes and cfg.domain.knowledge_path is None:
+        yield (
+            "app.modes: product retrieves from documents, and the domain has none",
+            "set domain.knowledge_path to a JSON list of {id, title, content}",
+        )
+    yield from _positive("app.proof", app.proof, ("questions", "samples"))
+    yield from _positive("app.retrieval", app.retrieval, ("passages",))
+    if app.retrieval.min_score < 0:
+        yield f"app.retrieval.min_score: {app.retrieval.min_score} is negative", "0 or more"
+    kind = app.answer_schema.get("type", "object")
+    if kind != "object":
+        yield f"app.answer_schema: of type {kind!r}", "a JSON Schema of type object"
+
+
 def _verify(cfg: Config) -> Iterator[Problem]:
     verify = cfg.verify
     counts = ("num_prompts", "num_tokens", "max_answer_tokens", "timeout_s")
@@ -274,6 +294,7 @@ CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _quant,
     _windows,
     _app,
+    _modes,
     _verify,
     _runtime,
 )

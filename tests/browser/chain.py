@@ -18,6 +18,7 @@ from webslm.schema import (
     CompileStageConf,
     ConvertStageConf,
     DecodingConf,
+    GoldenStageConf,
     NormalizeStageConf,
     QuantConf,
     RuntimeConf,
@@ -26,7 +27,7 @@ from webslm.schema import (
     VerifyStageConf,
 )
 from webslm.stage import Context
-from webslm.stages import bundle, chat_config, convert, normalize, verify
+from webslm.stages import bundle, chat_config, convert, golden, normalize, verify
 from webslm.stages import compile as compile_stage
 
 TIMEOUT_S = 120.0
@@ -52,18 +53,21 @@ def make_chain(
     """
     ctx = context(root)
     training.make_data(root / "data")
-    stats = json.dumps({"system_prompt": training.SYSTEM})
-    (root / "data" / "stats.json").write_text(stats)
+    counts = {"rows": 1, "answer_words_mean": 1.0}
+    stats = {"system_prompt": training.SYSTEM, "train": counts, "held_out": counts}
+    (root / "data" / "stats.json").write_text(json.dumps(stats))
     (root / "data" / "held_out.jsonl").write_text("")
     training.make_base(root / "base")
     if shape is not training.SHAPE:
         random_model(shape).save_pretrained(root / "base")
     (root / "merge").symlink_to(root / "base", target_is_directory=True)
-    for name in ("normalize", "convert", "chat_config"):
+    for name in ("normalize", "convert", "golden", "chat_config", "finetune"):
         (root / name).mkdir()
-    inputs = {name: root / name for name in ("data", "base", "merge", "normalize")}
+    (root / "finetune" / "train_log.json").write_text('{"steps": 1, "loss": [[1, 2.0]]}')
+    inputs = {name: root / name for name in ("data", "base", "merge", "normalize", "convert")}
     normalize.run(NormalizeStageConf(shape=shape), inputs, root / "normalize", ctx)
     convert.run(ConvertStageConf(shape=shape, quant=quant), inputs, root / "convert", ctx)
+    golden.run(GoldenStageConf(shape=shape, quant=quant), inputs, root / "golden", ctx)
     chat = ChatConfigStageConf(
         shape=shape,
         quant_name=quant.name,
@@ -96,7 +100,8 @@ def make_site(root: Path, out: Path, *, max_tokens: int, **replaced: Path) -> Pa
         title="Example", decoding=DecodingConf(temperature=1.0, max_tokens=max_tokens, seed=1)
     )
     cfg = replace(configuration(), app=app)
-    inputs = {name: root / name for name in ("data", "convert", "chat_config", "compile")}
+    names = ("data", "convert", "chat_config", "compile", "golden", "finetune")
+    inputs = {name: root / name for name in names}
     bundle.run(cfg, inputs | replaced, out, context(root))
     return out
 

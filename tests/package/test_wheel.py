@@ -97,7 +97,8 @@ def test_wheel_plans_what_the_checkout_plans(python: Path, tmp_path: Path) -> No
     words = ("-m", "webslm", "dry_run=true")
     (tmp_path / "empty").mkdir()
     installed = run((python, *words), tmp_path / "empty", tmp_path / "cache")
-    assert installed.count(" run ") == len(STAGE_NAMES)
+    # convert_base is for pages that compare.
+    assert installed.count(" run ") == len(STAGE_NAMES) - 1
     assert installed == run((sys.executable, *words), CHECKOUT, tmp_path / "cache")
 
 

@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "proc": set(),
     "schema": set(),
     "dataset": set(),
+    "page_facts": {"dataset", "proof"},
     "serve": set(),
     "proof": {"adapters", "serve"},
     "matrix": set(),
@@ -56,14 +57,8 @@ ALLOWED: dict[str, set[str]] = {
     "adapters": {"adapters", "dataset"},
     "compiler": {"compiler"},
     "stages": {
-        "stages",
-        "adapters",
-        "compiler",
-        "dataset",
-        "serve",
-        "matrix",
-        "proof",
-        "toolchain",
+        *("stages", "adapters", "compiler", "dataset", "serve", "matrix", "proof"),
+        *("toolchain", "page_facts"),
     },
 }
 
