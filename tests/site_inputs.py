@@ -9,7 +9,9 @@ from webslm.paths import cache_dir
 from webslm.schema import (
     AppConf,
     BundleStageConf,
+    CardConf,
     DomainConf,
+    LoraConf,
     QuantConf,
     RuntimeConf,
 )
@@ -31,7 +33,12 @@ def write_inputs(
 ) -> dict[str, Path]:
     """Write the folders that the bundle stage reads."""
     files: dict[str, bytes | object] = {
-        "data/stats.json": {"system_prompt": SYSTEM_PROMPT},
+        "data/stats.json": {
+            "system_prompt": SYSTEM_PROMPT,
+            "train": {"rows": 1, "answer_words_mean": 2.0},
+            "held_out": {"rows": 0, "answer_words_mean": 0.0},
+        },
+        "data/held_out.jsonl": b"",
         "data/train.jsonl": {
             "messages": [
                 {"role": "system", "content": SYSTEM_PROMPT},
@@ -43,6 +50,9 @@ def write_inputs(
         "convert/tensor-cache.json": {
             "records": [{"dataPath": "params_shard_0.bin", "nbytes": len(shard), "records": []}]
         },
+        "convert/convert.json": {"bytes": len(shard), "tensors": [{"rms_relative_error": 0.1}]},
+        "finetune/train_log.json": {"steps": 1, "loss": [[1, 2.0]]},
+        "golden/golden.json": {"num_tokens": 1, "answers": []},
         "chat_config/mlc-chat-config.json": {
             "context_window_size": 512,
             "sliding_window_size": -1,
@@ -60,7 +70,8 @@ def write_inputs(
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
-    return {name: root / name for name in ("data", "convert", "chat_config", "compile")}
+    names = ("data", "convert", "chat_config", "compile", "golden", "finetune")
+    return {name: root / name for name in names}
 
 
 def configuration(*, name: str = "example", dtype: str = "float32") -> BundleStageConf:
@@ -77,6 +88,14 @@ def configuration(*, name: str = "example", dtype: str = "float32") -> BundleSta
         ),
         runtime=RuntimeConf(name="row", web_llm=WEB_LLM, web_llm_integrity=INTEGRITY),
         quant=QuantConf(name="q4f32_1", bits=4, dtype=dtype),
+        card=CardConf(
+            base="tiny",
+            base_id=None,
+            base_commit=None,
+            licence="Apache-2.0",
+            lora=LoraConf(),
+            seed=0,
+        ),
     )
 
 

@@ -32,17 +32,20 @@ def plan(cfg: Config, stages: Sequence[StageSpec] = STAGES) -> list[Step]:
 
     ::
 
-        data ----------+--> finetune --> merge --> normalize --> convert --+
-        base ----------+                              |                    |
-                                                      +-> chat_config -----+--> bundle --> verify
-        compile (shape, format, context only) -----------------------------+
+        data ----------+--> finetune --> merge --> normalize --> convert --+--> golden --+
+        base ----------+                              |                    |             |
+             +--> convert_base (if a mode compares) ------------------------------------+
+                                                      +-> chat_config -------------------+
+        compile (shape, format, context only) -------------------------------------------+
+                                                                    bundle <-------------+
+                                                                       +--> verify
 
     Raises:
         OSError: A file the configuration names cannot be read (``validate`` finds that first).
     """
     steps: list[Step] = []
     keys: dict[str, str] = {}
-    for spec in stages:
+    for spec in (spec for spec in stages if spec.wanted(cfg)):
         step = _step(cfg, spec, keys)
         keys[spec.name] = step.key
         steps.append(step)
@@ -56,11 +59,12 @@ def _step(cfg: Config, spec: StageSpec, keys: Mapping[str, str]) -> Step:
     config = plain(conf)
     files = _file_digests(config, spec.external)
     wheels = {name: cfg.runtime.wheels[name] for name in spec.wheels if name in cfg.runtime.wheels}
+    needs = tuple(need for need in spec.needs if need in keys)
     key = stage_key(
         stage=spec.name,
         sources=tree_digest(PACKAGE / source for source in spec.sources),
         config=without(config, (*spec.external, *spec.ignored)),
-        inputs={need: keys[need] for need in spec.needs},
+        inputs={need: keys[need] for need in needs},
         files=files,
         wheels=wheels,
     )
@@ -68,7 +72,7 @@ def _step(cfg: Config, spec: StageSpec, keys: Mapping[str, str]) -> Step:
         stage=spec.name,
         key=key,
         conf=conf,
-        needs=spec.needs,
+        needs=needs,
         files=files,
         wheels=wheels,
         forced=spec.name in cfg.force,

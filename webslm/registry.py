@@ -32,6 +32,8 @@ class StageSpec:
     """Dotted keys of the stage's configuration that name files: contents count, paths do not."""
     ignored: tuple[str, ...] = ()
     """Dotted keys that cannot change the artifact."""
+    wanted: Callable[[Config], bool] = lambda _: True
+    """Whether a build has this stage; a need that is not wanted is left out of the inputs."""
 
 
 def _runtime(cfg: Config, wheels: tuple[str, ...]) -> RuntimeConf:
@@ -46,6 +48,37 @@ def _data(cfg: Config) -> schema.DataStageConf:
     return schema.DataStageConf(data=replace(cfg.data, held_out_path=held_out))
 
 
+def compares(cfg: Config) -> bool:
+    """Return whether some mode of the page needs the base's weights."""
+    return any(mode in schema.COMPARING for mode in cfg.app.modes)
+
+
+def _bundle(cfg: Config) -> schema.BundleStageConf:
+    return schema.BundleStageConf(
+        name=cfg.name,
+        app=cfg.app,
+        domain=cfg.domain,
+        runtime=_runtime(cfg, ()),
+        quant=cfg.quant,
+        card=schema.CardConf(
+            base=cfg.base.name,
+            base_id=cfg.base.hub.id,
+            base_commit=cfg.base.hub.revision,
+            licence=cfg.base.licence,
+            lora=cfg.lora,
+            seed=cfg.seed,
+        ),
+    )
+
+
+CONVERT_SOURCES = (
+    "stages/convert.py",
+    "compiler/quantization.py",
+    "compiler/shards.py",
+    "compiler/checkpoint.py",
+    "compiler/conversion.py",
+    *WEIGHT_MAP_SOURCES,
+)
 STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="data",
@@ -89,14 +122,14 @@ STAGES: tuple[StageSpec, ...] = (
         name="convert",
         needs=("merge", "normalize"),
         configure=lambda cfg: schema.ConvertStageConf(shape=cfg.base.shape, quant=cfg.quant),
-        sources=(
-            "stages/convert.py",
-            "compiler/quantization.py",
-            "compiler/shards.py",
-            "compiler/checkpoint.py",
-            "compiler/conversion.py",
-            *WEIGHT_MAP_SOURCES,
-        ),
+        sources=CONVERT_SOURCES,
+    ),
+    StageSpec(
+        name="convert_base",
+        needs=("base",),
+        configure=lambda cfg: schema.ConvertStageConf(shape=cfg.base.shape, quant=cfg.quant),
+        sources=("stages/convert_base.py", *CONVERT_SOURCES),
+        wanted=compares,
     ),
     StageSpec(
         name="chat_config",
@@ -128,16 +161,32 @@ STAGES: tuple[StageSpec, ...] = (
         wheels=COMPILER_WHEELS,
     ),
     StageSpec(
-        name="bundle",
-        needs=("convert", "chat_config", "compile", "data"),
-        configure=lambda cfg: schema.BundleStageConf(
-            name=cfg.name,
-            app=cfg.app,
-            domain=cfg.domain,
-            runtime=_runtime(cfg, ()),
-            quant=cfg.quant,
+        name="golden",
+        needs=("convert", "normalize", "merge", "data"),
+        configure=lambda cfg: schema.GoldenStageConf(shape=cfg.base.shape, quant=cfg.quant),
+        sources=(
+            "stages/golden.py",
+            "dataset.py",
+            "proof/scoring.py",
+            "adapters/reference.py",
+            *TRAINING_SOURCES,
+            *CONVERT_SOURCES,
         ),
-        sources=("stages/bundle.py", "dataset.py", "adapters/npm.py", "serve.py", "site"),
+        wheels=TRAINING_WHEELS,
+    ),
+    StageSpec(
+        name="bundle",
+        needs=("convert", "convert_base", "chat_config", "compile", "golden", "finetune", "data"),
+        configure=_bundle,
+        sources=(
+            "stages/bundle.py",
+            "page_facts.py",
+            "dataset.py",
+            "proof/scoring.py",
+            "adapters/npm.py",
+            "serve.py",
+            "site",
+        ),
         external=("domain.knowledge_path",),
         ignored=("domain.train_path", "domain.held_out_path"),
     ),
@@ -157,12 +206,7 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/browser.py",
             "adapters/reference.py",
             *TRAINING_SOURCES,
-            "stages/convert.py",
-            "compiler/quantization.py",
-            "compiler/shards.py",
-            "compiler/checkpoint.py",
-            "compiler/conversion.py",
-            *WEIGHT_MAP_SOURCES,
+            *CONVERT_SOURCES,
         ),
         wheels=("torch", "transformers", "tokenizers", "playwright"),
         ignored=("verify.browser", "verify.timeout_s"),

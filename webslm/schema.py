@@ -35,6 +35,26 @@ class Device(Enum):
     cuda = "cuda"
 
 
+class Mode(Enum):
+    """A tab of the page."""
+
+    chat = "chat"
+    proof = "proof"
+    product = "product"
+    structured = "structured"
+
+
+COMPARING = (Mode.proof, Mode.product)
+"""Modes that need the untuned base beside the tuned model."""
+
+
+class Retriever(Enum):
+    """How documents are ranked for a question."""
+
+    tfidf = "tfidf"
+    bm25 = "bm25"
+
+
 @dataclass
 class DomainConf:
     """What the assistant is about."""
@@ -209,12 +229,37 @@ class DecodingConf:
 
 
 @dataclass
+class ProofModeConf:
+    """What the page's comparison of base and fine-tune asks."""
+
+    questions: int = 4
+    """Questions offered of each split (trained, held out), evenly spaced over its rows."""
+    samples: int = 2
+    """Answers of each model to each question, unless the visitor chooses otherwise."""
+
+
+@dataclass
+class RetrievalConf:
+    """How the page finds passages for the base model."""
+
+    method: Retriever = Retriever.tfidf
+    passages: int = 3
+    min_score: float = 0.01
+
+
+@dataclass
 class AppConf:
     """The page."""
 
     name: str = "chat"
     title: str = MISSING
+    modes: list[Mode] = field(default_factory=lambda: [Mode.chat])
+    """Tabs, in order; proof and product add the base's weights to the site."""
     decoding: DecodingConf = field(default_factory=DecodingConf)
+    proof: ProofModeConf = field(default_factory=ProofModeConf)
+    retrieval: RetrievalConf = field(default_factory=RetrievalConf)
+    answer_schema: dict[str, Any] = field(default_factory=dict)
+    """JSON Schema that the structured mode starts with."""
 
 
 @dataclass
@@ -330,6 +375,28 @@ class CompileStageConf:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GoldenStageConf:
+    """``golden``: answers that a device can be tested with."""
+
+    shape: ShapeConf
+    quant: QuantConf
+    num_prompts: int = 3
+    num_tokens: int = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardConf:
+    """What a model card says that no other stage's output holds."""
+
+    base: str
+    base_id: str | None
+    base_commit: str | None
+    licence: str
+    lora: LoraConf
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class BundleStageConf:
     """``bundle``: the static site."""
 
@@ -338,6 +405,7 @@ class BundleStageConf:
     domain: DomainConf
     runtime: RuntimeConf
     quant: QuantConf
+    card: CardConf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -359,6 +427,7 @@ StageConf = (
     | ConvertStageConf
     | ChatConfigStageConf
     | CompileStageConf
+    | GoldenStageConf
     | BundleStageConf
     | VerifyStageConf
 )

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 
 from webslm.errors import ConfigError
-from webslm.registry import STAGE_NAMES
-from webslm.schema import BaseSource, Config
+from webslm.registry import STAGE_NAMES, STAGES
+from webslm.schema import BaseSource, Config, Mode
 
 Problem = tuple[str, str | None]
 SUPPORTED_MODELS = ("qwen2",)
@@ -40,6 +40,8 @@ def _run(cfg: Config) -> Iterator[Problem]:
         yield "output_dir: is empty", "output_dir=outputs/my-build"
     if cfg.until is not None and cfg.until not in STAGE_NAMES:
         yield f"until: no stage {cfg.until!r}", f"one of {stages}"
+    if any(spec.name == cfg.until and not spec.wanted(cfg) for spec in STAGES):
+        yield f"until: this build has no {cfg.until}", "add a mode that needs it: app=full"
     for stage in cfg.force:
         if stage not in STAGE_NAMES:
             yield f"force: no stage {stage!r}", f"a list of {stages}, such as force=[compile]"
@@ -221,6 +223,24 @@ def _app(cfg: Config) -> Iterator[Problem]:
         )
 
 
+def _modes(cfg: Config) -> Iterator[Problem]:
+    app, names = cfg.app, ", ".join(mode.value for mode in Mode)
+    if not app.modes or len(set(app.modes)) != len(app.modes):
+        yield "app.modes: is empty or names a mode twice", f"some of {names}: app.modes=[chat]"
+    if Mode.product in app.modes and cfg.domain.knowledge_path is None:
+        yield (
+            "app.modes: product retrieves from documents, and the domain has none",
+            "set domain.knowledge_path to a JSON list of {id, title, content}",
+        )
+    yield from _positive("app.proof", app.proof, ("questions", "samples"))
+    yield from _positive("app.retrieval", app.retrieval, ("passages",))
+    if app.retrieval.min_score < 0:
+        yield f"app.retrieval.min_score: {app.retrieval.min_score} is negative", "0 or more"
+    kind = app.answer_schema.get("type", "object")
+    if kind != "object":
+        yield f"app.answer_schema: of type {kind!r}", "a JSON Schema of type object"
+
+
 def _verify(cfg: Config) -> Iterator[Problem]:
     verify = cfg.verify
     counts = ("num_prompts", "num_tokens", "max_answer_tokens", "timeout_s")
@@ -254,5 +274,6 @@ CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _quant,
     _windows,
     _app,
+    _modes,
     _verify,
 )

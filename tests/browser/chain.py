@@ -17,6 +17,7 @@ from webslm.schema import (
     CompileStageConf,
     ConvertStageConf,
     DecodingConf,
+    GoldenStageConf,
     NormalizeStageConf,
     QuantConf,
     RuntimeConf,
@@ -24,7 +25,7 @@ from webslm.schema import (
     VerifyStageConf,
 )
 from webslm.stage import Context
-from webslm.stages import bundle, chat_config, convert, normalize, verify
+from webslm.stages import bundle, chat_config, convert, golden, normalize, verify
 from webslm.stages import compile as compile_stage
 
 TIMEOUT_S = 120.0
@@ -41,17 +42,20 @@ def make_chain(root: Path, quant: QuantConf = QUANT) -> None:
     """Run every stage from data to compile on an untrained model; merged equals base."""
     ctx = context(root)
     training.make_data(root / "data")
-    stats = json.dumps({"system_prompt": training.SYSTEM})
-    (root / "data" / "stats.json").write_text(stats)
+    counts = {"rows": 1, "answer_words_mean": 1.0}
+    stats = {"system_prompt": training.SYSTEM, "train": counts, "held_out": counts}
+    (root / "data" / "stats.json").write_text(json.dumps(stats))
     (root / "data" / "held_out.jsonl").write_text("")
     training.make_base(root / "base")
     (root / "merge").symlink_to(root / "base", target_is_directory=True)
-    for name in ("normalize", "convert", "chat_config"):
+    for name in ("normalize", "convert", "golden", "chat_config", "finetune"):
         (root / name).mkdir()
-    inputs = {name: root / name for name in ("data", "base", "merge", "normalize")}
+    (root / "finetune" / "train_log.json").write_text('{"steps": 1, "loss": [[1, 2.0]]}')
+    inputs = {name: root / name for name in ("data", "base", "merge", "normalize", "convert")}
     shape = training.SHAPE
     normalize.run(NormalizeStageConf(shape=shape), inputs, root / "normalize", ctx)
     convert.run(ConvertStageConf(shape=shape, quant=quant), inputs, root / "convert", ctx)
+    golden.run(GoldenStageConf(shape=shape, quant=quant), inputs, root / "golden", ctx)
     chat = ChatConfigStageConf(
         shape=shape,
         quant_name=quant.name,
@@ -78,7 +82,8 @@ def make_site(root: Path, out: Path, *, max_tokens: int, **replaced: Path) -> Pa
         title="Example", decoding=DecodingConf(temperature=1.0, max_tokens=max_tokens, seed=1)
     )
     cfg = replace(configuration(), app=app)
-    inputs = {name: root / name for name in ("data", "convert", "chat_config", "compile")}
+    names = ("data", "convert", "chat_config", "compile", "golden", "finetune")
+    inputs = {name: root / name for name in names}
     bundle.run(cfg, inputs | replaced, out, context(root))
     return out
 

@@ -61,7 +61,7 @@ def test_page_shows_texts_as_text(session: Session, url: str) -> None:
     assert tab.text("h1") == "Example <assistant>"
     assert tab.text("#disclaimer") == 'Can be wrong & is not advice; see "About".'
     assert tab.text("#questions") == "What is it?\n<i>Why?</i>"
-    tab.click("#about summary")
+    tab.click("#told summary")
     assert tab.text("#system-prompt") == SYSTEM_PROMPT
 
 
@@ -84,12 +84,23 @@ def test_page_runs_no_injected_script(session: Session, url: str) -> None:
 @pytest.mark.parametrize("width", [320, 360, 1280])
 def test_page_never_scrolls_sideways(session: Session, url: str, width: int) -> None:
     tab = visit(session, url, width=width)
-    tab.click("#about summary")
+    for name in ("told", "sampling", "kept"):
+        tab.click(f"#{name} summary")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    tab.click("#tab-about")
+    tab.wait_for("#panel-about[data-filled]", "the tab was not filled")
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_page_can_be_used_with_the_keyboard(session: Session, url: str) -> None:
     tab = visit(session, url)
+    tab.press("Tab")
+    assert tab.evaluate("document.activeElement.id") == "tab-chat"
+    tab.press("ArrowRight")
+    assert tab.evaluate("document.activeElement.id") == "tab-about"
+    assert not tab.evaluate("document.querySelector('#panel-about').hidden")
+    tab.press("ArrowRight")
+    assert not tab.evaluate("document.querySelector('#panel-chat').hidden")
     tab.press("Tab")
     assert tab.evaluate("document.activeElement.id") == "load"
     assert tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
@@ -170,7 +181,7 @@ def test_delete_removes_what_the_browser_kept(session: Session, url: str) -> Non
     tab.wait_for(FAILED, "the page hid the failure")
     count = "async () => (await (await caches.open('webllm/model')).keys()).length"
     assert tab.call(count, None, "counting") == 3
-    tab.click("#about summary")
+    tab.click("#tab-about")
     tab.click("#forget")
     tab.wait_for(IDLE, "the page did not start again")
     assert tab.call(count, None, "counting") == 0

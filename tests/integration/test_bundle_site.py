@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +150,6 @@ def test_page_that_names_another_host_is_refused(
 def test_wrong_web_llm_pin_is_refused(tmp_path: Path) -> None:
     cfg = configuration()
     row = RuntimeConf(name="row", web_llm=cfg.runtime.web_llm, web_llm_integrity="sha512-AAAA")
-    wrong = BundleStageConf(
-        name=cfg.name, app=cfg.app, domain=cfg.domain, runtime=row, quant=cfg.quant
-    )
+    wrong = replace(cfg, runtime=row)
     with pytest.raises(EnvironmentMismatch, match="not the pinned one"):
         build(tmp_path, wrong)

@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "proc": set(),
     "schema": set(),
     "dataset": set(),
+    "page_facts": {"dataset", "proof"},
     "serve": set(),
     "proof": {"adapters", "serve"},
     "matrix": set(),
@@ -42,7 +43,10 @@ ALLOWED: dict[str, set[str]] = {
     "__main__": {"cli"},
     "adapters": {"adapters", "dataset"},
     "compiler": {"compiler"},
-    "stages": {"stages", "adapters", "compiler", "dataset", "serve", "matrix", "proof"},
+    "stages": {
+        *("stages", "adapters", "compiler", "dataset", "serve", "matrix", "proof"),
+        "page_facts",
+    },
 }
 
 

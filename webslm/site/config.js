@@ -9,12 +9,27 @@ export async function readConfig() {
     throw new Error(`webslm.json: the server answered ${response.status}`);
   }
   const config = await response.json();
-  const { model } = config;
+  locate(config.model);
+  if (config.base) {
+    locate(config.base);
+  }
+  return config;
+}
+
+// What one mode needs, read when it is opened: a file of the folder facts.
+export async function readFacts(name) {
+  const response = await fetch(new URL(`facts/${name}.json`, BASE), { cache: "no-cache" });
+  if (!response.ok) {
+    throw new Error(`facts/${name}.json: the server answered ${response.status}`);
+  }
+  return response.json();
+}
+
+function locate(model) {
   model.url = new URL(model.url, BASE).href;
   model.lib = new URL(model.lib, BASE).href;
   model.files = model.files.map((file) => ({ ...file, url: new URL(file.path, model.url).href }));
   model.bytes = model.files.reduce((sum, file) => sum + file.bytes, 0);
-  return config;
 }
 
 // The record that web-llm's engine looks up by model_id.

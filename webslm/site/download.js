@@ -31,15 +31,15 @@ export async function download(model, onProgress) {
 }
 
 // Deletes what this site keeps; with keepCurrent, only what earlier versions of it left.
-export async function forget(model, { keepCurrent = false } = {}) {
+export async function forget(current, { keepCurrent = false } = {}) {
   const models = new URL("models/", document.baseURI).href;
   const libraries = new URL("lib/", document.baseURI).href;
   for (const scope of SCOPES) {
     const cache = await caches.open(scope);
     for (const { url } of await cache.keys()) {
       const ours = url.startsWith(models) || url.startsWith(libraries);
-      const current = url.startsWith(model.url) || url === model.lib;
-      if (ours && !(keepCurrent && current)) {
+      const kept = current.some((model) => url.startsWith(model.url) || url === model.lib);
+      if (ours && !(keepCurrent && kept)) {
         await cache.delete(url);
       }
     }

@@ -13,17 +13,25 @@ const PHASES = [
 ];
 const DOWNLOAD_SHARE = 0.5;
 
+/**
+ * One model in one worker.
+ *
+ * @example
+ * const engine = new Engine({ model: (await readConfig()).model });
+ * await engine.load(({ share, label }) => show(share, label));
+ * for await (const { text } of engine.chat([{ role: "user", content: "Hello" }])) show(text ?? "");
+ * engine.dispose();
+ */
 export class Engine {
   #model;
-  #decoding;
   #worker = null;
   #client = null;
   #output = [];
   #broken = null;
 
-  constructor({ model, decoding }) {
+  /** @param {{ model: object }} parts A model of `readConfig()`. */
+  constructor({ model }) {
     this.#model = model;
-    this.#decoding = decoding;
   }
 
   // Calls onProgress({ share, label, bytes }) with share from 0 to 1; throws a Problem.
@@ -53,17 +61,13 @@ export class Engine {
   }
 
   // Yields { text } for each piece, then { finish, usage }; throws a Problem.
-  async *chat(messages) {
-    const { temperature, top_p, repetition_penalty, max_tokens, seed } = this.#decoding;
+  // `decoding`: temperature, top_p, repetition_penalty, max_tokens, seed;
+  // `options`: more fields of the request, such as response_format.
+  async *chat(messages, decoding = {}, options = {}) {
     this.#output.length = 0;
     try {
       const chunks = await this.#unlessBroken(this.#client.chat.completions.create({
-        messages,
-        temperature,
-        top_p,
-        repetition_penalty,
-        max_tokens,
-        seed,
+        ...request(messages, decoding, options),
         stream: true,
         stream_options: { include_usage: true },
       }));
@@ -83,6 +87,25 @@ export class Engine {
         usage = value.usage ?? usage;
       }
       yield { finish, usage };
+    } catch (error) {
+      throw explain(error, this.#output);
+    }
+  }
+
+  // Returns { text, finish, tokens, usage }: `tokens` are the sampled tokens' texts; throws a Problem.
+  async complete(messages, decoding = {}, options = {}) {
+    this.#output.length = 0;
+    try {
+      const reply = await this.#unlessBroken(this.#client.chat.completions.create({
+        ...request(messages, decoding, options), logprobs: true, top_logprobs: 1,
+      }));
+      const [choice] = reply.choices;
+      return {
+        text: choice.message.content ?? "",
+        finish: choice.finish_reason,
+        tokens: (choice.logprobs?.content ?? []).map(({ token }) => token),
+        usage: reply.usage,
+      };
     } catch (error) {
       throw explain(error, this.#output);
     }
@@ -129,4 +152,8 @@ export class Engine {
   #unlessBroken(promise) {
     return Promise.race([promise, this.#broken]);
   }
+}
+
+function request(messages, { temperature, top_p, repetition_penalty, max_tokens, seed }, options) {
+  return { messages, temperature, top_p, repetition_penalty, max_tokens, seed, ...options };
 }

@@ -1,12 +1,11 @@
-// Owns the page's elements. Model output is only ever set as text.
+// Owns what every mode shares on the page: the state shown, the gate, and the problem card.
 
 const byId = (id) => document.getElementById(id);
 
 export const elements = Object.fromEntries(
-  ["status", "new-chat", "gate", "load", "progress", "progress-bar", "progress-text", "problem",
-    "problem-title", "problem-text", "problem-advice", "problem-details", "retry", "log",
-    "examples", "questions", "composer", "input", "send", "stop", "system-prompt", "facts",
-    "forget"].map((id) => [id, byId(id)]),
+  ["status", "tabs", "panels", "gate", "load", "progress", "progress-bar", "progress-text",
+    "problem", "problem-title", "problem-text", "problem-advice", "problem-details", "retry",
+  ].map((id) => [id, byId(id)]),
 );
 
 const STATUS = {
@@ -19,35 +18,12 @@ const STATUS = {
   unsupported: "Not supported",
 };
 
-export function showState(state) {
-  const el = elements;
-  document.documentElement.dataset.state = state;
-  el.status.textContent = STATUS[state];
-  const usable = state === "ready";
-  const asked = el.log.childElementCount > 0;
-  const started = usable || state === "answering";
-  el.load.disabled = state !== "idle";
-  el.load.hidden = state === "loading";
-  el.progress.hidden = state !== "loading";
-  el.input.disabled = !started;
-  el.input.placeholder = placeholder(state, started);
-  el.send.disabled = !usable;
-  el.send.hidden = state === "answering";
-  el.stop.hidden = state !== "answering";
-  el["new-chat"].hidden = !usable || !asked;
-  el.forget.disabled = state === "loading" || state === "answering";
-  el.examples.hidden = asked || ["starting", "failed", "unsupported"].includes(state)
-    || el.questions.childElementCount === 0;
-  for (const button of el.questions.querySelectorAll("button")) {
-    button.disabled = !usable;
-  }
-}
-
-function placeholder(state, started) {
-  if (state === "unsupported") {
-    return "Not available here";
-  }
-  return started ? "Ask a question" : "Load the model first";
+export function showState(state, started) {
+  elements.gate.hidden = started || !["starting", "idle", "loading"].includes(state);
+  elements.status.textContent = STATUS[state];
+  elements.load.disabled = state !== "idle";
+  elements.load.hidden = state === "loading";
+  elements.progress.hidden = state !== "loading";
 }
 
 export function showProgress({ share, text }) {
@@ -62,89 +38,9 @@ export function showProblem(problem) {
   elements["problem-advice"].textContent = problem.advice;
   elements["problem-details"].textContent = problem.details || problem.message;
   elements.retry.hidden = problem.kind === "unsupported" || problem.kind === "message";
+  (elements.retry.hidden ? elements.problem : elements.retry).scrollIntoView({ block: "nearest" });
 }
 
 export function hideProblem() {
   elements.problem.hidden = true;
-}
-
-export function showQuestions(questions, onAsk) {
-  elements.questions.replaceChildren(...questions.map(({ text }) => {
-    const item = document.createElement("li");
-    const button = document.createElement("button");
-    button.type = "button";
-    button.disabled = true;
-    button.textContent = text;
-    button.addEventListener("click", () => onAsk(text));
-    item.append(button);
-    return item;
-  }));
-}
-
-export function showFacts(facts) {
-  elements.facts.replaceChildren(...facts.flatMap(([name, value]) => {
-    const term = document.createElement("dt");
-    const text = document.createElement("dd");
-    term.textContent = name;
-    text.textContent = value;
-    return [term, text];
-  }));
-}
-
-// Returns handles to fill one message: append(text), finish(state, note).
-export function addMessage(role, text = "") {
-  const item = document.createElement("li");
-  item.className = `message ${role}`;
-  const speaker = document.createElement("span");
-  speaker.className = "unseen";
-  speaker.textContent = role === "user" ? "You:" : "Assistant:";
-  const body = document.createElement("div");
-  body.className = "text";
-  body.textContent = text;
-  item.append(speaker, body);
-  item.dataset.state = role === "user" ? "done" : "waiting";
-  // A screen reader should hear the whole answer once, not every piece of it.
-  item.setAttribute("aria-busy", String(role !== "user"));
-  elements.log.append(item);
-  scrollToEnd();
-  return {
-    append(piece) {
-      item.dataset.state = "streaming";
-      const follow = nearEnd();
-      body.textContent += piece;
-      if (follow) {
-        scrollToEnd();
-      }
-    },
-    finish(state, note = "", data = {}) {
-      item.dataset.state = state;
-      Object.assign(item.dataset, data);
-      item.setAttribute("aria-busy", "false");
-      if (note) {
-        const line = document.createElement("span");
-        line.className = "note";
-        line.textContent = note;
-        item.append(line);
-      }
-      scrollToEnd();
-    },
-  };
-}
-
-export function clearLog() {
-  elements.log.replaceChildren();
-}
-
-export function fitInput() {
-  elements.input.style.height = "auto";
-  elements.input.style.height = `${elements.input.scrollHeight + 2}px`;
-}
-
-function nearEnd() {
-  const page = document.scrollingElement;
-  return page.scrollHeight - page.scrollTop - page.clientHeight < 120;
-}
-
-function scrollToEnd() {
-  window.scrollTo({ top: document.scrollingElement.scrollHeight });
 }

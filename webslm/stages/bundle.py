@@ -17,11 +17,11 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from webslm import fs, paths
+from webslm import fs, page_facts, paths
 from webslm.adapters import npm
 from webslm.dataset import normal, read_rows
 from webslm.errors import ConfigError, StageFailed
-from webslm.schema import BundleStageConf
+from webslm.schema import BundleStageConf, Mode
 from webslm.serve import PAGE_POLICY
 from webslm.stage import Context, Metrics
 
@@ -30,6 +30,7 @@ SCHEMA = 1
 CHAT_CONFIG = "mlc-chat-config.json"
 TENSORS = "tensor-cache.json"
 TOKENIZER = "tokenizer.json"
+GOLDEN = "golden.json"
 REVISION_DIGITS = 16
 _HOST = re.compile(r"\b(?:https?|wss?):(?:\\?/){2}|[\"'(]//[\w.-]+\.\w")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -53,16 +54,20 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     vendor(
         out, npm.fetch_web_llm(ctx.cache_dir, cfg.runtime.web_llm, cfg.runtime.web_llm_integrity)
     )
-    model_files = _model_files(inputs)
-    revision = _revision(model_files)
-    url = f"models/{cfg.name}/resolve/{revision}/"
-    for name, source in model_files.items():
-        fs.link_or_copy(source, out / url / name)
+    marked = npm.fetch(ctx.cache_dir, npm.MARKED)
+    vendor(out, marked, name="marked", licence=marked.parent.parent / npm.MARKED.licence)
     library = _library(inputs["compile"])
     fs.link_or_copy(library, out / "lib" / library.name)
-    record = model_record(out, url, library.name, cfg)
+    model = add_model(out, cfg.name, inputs["convert"], inputs["chat_config"], library.name, cfg)
+    base = None
+    if "convert_base" in inputs:
+        folders = inputs["convert_base"], inputs["chat_config"]
+        base = add_model(out, f"{cfg.name}-base", *folders, library.name, cfg)
+    write_facts(out, cfg, inputs)
     trained = trained_questions(inputs["data"] / "train.jsonl")
-    site = site_config(cfg, stats["system_prompt"], trained, record)
+    site = site_config(cfg, stats["system_prompt"], trained, model)
+    site["base"] = base
+    site["special_tokens"] = page_facts.special_tokens(inputs["chat_config"] / TOKENIZER)
     fs.write_text(out / "webslm.json", _json(site))
     check_own_files()
     files = write_manifest(out)
@@ -71,7 +76,8 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
         "bytes": sum(entry["bytes"] for entry in files.values()),
         "download_bytes": sum(entry["bytes"] for entry in site["model"]["files"]),
         "library_bytes": files[f"lib/{library.name}"]["bytes"],
-        "revision": revision,
+        "base_bytes": sum(entry["bytes"] for entry in base["files"]) if base else 0,
+        "revision": model["url"].split("/")[-2],
     }
 
 
@@ -84,11 +90,36 @@ def page_files(out: Path, title: str, disclaimer: str) -> None:
     fs.write_text(out / "index.html", page)
 
 
-def vendor(out: Path, module: Path) -> None:
-    """Put web-llm and its licence into the site."""
-    (out / "vendor").mkdir(parents=True)
-    shutil.copyfile(module, out / "vendor" / "web-llm.js")
-    shutil.copyfile(module.parent.parent / "LICENSE", out / "vendor" / "web-llm.LICENSE.txt")
+def vendor(out: Path, module: Path, *, name: str = "web-llm", licence: Path | None = None) -> None:
+    """Put a package's module and its licence into the site."""
+    (out / "vendor").mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(module, out / "vendor" / f"{name}.js")
+    text = licence or module.parent.parent / "LICENSE"
+    shutil.copyfile(text, out / "vendor" / f"{name}.LICENSE.txt")
+
+
+def add_model(
+    out: Path, name: str, weights: Path, chat: Path, library: str, cfg: BundleStageConf
+) -> dict[str, Any]:
+    """Put a model's files where web-llm looks for them; return what the page must know of it."""
+    files = _model_files(weights, chat)
+    url = f"models/{name}/resolve/{_revision(files)}/"
+    for file, source in files.items():
+        fs.link_or_copy(source, out / url / file)
+    return {**model_record(out, url, library, cfg), "id": name}
+
+
+def write_facts(out: Path, cfg: BundleStageConf, inputs: Mapping[str, Path]) -> None:
+    """Write what the modes and the model card show, each in a file of its own."""
+    golden = _read_json(inputs["golden"], GOLDEN)
+    facts: dict[str, object] = {"card": page_facts.card(cfg, inputs), "golden": golden}
+    if Mode.proof in cfg.app.modes:
+        facts["comparison"] = page_facts.comparison(inputs["data"], cfg.app.proof.questions)
+    if Mode.product in cfg.app.modes and cfg.domain.knowledge_path:
+        path = paths.resolve_data(cfg.domain.knowledge_path)
+        facts["documents"] = page_facts.documents(path)
+    for name, value in facts.items():
+        fs.write_text(out / "facts" / f"{name}.json", _json(value))
 
 
 def model_record(out: Path, url: str, library: str, cfg: BundleStageConf) -> dict[str, Any]:
@@ -102,7 +133,6 @@ def model_record(out: Path, url: str, library: str, cfg: BundleStageConf) -> dic
     shards = [record["dataPath"] for record in _read_json(folder, TENSORS)["records"]]
     kept = [TOKENIZER, TENSORS, *shards]
     return {
-        "id": cfg.name,
         "url": url,
         "lib": f"lib/{library}",
         "context_window_size": chat_config["context_window_size"],
@@ -142,6 +172,14 @@ def site_config(
             "max_tokens": decoding.max_tokens,
             "seed": decoding.seed,
         },
+        "modes": [mode.value for mode in cfg.app.modes],
+        "samples": cfg.app.proof.samples,
+        "retrieval": {
+            "method": cfg.app.retrieval.method.value,
+            "passages": cfg.app.retrieval.passages,
+            "min_score": cfg.app.retrieval.min_score,
+        },
+        "answer_schema": cfg.app.answer_schema,
         "model": model,
         "versions": {"web-llm": cfg.runtime.web_llm, "Weights": cfg.quant.name},
     }
@@ -170,8 +208,7 @@ def write_manifest(out: Path) -> dict[str, Any]:
     return files
 
 
-def _model_files(inputs: Mapping[str, Path]) -> dict[str, Path]:
-    convert, chat = inputs["convert"], inputs["chat_config"]
+def _model_files(convert: Path, chat: Path) -> dict[str, Path]:
     shards = [record["dataPath"] for record in _read_json(convert, TENSORS)["records"]]
     names = {CHAT_CONFIG: chat, TOKENIZER: chat, TENSORS: convert, **dict.fromkeys(shards, convert)}
     for name, folder in names.items():

@@ -1,0 +1,110 @@
+"""Own what the page is told of a build: questions to compare with, documents, its model card.
+
+Every value comes from the configuration or from what a stage measured; nothing is worded here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from webslm.dataset import Row, read_rows
+from webslm.errors import ConfigError, StageFailed
+from webslm.proof.scoring import evenly_spaced
+from webslm.schema import BundleStageConf
+
+
+def comparison(data: Path, count: int) -> list[dict[str, Any]]:
+    """Return questions of both splits with reference answers, ``count`` of each at most.
+
+    Args:
+        data: The data stage's folder.
+        count: Questions per split.
+    """
+    found = []
+    for name, trained in (("train.jsonl", True), ("held_out.jsonl", False)):
+        path = data / name
+        rows: list[Row] = read_rows(path) if path.read_bytes().strip() else []
+        found += [
+            {
+                "text": rows[index].questions[0],
+                "reference": rows[index].answers[0],
+                "trained": trained,
+            }
+            for index in evenly_spaced(len(rows), count)
+        ]
+    return found
+
+
+def documents(path: Path) -> list[dict[str, str]]:
+    """Return the knowledge documents, checked.
+
+    Raises:
+        ConfigError: The file is not a list of {id, title, content} texts.
+    """
+    wanted = ("id", "title", "content")
+    value = json.loads(path.read_text(encoding="utf-8"))
+    items: list[Any] = value if isinstance(value, list) else [None]
+    for number, item in enumerate(items, start=1):
+        if not isinstance(item, dict) or not all(isinstance(item.get(k), str) for k in wanted):
+            raise ConfigError(
+                f"domain.knowledge_path: {path.name}: document {number} is not whole",
+                hint="a list of {id, title, content}, all texts",
+            )
+    return [{key: item[key] for key in wanted} for item in items]
+
+
+def special_tokens(tokenizer: Path) -> list[str]:
+    """Return the texts that the tokenizer turns into control tokens, longest first."""
+    added = json.loads(tokenizer.read_text(encoding="utf-8")).get("added_tokens", [])
+    return sorted({str(token["content"]) for token in added}, key=lambda text: (-len(text), text))
+
+
+def card(cfg: BundleStageConf, inputs: Mapping[str, Path]) -> dict[str, Any]:
+    """Return the model card's facts.
+
+    Raises:
+        StageFailed: An input is not what its stage writes.
+    """
+    try:
+        stats = _read(inputs["data"] / "stats.json")
+        converted = _read(inputs["convert"] / "convert.json")
+        training = _read(inputs["finetune"] / "train_log.json")
+        losses = training["loss"]
+        return {
+            "base": {
+                "name": cfg.card.base,
+                "id": cfg.card.base_id,
+                "commit": cfg.card.base_commit,
+                "licence": cfg.card.licence,
+            },
+            "data": {"train": stats["train"], "held_out": stats["held_out"]},
+            "training": {
+                "method": "LoRA",
+                "r": cfg.card.lora.r,
+                "alpha": cfg.card.lora.alpha,
+                "epochs": cfg.card.lora.epochs,
+                "learning_rate": cfg.card.lora.learning_rate,
+                "steps": training["steps"],
+                "first_loss": losses[0][1],
+                "last_loss": losses[-1][1],
+                "seed": cfg.card.seed,
+            },
+            "weights": {
+                "format": cfg.quant.name,
+                "bytes": converted["bytes"],
+                "worst_rms_relative_error": max(
+                    row["rms_relative_error"] for row in converted["tensors"]
+                ),
+            },
+            "runtime": {"row": cfg.runtime.name, "web_llm": cfg.runtime.web_llm},
+        }
+    except (OSError, ValueError, KeyError, IndexError) as exc:
+        raise StageFailed(f"model card: {type(exc).__name__}: {exc}") from exc
+
+
+def _read(path: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return value

@@ -1,0 +1,77 @@
+// Owns how one message of a conversation looks: its text, its notes and what can be done with it.
+
+import { button, h } from "./dom.js";
+import { markdown, readable } from "./markdown.js";
+
+// Shows a text as it grows, at most once a frame: a slow page must not slow the model down.
+export function growingText(body) {
+  let text = "";
+  let waiting = false;
+  const show = () => {
+    waiting = false;
+    body.replaceChildren(...markdown(text));
+  };
+  return {
+    append(piece) {
+      text += piece;
+      if (!waiting) {
+        waiting = true;
+        requestAnimationFrame(() => waiting && show());
+      }
+    },
+    // A hidden page has no frames: the end is shown whatever happens.
+    end: show,
+    get text() {
+      return text;
+    },
+  };
+}
+
+// Returns { item, append(text), finish(state, note, data) }.
+export function message(role, text = "") {
+  const mine = role === "user";
+  const body = h("div", { class: "text" });
+  const item = h("li", { class: `message ${role}`, "data-state": mine ? "done" : "waiting" },
+    h("span", { class: "unseen" }, mine ? "You:" : "Assistant:"), body);
+  // A screen reader should hear the whole answer once, not every piece of it.
+  item.setAttribute("aria-busy", String(!mine));
+  const growing = growingText(body);
+  if (mine) {
+    body.textContent = readable(text);
+  } else if (text) {
+    growing.append(text);
+    finish("done");
+  }
+
+  function finish(state, note = "", data = {}) {
+    growing.end();
+    Object.assign(item.dataset, { state, ...data });
+    item.setAttribute("aria-busy", "false");
+    if (note) {
+      item.append(h("span", { class: "note" }, note));
+    }
+  }
+
+  return {
+    item,
+    append(piece) {
+      item.dataset.state = "streaming";
+      growing.append(piece);
+    },
+    finish,
+    // actions: [[label, what a screen reader hears, function]]
+    offer(actions) {
+      item.querySelector(".actions")?.remove();
+      item.append(h("div", { class: "actions" }, actions.map(([label, spoken, act]) => button(
+        label, act, { class: "link", "aria-label": spoken }))));
+    },
+  };
+}
+
+// What the end of an answer is worth saying about.
+export function endNote(finish, interrupted) {
+  if (interrupted || finish === "abort") {
+    return "Stopped by you.";
+  }
+  return finish === "length" ? "The answer reached its longest allowed length." : "";
+}

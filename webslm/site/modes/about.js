@@ -1,0 +1,109 @@
+// Owns what is told about the assistant: its model card, privacy, a test of this device, removal.
+
+import { readableBytes, readFacts } from "../config.js";
+import { button, h } from "../dom.js";
+import { selfTest } from "../selftest.js";
+import { session } from "../session.js";
+
+export async function fill(panel, { forgetModel }) {
+  const card = await readFacts("card");
+  panel.replaceChildren(
+    h("h2", {}, "About this assistant"),
+    h("p", {}, "A small model can be wrong, and it knows nothing beyond what it was trained on. Check what matters with "
+      + "a person who knows."),
+    modelCard(card),
+    privacy(),
+    deviceTest(),
+    removal(forgetModel),
+  );
+}
+
+function modelCard({ base, data, training, weights, runtime }) {
+  const { config } = session;
+  const { model } = config;
+  return section("Model card", facts("facts", [
+    ["Model", `${model.id}, ${readableBytes(model.bytes)}`],
+    ["Tuned from", base.id ? `${base.id}, commit ${base.commit}` : `${base.name}, made on the builder's machine`],
+    ["Base licence", base.licence],
+    ["Trained on", `${data.train.rows} conversations; ${data.held_out.rows} were held out`],
+    ["Training", `${training.method}, rank ${training.r}, alpha ${training.alpha}, ${training.epochs} epochs, `
+      + `${training.steps} steps, learning rate ${training.learning_rate}, seed ${training.seed}`],
+    ["Training loss", `${training.first_loss.toFixed(2)} at the first step, ${training.last_loss.toFixed(2)} at the last`],
+    ["Weights", `${weights.format}; largest error of a tensor ${(weights.worst_rms_relative_error * 100).toFixed(1)} % (rms)`],
+    ["Reads at once", `${model.context_window_size} tokens`],
+    ["Sampling", Object.entries(config.decoding).filter(([, value]) => value !== null)
+      .map(([name, value]) => `${name} ${value}`).join(", ")],
+    ["Built for", runtime.row],
+    ["web-llm", runtime.web_llm],
+  ]), h("p", {}, "It was told before every conversation:"),
+  h("blockquote", {}, config.system_prompt ?? "Nothing: the model was trained without a system prompt."),
+  h("p", { class: "small" }, data.train.rows < 200
+    ? "So few examples teach a manner of answering, not knowledge: expect wrong facts." : ""));
+}
+
+function privacy() {
+  return section("Privacy", h("ul", {},
+    h("li", {}, "The model runs in this browser. Questions, answers and files you add are not sent anywhere."),
+    h("li", {}, "This page loads files from its own address only, and its security policy forbids any other. Whoever runs "
+      + "that address can see that its files are fetched, as with any web page."),
+    h("li", {}, "Conversations are kept in this browser until you erase them under Chat. Other pages at the same web "
+      + "address, such as other projects of the same host name, could read them."),
+    h("li", {}, "Files you add are forgotten when the page closes. There are no cookies and no statistics.")));
+}
+
+function deviceTest() {
+  const rows = h("ul", { class: "tests" });
+  const verdict = h("p", { id: "selftest-verdict", role: "status" });
+  const copy = button("Copy the result", () => navigator.clipboard.writeText(report), { class: "quiet", hidden: true });
+  const run = button("Test this device", start, { id: "selftest", class: "main" });
+  let report = "";
+
+  async function start() {
+    rows.replaceChildren();
+    verdict.textContent = "Testing…";
+    copy.hidden = true;
+    let results = [];
+    await session.busy(async () => {
+      results = await selfTest(await readFacts("golden"), (result) => rows.append(line(result)));
+    });
+    const good = results.length > 0 && results.every(({ ok }) => ok);
+    verdict.dataset.ok = String(good);
+    verdict.textContent = results.length === 0 ? "The test could not be run."
+      : good ? "This device computes what the build recorded."
+        : "This device computes something else: do not trust its answers, and send the result to whoever runs this site.";
+    report = JSON.stringify({ model: session.config.model.url, agent: navigator.userAgent, results }, null, 1);
+    copy.hidden = results.length === 0;
+  }
+
+  function update() {
+    run.disabled = !session.ready;
+  }
+  session.addEventListener("state", update);
+  update();
+  return section("Test this device", h("p", {}, "Asks a few recorded questions and compares every token with those that "
+    + "PyTorch computed from the same weights when this site was built."), run, verdict, rows, copy);
+}
+
+function line({ question, same, of, tie, ok, seen, expected, seconds }) {
+  return h("li", { "data-ok": ok }, h("span", { class: "badge" }, ok ? "same" : "different"),
+    ` ${question} – ${same} of ${of} tokens${tie ? ", then a tie" : ""}, ${seconds} s`,
+    ok ? null : h("details", {}, h("summary", {}, "Both texts"), h("blockquote", {}, expected), h("blockquote", {}, seen)));
+}
+
+function removal(forgetModel) {
+  const remove = button("Delete the downloaded model", forgetModel, { id: "forget" });
+  const update = () => {
+    remove.disabled = ["loading", "answering"].includes(session.state);
+  };
+  session.addEventListener("state", update);
+  update();
+  return section("Storage", h("p", {}, "The browser keeps the model so that it need not be downloaded again."), remove);
+}
+
+function section(title, ...content) {
+  return h("section", { class: "card" }, h("h3", {}, title), content);
+}
+
+function facts(id, list) {
+  return h("dl", { id, class: "small" }, list.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]));
+}

@@ -1,0 +1,297 @@
+// Owns the chat: one conversation at a time, streamed, kept on the device.
+
+import { button, h, save } from "../dom.js";
+import { erase, eraseAll, keep, readAll } from "../history.js";
+import { endNote, message } from "../messages.js";
+import { conversation } from "../prompt.js";
+import { samplingPanel } from "../sampling.js";
+import { session } from "../session.js";
+
+const TITLE_LENGTH = 60;
+const NEAR_END_PX = 160;
+
+export async function fill(panel) {
+  const chat = new Chat();
+  panel.replaceChildren(...chat.parts());
+  await chat.showKept();
+  chat.update();
+}
+
+class Chat {
+  #turns = [];
+  #id = crypto.randomUUID();
+  #shown = [];
+
+  constructor() {
+    const { config } = session;
+    this.sampling = samplingPanel(config.decoding, config.model.context_window_size);
+    this.log = h("ol", { id: "log", role: "log", "aria-label": "Conversation" });
+    this.examples = this.#examples(config.questions);
+    this.input = h("textarea", {
+      id: "input", rows: 1, oninput: () => this.#fit(), onkeydown: (event) => this.#key(event),
+    });
+    this.send = h("button", { id: "send", type: "submit", class: "main" }, "Send");
+    this.stop = button("Stop", () => session.interrupt(), { id: "stop", class: "main", hidden: true });
+    this.fresh = button("New chat", () => this.#open(), { id: "new-chat", class: "quiet", hidden: true });
+    this.kept = h("ul", { class: "kept" });
+    this.keptNote = h("p", { class: "small" });
+    this.eraseAll = button("Erase all conversations", () => this.#eraseAll(), { id: "erase-all", class: "quiet" });
+    this.exports = [
+      button("Save as text", () => this.#export("md"), { class: "quiet" }),
+      button("Save as JSONL", () => this.#export("jsonl"), { class: "quiet" }),
+    ];
+    session.addEventListener("state", () => this.update());
+  }
+
+  parts() {
+    const { config } = session;
+    const fold = (id, summary, ...content) => h("details", { id, class: "fold" },
+      h("summary", {}, summary), h("div", { class: "inside" }, content));
+    return [
+      h("div", { class: "tools" }, this.fresh,
+        fold("told", "What it was told", h("blockquote", { id: "system-prompt" },
+          config.system_prompt ?? "Nothing: the model was trained without a system prompt.")),
+        fold("sampling", "Sampling", this.sampling.element),
+        fold("kept", "Conversations", this.keptNote, this.kept,
+          h("div", { class: "row" }, this.exports, this.eraseAll))),
+      this.log,
+      this.examples,
+      h("form", { id: "composer", onsubmit: (event) => { event.preventDefault(); this.#submit(); } },
+        h("label", { class: "unseen", for: "input" }, "Your question"), this.input, this.send, this.stop),
+    ];
+  }
+
+  update() {
+    const { state, ready } = session;
+    const started = ready || state === "answering";
+    const asked = this.log.childElementCount > 0;
+    this.input.disabled = !started;
+    this.input.placeholder = started ? "Ask a question"
+      : state === "unsupported" ? "Not available here" : "Load the model first";
+    this.send.disabled = !ready;
+    this.send.hidden = state === "answering";
+    this.stop.hidden = state !== "answering";
+    this.fresh.hidden = !ready || !asked;
+    this.examples.hidden = asked || ["starting", "failed", "unsupported"].includes(state)
+      || session.config.questions.length === 0;
+    for (const control of [...this.examples.querySelectorAll("button"),
+      ...this.log.querySelectorAll(".needs-model button"), ...this.kept.querySelectorAll("button"), this.eraseAll]) {
+      control.disabled = control.closest(".kept, #kept") ? state === "answering" : !ready;
+    }
+    for (const control of this.exports) {
+      control.disabled = this.#turns.length === 0;
+    }
+  }
+
+  #examples(questions) {
+    return h("section", { id: "examples", "aria-labelledby": "examples-title", hidden: true },
+      h("h2", { id: "examples-title" }, "You could ask"),
+      h("ul", { id: "questions" }, questions.map(({ text }) => h("li", {},
+        button(text, () => this.#ask(text), { disabled: true })))));
+  }
+
+  #submit() {
+    const text = this.input.value;
+    if (session.ready && text.trim()) {
+      this.input.value = "";
+      this.#fit();
+      this.#ask(text);
+    }
+  }
+
+  async #ask(question) {
+    const text = question.trim();
+    if (!text || !session.ready) {
+      return;
+    }
+    this.#turns.push({ role: "user", content: text });
+    this.#show("user", text, this.#turns.length - 1);
+    await this.#answer();
+  }
+
+  // Answers the last user turn; `attempt` moves a fixed seed on, so that a retry says something else.
+  async #answer(attempt = 0) {
+    const answer = this.#show("assistant");
+    const decoding = this.sampling.decoding();
+    const seed = decoding.seed === null ? null : decoding.seed + attempt;
+    let said = "";
+    await session.busy(async () => {
+      try {
+        const messages = conversation(session.config, this.#turns);
+        for await (const event of session.answer("tuned", messages, { ...decoding, seed })) {
+          if (event.text === undefined) {
+            this.#close(answer, event);
+          } else {
+            said += event.text;
+            this.#following(() => answer.append(event.text));
+          }
+        }
+        // web-llm keeps its cache only when it gets back exactly what it said.
+        this.#turns.push({ role: "assistant", content: said });
+        answer.offer([
+          ["Copy", "Copy this answer", () => navigator.clipboard.writeText(said)],
+          ["Try again", "Try this answer again", () => this.#again(attempt + 1)],
+        ]);
+        answer.item.classList.add("needs-model");
+        await this.#keep();
+      } catch (problem) {
+        answer.finish("failed", said ? "This answer broke off." : problem.title);
+        // What was not answered is not part of the conversation; it stays to be read, not edited.
+        this.#turns.pop();
+        for (const { item } of this.#shown.splice(this.#turns.length)) {
+          item.querySelector(".actions")?.remove();
+        }
+        throw problem;
+      }
+    });
+    this.update();
+    if (!this.input.disabled) {
+      this.input.focus({ preventScroll: true });
+    }
+  }
+
+  #close(answer, { finish, usage }) {
+    const speed = usage?.extra?.decode_tokens_per_s;
+    this.#following(() => answer.finish(
+      session.interrupted ? "interrupted" : "done", endNote(finish, session.interrupted), {
+        finish: String(finish),
+        tokens: String(usage?.completion_tokens ?? ""),
+        tokensPerSecond: Number.isFinite(speed) ? speed.toFixed(2) : "",
+      }));
+  }
+
+  // Only the last answer can be tried again: what follows another was said because of it.
+  async #again(attempt) {
+    if (session.ready && this.#turns.at(-1)?.role === "assistant") {
+      this.#turns.pop();
+      this.#shown.pop().item.remove();
+      await this.#answer(attempt);
+    }
+  }
+
+  #edit(at) {
+    const { item } = this.#shown[at];
+    const area = h("textarea", { rows: 3, "aria-label": "Your question, to be changed" });
+    area.value = this.#turns[at].content;
+    const form = h("form", { class: "edit", onsubmit: (event) => {
+      event.preventDefault();
+      if (session.ready && area.value.trim()) {
+        this.#cut(at);
+        this.#ask(area.value);
+      }
+    } }, area, h("div", { class: "row" },
+      h("button", { type: "submit", class: "main" }, "Ask this instead"),
+      button("Cancel", () => { form.remove(); item.classList.remove("editing"); })));
+    item.classList.add("editing");
+    item.append(form);
+    area.focus();
+  }
+
+  #cut(at) {
+    for (const { item } of this.#shown.splice(at)) {
+      item.remove();
+    }
+    this.#turns.length = at;
+  }
+
+  #show(role, text = "", at = null) {
+    const shown = message(role, text);
+    // Failed answers are not turns, so they must not shift the numbers of what follows.
+    this.#shown.length = at ?? this.#turns.length;
+    this.#shown.push(shown);
+    if (at !== null && role === "user") {
+      shown.offer([["Edit", "Edit this question", () => this.#edit(at)]]);
+      shown.item.classList.add("needs-model");
+    }
+    this.log.append(shown.item);
+    this.#toEnd();
+    return shown;
+  }
+
+  #open(kept = null) {
+    this.log.replaceChildren();
+    this.#shown = [];
+    this.#id = kept?.id ?? crypto.randomUUID();
+    this.#turns = [];
+    for (const turn of kept?.turns ?? []) {
+      const at = this.#turns.push(turn) - 1;
+      this.#show(turn.role, turn.content, at);
+    }
+    this.update();
+    if (!this.input.disabled) {
+      this.input.focus();
+    }
+  }
+
+  async #keep() {
+    const title = this.#turns[0].content.slice(0, TITLE_LENGTH);
+    const value = { id: this.#id, title, changed: Date.now(), turns: this.#turns };
+    // A browser that keeps nothing must not stop the conversation.
+    await keep(value).catch(() => {});
+    await this.showKept();
+  }
+
+  async showKept() {
+    const all = await readAll().catch(() => null);
+    this.keptNote.textContent = all === null ? "This browser keeps no conversations here."
+      : all.length === 0 ? "None yet. They are kept in this browser only."
+        : "Kept in this browser only, until you erase them.";
+    this.eraseAll.hidden = !all?.length;
+    this.kept.replaceChildren(...(all ?? []).map((one) => h("li", {},
+      button(one.title, () => this.#open(one), { class: "link" }),
+      button("Erase", () => this.#erase(one.id), { class: "quiet", "aria-label": `Erase: ${one.title}` }))));
+  }
+
+  async #erase(id) {
+    await erase(id);
+    if (id === this.#id) {
+      this.#open();
+    }
+    await this.showKept();
+  }
+
+  async #eraseAll() {
+    await eraseAll();
+    this.#open();
+    await this.showKept();
+  }
+
+  #export(kind) {
+    const { config } = session;
+    if (kind === "jsonl") {
+      // The form of a training row, so that a corrected conversation can be learnt from.
+      const messages = conversation({ ...config, special_tokens: [] }, this.#turns);
+      save(`${config.name}-conversation.jsonl`, `${JSON.stringify({ messages })}\n`, "application/jsonl");
+      return;
+    }
+    const names = { user: "You", assistant: config.title };
+    const text = this.#turns.map(({ role, content }) => `**${names[role]}**\n\n${content}\n`).join("\n");
+    save(`${config.name}-conversation.md`, `# ${config.title}\n\n${config.disclaimer}\n\n${text}`, "text/markdown");
+  }
+
+  #key(event) {
+    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+      event.preventDefault();
+      this.#submit();
+    }
+  }
+
+  #fit() {
+    this.input.style.height = "auto";
+    this.input.style.height = `${this.input.scrollHeight + 2}px`;
+  }
+
+  // Scrolls on with a growing answer unless the reader has scrolled away from the end.
+  #following(change) {
+    const page = document.scrollingElement;
+    const near = page.scrollHeight - page.scrollTop - page.clientHeight < NEAR_END_PX;
+    change();
+    if (near) {
+      this.#toEnd();
+    }
+  }
+
+  #toEnd() {
+    window.scrollTo({ top: document.scrollingElement.scrollHeight });
+  }
+}
