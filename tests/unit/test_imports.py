@@ -23,7 +23,9 @@ ALLOWED: dict[str, set[str]] = {
     "schema": set(),
     "dataset": set(),
     "page_facts": {"dataset", "proof"},
-    "serve": set(),
+    "http_rules": set(),
+    "delivery": {"http_rules"},
+    "serve": {"http_rules"},
     "proof": {"adapters", "serve"},
     "matrix": set(),
     "cache": set(),
@@ -46,6 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "stages": {
         *("stages", "adapters", "compiler", "dataset", "serve", "matrix", "proof"),
         "page_facts",
+        "delivery",
     },
 }
 

@@ -14,6 +14,7 @@ import pytest
 
 from webslm import serve
 from webslm.errors import ConfigError, EnvironmentMismatch
+from webslm.http_rules import HEADERS, PAGE_POLICY
 from webslm.paths import site_dir
 
 BODY = bytes(range(256)) * 8
@@ -226,4 +227,4 @@ def test_serve_calls_ready_with_a_url_that_answers(bundle: Path) -> None:
 def test_page_policy_is_the_one_the_page_repeats() -> None:
     page = (site_dir() / "index.html").read_text(encoding="utf-8")
     assert 'http-equiv="Content-Security-Policy" content="%%POLICY%%"' in page
-    assert serve.HEADERS["Content-Security-Policy"].startswith(serve.PAGE_POLICY)
+    assert HEADERS["Content-Security-Policy"].startswith(PAGE_POLICY)
