@@ -167,6 +167,15 @@ async function receive(file, parts, mode, onBytes) {
 }
 
 function refusal(file, status) {
+  if (status === 404 || status === 410) {
+    const gone = new Problem({
+      title: "A file could not be downloaded",
+      text: `${file.path} is not on the server.`,
+      advice: "Reload the page: the site may have been updated since you opened it.",
+      details: `${file.path}: the server answered ${status}\n${file.url}`,
+    });
+    return Object.assign(gone, { fatal: true });
+  }
   const error = new Error(`${file.path}: the server answered ${status}`);
   error.fatal = status < 500 && status !== 408 && status !== 429;
   return error;
