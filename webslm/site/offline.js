@@ -12,12 +12,13 @@ async function start() {
     root.dataset.offline = "unavailable";
     return;
   }
-  const updated = Boolean(navigator.serviceWorker.controller);
+  let controlled = Boolean(navigator.serviceWorker.controller);
   navigator.serviceWorker.addEventListener("controllerchange", () => {
     root.dataset.offline = "ready";
-    if (updated) {
+    if (controlled) {
       offerUpdate();
     }
+    controlled = true;
   });
   const registration = await navigator.serviceWorker.register(new URL("sw.js", SITE),
     { scope: SITE, updateViaCache: "none" });

@@ -93,7 +93,7 @@ function line({ question, same, of, tie, ok, seen, expected, seconds }) {
 
 function removal(forgetModel) {
   const remove = button("Delete the downloaded model", forgetModel, { id: "forget" });
-  const kept = h("p", { id: "kept" });
+  const kept = h("p", { id: "kept-bytes" });
   const update = () => {
     remove.disabled = ["loading", "answering"].includes(session.state);
     describeStorage(kept).catch(() => {});
