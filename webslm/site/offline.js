@@ -1,7 +1,7 @@
 // Owns the service worker's start, the offer of a new build, and what is kept for offline use.
 
 import { readableBytes, SITE } from "./config.js";
-import { usedBytes } from "./storage.js";
+import { missingBytes, usedBytes } from "./storage.js";
 
 const LOOK_AGAIN_MS = 3_600_000;
 const root = document.documentElement;
@@ -45,12 +45,13 @@ function offerUpdate() {
   document.getElementById("update-now").onclick = () => location.reload();
 }
 
-// Fills a line that tells what is kept here.
-export async function describeStorage(line) {
+// Fills a line that tells what is kept here; `current` is the model that this page uses.
+export async function describeStorage(line, current) {
   const { model, app } = await usedBytes();
+  const whole = (await missingBytes(current)) === 0;
   const persisted = await navigator.storage?.persisted?.().catch(() => false);
   line.textContent = `Kept in this browser: ${readableBytes(model)} of model, ${readableBytes(app)} of page`
-    + (root.dataset.offline === "ready" && model > 0 ? "; both work without a network." : ".")
+    + (root.dataset.offline === "ready" && whole ? "; both work without a network." : ".")
     + (persisted ? "" : " The browser may remove them when space runs short.");
 }
 

@@ -96,7 +96,7 @@ function removal(forgetModel) {
   const kept = h("p", { id: "kept-bytes" });
   const update = () => {
     remove.disabled = ["loading", "answering"].includes(session.state);
-    describeStorage(kept).catch(() => {});
+    describeStorage(kept, session.config.model).catch(() => {});
   };
   session.addEventListener("state", update);
   update();
