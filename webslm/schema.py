@@ -263,6 +263,19 @@ class AppConf:
 
 
 @dataclass
+class HostConf:
+    """Where the site will lie, as far as sizes go."""
+
+    name: str = "static"
+    max_file_bytes: int | None = None
+    """Largest file that the host takes; null: no limit."""
+    max_site_bytes: int | None = None
+    """Largest site that the host takes; null: no limit."""
+    shard_bytes: int = 33554432
+    """Size at which a shard of weights is closed; a larger tensor gets a shard of its own."""
+
+
+@dataclass
 class VerifyConf:
     """What a browser must show before a build is believed."""
 
@@ -305,6 +318,7 @@ class Config:
     compiler: CompilerConf = field(default_factory=CompilerConf)
     runtime: RuntimeConf = field(default_factory=RuntimeConf)
     app: AppConf = field(default_factory=AppConf)
+    host: HostConf = field(default_factory=HostConf)
     verify: VerifyConf = field(default_factory=VerifyConf)
 
 
@@ -351,6 +365,7 @@ class ConvertStageConf:
 
     shape: ShapeConf
     quant: QuantConf
+    shard_bytes: int = 33554432
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -406,6 +421,7 @@ class BundleStageConf:
     runtime: RuntimeConf
     quant: QuantConf
     card: CardConf
+    host: HostConf = field(default_factory=HostConf)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from webslm import hosting
 from webslm.errors import ConfigError
 from webslm.registry import STAGE_NAMES, STAGES
 from webslm.schema import BaseSource, Config, Mode
@@ -275,5 +276,6 @@ CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _windows,
     _app,
     _modes,
+    hosting.problems,
     _verify,
 )

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from webslm import delivery, fs, page_facts, paths
+from webslm import delivery, fs, hosting, page_facts, paths
 from webslm.adapters import npm
 from webslm.dataset import normal, read_rows
 from webslm.errors import ConfigError, StageFailed
@@ -40,7 +40,8 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     Raises:
         ConfigError: The build's name cannot be a folder in a URL.
         EnvironmentMismatch: web-llm cannot be had, or is not the pinned one.
-        StageFailed: An input lacks a file, or the page names a foreign host.
+        StageFailed: An input lacks a file, the page names a foreign host, or the site is larger
+            than its host allows.
     """
     if not _NAME.fullmatch(cfg.name):
         raise ConfigError(
@@ -71,6 +72,8 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     check_own_files()
     app = delivery.seal(out, draft, title=cfg.app.title, disclaimer=cfg.domain.disclaimer)
     files = delivery.write_manifest(out, app)
+    if refused := hosting.too_large(cfg.host, files):
+        raise StageFailed(f"bundle: {refused}", hint="choose another host: host=object_store")
     return {
         "files": len(files),
         "bytes": sum(entry["bytes"] for entry in files.values()),
