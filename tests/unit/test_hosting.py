@@ -39,7 +39,7 @@ def test_a_tensor_too_large_for_the_host_is_refused_before_any_work() -> None:
     ],
 )
 def test_impossible_limits_are_named(words: str, said: str) -> None:
-    assert [text for text, _ in hosting.problems(config(words))][0].startswith(said)
+    assert next(text for text, _ in hosting.problems(config(words))).startswith(said)
 
 
 def test_the_hosts_limit_decides_where_shards_end() -> None:
