@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.conftest import run_build
 from webslm.paths import cache_dir
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -35,6 +36,15 @@ def write_jsonl(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def medical(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of the README's main command, built in the machine's own cache."""
+    root = tmp_path_factory.mktemp("medical")
+    done = run_build("domain=medical", "quant=q4f32_1", cwd=root)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return root / "outputs" / "medical-tiny-q4f32_1"
 
 
 @pytest.fixture

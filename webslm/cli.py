@@ -10,7 +10,7 @@ from typing import Any
 
 from webslm import __version__
 from webslm.errors import ConfigError, WebslmError
-from webslm.paths import conf_dir
+from webslm.paths import conf_dir, conf_dirs
 
 HELP = """webslm {version}: a chat dataset and a small model to an assistant in a browser.
 
@@ -20,6 +20,8 @@ HELP = """webslm {version}: a chat dataset and a small model to an assistant in 
   python -m webslm --cfg job [...]                  show the whole configuration
   python -m webslm -m GROUP=A,B [...]               build every combination
   python -m webslm --config-dir DIR [...]           find your own DIR/<group>/<option>.yaml
+  python -m webslm init FOLDER                      start a project: recipe, rows, CI workflow
+  eval "$(webslm completion bash)"                  complete words (also zsh, fish)
 
 groups
 {groups}
@@ -93,6 +95,8 @@ def _config_dirs(words: list[str]) -> list[str]:
                 f"{flag}: {folder}: no such folder", hint="name the folder above your domain/"
             )
         folders.append(f"'file://{folder}'")
+    # A project's own conf/ is found without being named.
+    folders += [f"'file://{folder}'" for folder in conf_dirs()[1:]]
     return [*kept, f"hydra.searchpath=[{','.join(folders)}]"] if folders else kept
 
 
@@ -100,13 +104,13 @@ def help_text() -> str:
     """Return the help, with the options found in the configuration folder."""
     from webslm.registry import STAGE_NAMES
 
-    lines = []
-    for group in sorted(os.scandir(conf_dir()), key=lambda entry: entry.name):
-        if group.is_dir() and group.name != "hydra":
-            options = sorted(
-                entry.name[:-5] for entry in os.scandir(group) if entry.name.endswith(".yaml")
-            )
-            lines.append(f"  {group.name:<9} {', '.join(options)}")
+    groups: dict[str, set[str]] = {}
+    for folder in conf_dirs():
+        for group in os.scandir(folder):
+            if group.is_dir() and group.name != "hydra":
+                options = {e.name[:-5] for e in os.scandir(group) if e.name.endswith(".yaml")}
+                groups[group.name] = groups.get(group.name, set()) | options
+    lines = [f"  {name:<9} {', '.join(sorted(groups[name]))}" for name in sorted(groups)]
     return HELP.format(
         version=__version__, groups="\n".join(lines), stages=" -> ".join(STAGE_NAMES)
     )
@@ -190,6 +194,22 @@ def _lock(words: list[str]) -> int:
     return 0
 
 
+def _init(words: list[str]) -> int:
+    from webslm.project.init import main as init_main
+
+    folder = init_main(words)
+    name = folder.resolve().name
+    sys.stdout.write(f"{folder} is ready: cd {folder} && python -m webslm recipe={name}\n")
+    return 0
+
+
+def _completion(words: list[str]) -> int:
+    from webslm.project.completion import answer
+
+    sys.stdout.write(answer(words, conf_dirs(), list(VERBS)))
+    return 0
+
+
 def _show(error: WebslmError) -> None:
     from rich.console import Console
 
@@ -198,4 +218,9 @@ def _show(error: WebslmError) -> None:
     show_error(Console(stderr=True), error)
 
 
-VERBS: dict[str, Callable[[list[str]], int]] = {"serve": _serve, "lock": _lock}
+VERBS: dict[str, Callable[[list[str]], int]] = {
+    "serve": _serve,
+    "lock": _lock,
+    "init": _init,
+    "completion": _completion,
+}

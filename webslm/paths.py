@@ -14,6 +14,16 @@ def conf_dir() -> Path:
     return inside if inside.is_dir() else PACKAGE.parent / "conf"
 
 
+def conf_dirs() -> list[Path]:
+    """Return the shipped configuration folder and, in a project, the user's ``conf`` folder.
+
+    A folder is a project when its ``conf`` holds recipes or domains.
+    """
+    shipped, own = conf_dir(), Path("conf").resolve()
+    is_project = any((own / group).is_dir() for group in ("recipe", "domain"))
+    return [shipped, own] if is_project and own != shipped.resolve() else [shipped]
+
+
 def data_dir() -> Path:
     """Return the starter datasets' folder."""
     return PACKAGE / "data"

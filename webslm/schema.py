@@ -27,6 +27,13 @@ class Loss(Enum):
     full = "full"
 
 
+class Graphics(Enum):
+    """Which WebGPU adapter the proving browser uses."""
+
+    software = "software"
+    hardware = "hardware"
+
+
 class Device(Enum):
     """Where training runs."""
 
@@ -294,6 +301,8 @@ class VerifyConf:
     """Fewest answers that must reach ``min_rouge_l`` and stop by themselves."""
     min_rouge_l: float = 0.8
     timeout_s: int = 300
+    graphics: Graphics = Graphics.software
+    """software: Chromium's SwiftShader, the same everywhere; hardware: this machine's GPU."""
     browser: str | None = None
     """Path or name of the browser; null: ``WEBSLM_BROWSER``, then what is found."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chain import make_chain
+from tests.integration.conftest import run_build
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +16,22 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("chain")
     make_chain(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def full_site(medical: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The medical build again with every mode: only what the modes add is built."""
+    folder = tmp_path_factory.mktemp("full")
+    words = (
+        "domain=medical",
+        "quant=q4f32_1",
+        "app=full",
+        "name=full",
+        "until=bundle",
+        "app.decoding.max_tokens=96",
+    )
+    done = run_build(*words, cwd=folder)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "ran finetune" not in done.stdout
+    assert medical.is_dir()
+    return folder / "outputs" / "full" / "bundle"

@@ -14,6 +14,7 @@ from typing import Any
 from webslm.adapters import browser
 from webslm.adapters.browser import Session
 from webslm.http_rules import HEADERS, TYPES, byte_range
+from webslm.schema import Graphics
 
 BLOCK = 64 << 10
 
@@ -156,7 +157,7 @@ def profile(folder: Path, *, timeout_s: float) -> Iterator[Session]:
         context = playwright.chromium.launch_persistent_context(
             str(folder),
             executable_path=browser.find(None),
-            args=[*browser.QUIET_FLAGS, *browser.WEBGPU_FLAGS],
+            args=[*browser.QUIET_FLAGS, *browser.WEBGPU_FLAGS[Graphics.software]],
             chromium_sandbox=not is_root,
             locale="en-GB",
             reduced_motion="reduce",

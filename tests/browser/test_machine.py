@@ -12,7 +12,7 @@ from tests.integration.conftest import run_build
 from webslm.adapters import browser
 from webslm.errors import EnvironmentMismatch
 from webslm.proof.machine import check_machine
-from webslm.schema import VerifyStageConf
+from webslm.schema import Graphics, VerifyStageConf
 from webslm.stages import verify
 
 pytestmark = pytest.mark.browser
@@ -40,7 +40,8 @@ def test_verify_asks_for_what_it_needs_before_it_reads_anything(
 
 
 def test_browser_without_webgpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(browser, "WEBGPU_FLAGS", browser.NO_WEBGPU_FLAGS)
+    flags = {Graphics.software: browser.NO_WEBGPU_FLAGS}
+    monkeypatch.setattr(browser, "WEBGPU_FLAGS", flags)
     with pytest.raises(EnvironmentMismatch, match="offers no WebGPU adapter") as caught:
         check_machine(verify_conf())
     assert "until=bundle" in str(caught.value.hint)
@@ -64,6 +65,14 @@ def test_build_that_cannot_be_proven_does_not_start(
     assert "Traceback" not in done.stderr
     assert not (own_cache / "artifacts").exists()
     assert not (tmp_path / "outputs").exists()
+
+
+def test_hardware_asked_for_and_absent_is_told(tmp_path: Path, own_cache: Path) -> None:
+    if any(Path("/dev").glob("nvidia*")) or any(Path("/dev").glob("dri/render*")):
+        pytest.skip("this machine has a GPU")
+    done = run_build("verify.graphics=hardware", cwd=tmp_path, cache=own_cache)
+    assert done.returncode == 3, done.stderr
+    assert "found no GPU, only google swiftshader" in done.stderr
 
 
 def test_build_without_proof_needs_no_browser(tmp_path: Path, own_cache: Path) -> None:

@@ -15,8 +15,10 @@ from webslm.plan import Step, plan
 from webslm.registry import STAGE_NAMES, STAGES
 from webslm.schema import Config
 
+# A recipe is a choice of the others: tests/conf/test_recipes.py.
+NO_NODES = {"hydra", "recipe"}
 GROUPS = sorted(
-    path.name for path in conf_dir().iterdir() if path.is_dir() and path.name != "hydra"
+    path.name for path in conf_dir().iterdir() if path.is_dir() and path.name not in NO_NODES
 )
 OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))

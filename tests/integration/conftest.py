@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from webslm.paths import cache_dir
 
 # Small enough to train in seconds; every stage is the real one.
@@ -47,15 +45,6 @@ def read_report(output: Path) -> dict[str, Any]:
     """Return report.json of an output folder."""
     report: dict[str, Any] = json.loads((output / "report.json").read_text(encoding="utf-8"))
     return report
-
-
-@pytest.fixture(scope="session")
-def medical(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output of the README's main command, built in the machine's own cache."""
-    root = tmp_path_factory.mktemp("medical")
-    done = run_build("domain=medical", "quant=q4f32_1", cwd=root)
-    assert done.returncode == 0, done.stderr + done.stdout
-    return root / "outputs" / "medical-tiny-q4f32_1"
 
 
 def stored(output: Path) -> dict[str, Path]:

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from tests.site_inputs import DISCLAIMER, LIBRARY, configuration, context, write_inputs
-from webslm import paths, serve
+from webslm import page_facts, paths, serve
 from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed
 from webslm.fs import copy_tree, tree_files
-from webslm.schema import BundleStageConf, RuntimeConf
+from webslm.schema import BundleStageConf, Mode, RuntimeConf
 from webslm.stage import Metrics
 from webslm.stages import bundle
 
@@ -99,6 +99,41 @@ def test_questions_are_marked_by_the_rows_that_were_trained(tmp_path: Path) -> N
         {"text": "What is it?", "trained": True},
         {"text": "<i>Why?</i>", "trained": False},
     ]
+
+
+def test_default_page_is_light(tmp_path: Path) -> None:
+    out, metrics = build(tmp_path)
+    assert site(out)["modes"] == ["chat"]
+    assert site(out)["base"] is None
+    assert metrics["base_bytes"] == 0
+    assert {path.name for path in (out / "facts").iterdir()} == {"card.json", "golden.json"}
+    assert [path.name for path in (out / "models").iterdir()] == ["example"]
+
+
+def test_modes_bring_the_base_questions_and_documents(tmp_path: Path) -> None:
+    cfg = configuration()
+    app = replace(cfg.app, modes=[Mode.chat, Mode.proof, Mode.product])
+    domain = replace(cfg.domain, knowledge_path="shipped:medical/knowledge.json")
+    inputs = write_inputs(tmp_path)
+    inputs["convert_base"] = write_inputs(tmp_path / "base", shard=b"\2" * 64)["convert"]
+    out = tmp_path / "bundle"
+    bundle.run(replace(cfg, app=app, domain=domain), inputs, out, context(tmp_path))
+    page = site(out)
+    assert page["base"]["id"] == "example-base"
+    assert page["base"]["lib"] == page["model"]["lib"]
+    assert page["base"]["url"] != page["model"]["url"]
+    shard = out / page["base"]["url"] / "params_shard_0.bin"
+    assert shard.read_bytes() == b"\2" * 64
+    questions = json.loads((out / "facts" / "comparison.json").read_text(encoding="utf-8"))
+    assert questions == [{"text": "what is it", "reference": "An example.", "trained": True}]
+    assert len(json.loads((out / "facts" / "documents.json").read_text(encoding="utf-8"))) == 12
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", '[{"id": "a", "title": "b"}]', '[{"id": 1}]'])
+def test_documents_that_are_not_whole_are_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "documents.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="document 1 is not whole"):
+        page_facts.documents(tmp_path / "documents.json")
 
 
 def test_half_precision_needs_its_feature(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from webslm.errors import EnvironmentMismatch, VerificationFailed
+from webslm.schema import Graphics
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
@@ -34,7 +35,15 @@ HINT = (
     "install one (Debian: apt-get install chromium; or python -m playwright install chromium), "
     f"or name it: verify.browser=/path/to/chrome or {VARIABLE}=/path/to/chrome"
 )
-WEBGPU_FLAGS = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
+WEBGPU_FLAGS = {
+    Graphics.software: ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"),
+    # Chromium on Linux reaches a GPU through Vulkan only, and not by default.
+    Graphics.hardware: (
+        "--enable-unsafe-webgpu",
+        "--enable-features=Vulkan",
+        "--ignore-gpu-blocklist",
+    ),
+}
 NO_WEBGPU_FLAGS = ("--disable-features=WebGPU", "--disable-blink-features=WebGPU")
 QUIET_FLAGS = (
     "--disable-background-networking",
@@ -246,6 +255,7 @@ def session(
     webgpu: bool = True,
     dark: bool = False,
     minimum: int = 0,
+    graphics: Graphics = Graphics.software,
 ) -> Iterator[Session]:
     """Start a headless browser with a fresh profile; close it whatever happens.
 
@@ -255,6 +265,7 @@ def session(
         webgpu: False starts it without WebGPU, as an old browser would be.
         dark: Whether the user prefers a dark page.
         minimum: Lowest major version that will do.
+        graphics: Which WebGPU adapter it offers.
 
     Raises:
         EnvironmentMismatch: There is no browser, it cannot start, or it is too old.
@@ -263,7 +274,8 @@ def session(
 
     executable = find(named)
     with sync_playwright() as playwright:
-        browser = _launch(playwright, executable, webgpu=webgpu)
+        flags = WEBGPU_FLAGS[graphics] if webgpu else NO_WEBGPU_FLAGS
+        browser = _launch(playwright, executable, flags)
         try:
             match = _VERSION.match(browser.version)
             if match and int(match.group(1)) < minimum:
@@ -281,14 +293,14 @@ def session(
             browser.close()
 
 
-def _launch(playwright: Playwright, executable: str | None, *, webgpu: bool) -> Browser:
+def _launch(playwright: Playwright, executable: str | None, flags: Sequence[str]) -> Browser:
     from playwright.sync_api import Error
 
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     try:
         return playwright.chromium.launch(
             executable_path=executable,
-            args=[*QUIET_FLAGS, *(WEBGPU_FLAGS if webgpu else NO_WEBGPU_FLAGS)],
+            args=[*QUIET_FLAGS, *flags],
             # Chromium's own sandbox cannot start as root.
             chromium_sandbox=not is_root,
             timeout=60_000,

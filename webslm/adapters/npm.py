@@ -61,6 +61,16 @@ MARKED = Package(
     ),
     module="lib/marked.esm.js",
 )
+# For tests alone: finds what hinders people who use a keyboard or a screen reader.
+AXE = Package(
+    name="axe-core",
+    version="4.14.1",
+    integrity=(
+        "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe"
+        "37OgudVGtQ=="
+    ),
+    module="axe.min.js",
+)
 
 
 def fetch_web_llm(cache_dir: Path, version: str, integrity: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from webslm import paths
 from webslm.adapters.browser import session
 from webslm.errors import EnvironmentMismatch
-from webslm.schema import VerifyStageConf
+from webslm.schema import Graphics, VerifyStageConf
 from webslm.serve import running_server
 
 HINT = "until=bundle builds the site without the proof"
@@ -31,7 +31,10 @@ def check_machine(conf: VerifyStageConf) -> None:
     with (
         running_server(paths.PACKAGE / "proof" / "page") as url,
         session(
-            conf.verify.browser, timeout_s=conf.verify.timeout_s, minimum=conf.browser_min
+            conf.verify.browser,
+            timeout_s=conf.verify.timeout_s,
+            minimum=conf.browser_min,
+            graphics=conf.verify.graphics,
         ) as browser,
     ):
         tab = browser.tab()
@@ -40,10 +43,17 @@ def check_machine(conf: VerifyStageConf) -> None:
         adapter = tab.call(_ADAPTER, None, "asking the browser for a WebGPU adapter")
     if adapter is None:
         raise EnvironmentMismatch("verify: the browser offers no WebGPU adapter", hint=HINT)
+    if conf.verify.graphics is Graphics.hardware and "swiftshader" in adapter["name"].lower():
+        # Chromium falls back without a word; a proof would carry the wrong name.
+        raise EnvironmentMismatch(
+            f"verify: the browser found no GPU, only {adapter['name']}",
+            hint="verify.graphics=software proves on the processor",
+        )
     missing = sorted(set(conf.quant.required_features) - set(adapter["features"]))
     if missing:
         raise EnvironmentMismatch(
             f"verify: the browser's WebGPU adapter ({adapter['name']}) lacks "
             f"{', '.join(missing)}, which quant={conf.quant.name} needs",
-            hint=f"{HINT}; quant=q4f32_1 runs on every adapter",
+            hint=f"{HINT}; verify.graphics=hardware uses this machine's GPU; "
+            "quant=q4f32_1 runs on every adapter",
         )

@@ -112,7 +112,9 @@ def observe(
     total = 2 + len(questions) + len(runs)
     with (
         running_server(bundle, extra) as url,
-        session(conf.browser, timeout_s=conf.timeout_s, minimum=minimum) as browser,
+        session(
+            conf.browser, timeout_s=conf.timeout_s, minimum=minimum, graphics=conf.graphics
+        ) as browser,
     ):
         progress.update(0, total, "loading the page")
         page = browser.tab()

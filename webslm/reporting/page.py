@@ -53,7 +53,9 @@ def render(template: str, values: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(mib=_mib, seconds=_seconds, percent=lambda share: f"{100 * share:.4g} %")
+    environment.filters.update(
+        mib=_mib, seconds=_seconds, percent=lambda share: f"{100 * share:.4g} %"
+    )
     return environment.get_template(template).render(values)
 
 

@@ -3,20 +3,33 @@
 import { button, h } from "./dom.js";
 import { markdown, readable } from "./markdown.js";
 
-// Shows a text as it grows, at most once a frame: a slow page must not slow the model down.
+const REST = 8;
+
+// Shows a text as it grows, at most once a frame, and for a ninth of the time at most: a long text
+// must slow neither the page nor the model down.
 export function growingText(body) {
   let text = "";
   let waiting = false;
+  let free = 0;
   const show = () => {
+    const began = performance.now();
     waiting = false;
     body.replaceChildren(...markdown(text));
+    free = performance.now() + REST * (performance.now() - began);
+  };
+  const frame = () => {
+    if (waiting && performance.now() < free) {
+      requestAnimationFrame(frame);
+    } else if (waiting) {
+      show();
+    }
   };
   return {
     append(piece) {
       text += piece;
       if (!waiting) {
         waiting = true;
-        requestAnimationFrame(() => waiting && show());
+        requestAnimationFrame(frame);
       }
     },
     // A hidden page has no frames: the end is shown whatever happens.

@@ -33,7 +33,7 @@ export function samplingPanel(defaults, contextTokens) {
   const inputs = Object.fromEntries(FIELDS.map(([name, , limits]) => [name,
     h("input", { type: "number", name, inputmode: "decimal", ...limits, oninput: check })]));
   inputs.max_tokens.max = contextTokens - 1;
-  const notes = h("ul", { class: "warnings", role: "status" });
+  const notes = h("ul", { class: "warnings" });
 
   function reset() {
     for (const [name, input] of Object.entries(inputs)) {
@@ -64,7 +64,7 @@ export function samplingPanel(defaults, contextTokens) {
 
   const element = h("div", { class: "sampling" },
     h("div", { class: "fields" }, FIELDS.map(([name, label, , hint]) => field(label, inputs[name], hint))),
-    notes,
+    h("div", { role: "status" }, notes),
     button("Back to the recipe's values", reset, { class: "quiet" }));
   reset();
   return { element, decoding };

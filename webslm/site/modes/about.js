@@ -61,6 +61,7 @@ function deviceTest() {
 
   async function start() {
     rows.replaceChildren();
+    delete verdict.dataset.ok;
     verdict.textContent = "Testing…";
     copy.hidden = true;
     let results = [];
@@ -86,7 +87,7 @@ function deviceTest() {
 }
 
 function line({ question, same, of, tie, ok, seen, expected, seconds }) {
-  return h("li", { "data-ok": ok }, h("span", { class: "badge" }, ok ? "same" : "different"),
+  return h("li", { "data-ok": String(ok) }, h("span", { class: "badge" }, ok ? "same" : "different"),
     ` ${question} – ${same} of ${of} tokens${tie ? ", then a tie" : ""}, ${seconds} s`,
     ok ? null : h("details", {}, h("summary", {}, "Both texts"), h("blockquote", {}, expected), h("blockquote", {}, seen)));
 }

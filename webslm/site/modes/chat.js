@@ -1,19 +1,18 @@
 // Owns the chat: one conversation at a time, streamed, kept on the device.
 
-import { button, h, save } from "../dom.js";
-import { erase, eraseAll, keep, readAll } from "../history.js";
+import { button, h } from "../dom.js";
+import { Kept } from "../kept.js";
 import { endNote, message } from "../messages.js";
 import { conversation } from "../prompt.js";
 import { samplingPanel } from "../sampling.js";
 import { session } from "../session.js";
 
-const TITLE_LENGTH = 60;
 const NEAR_END_PX = 160;
 
 export async function fill(panel) {
   const chat = new Chat();
   panel.replaceChildren(...chat.parts());
-  await chat.showKept();
+  await chat.kept.show();
   chat.update();
 }
 
@@ -25,7 +24,7 @@ class Chat {
   constructor() {
     const { config } = session;
     this.sampling = samplingPanel(config.decoding, config.model.context_window_size);
-    this.log = h("ol", { id: "log", role: "log", "aria-label": "Conversation" });
+    this.log = h("ol", { id: "log" });
     this.examples = this.#examples(config.questions);
     this.input = h("textarea", {
       id: "input", rows: 1, oninput: () => this.#fit(), onkeydown: (event) => this.#key(event),
@@ -33,13 +32,9 @@ class Chat {
     this.send = h("button", { id: "send", type: "submit", class: "main" }, "Send");
     this.stop = button("Stop", () => session.interrupt(), { id: "stop", class: "main", hidden: true });
     this.fresh = button("New chat", () => this.#open(), { id: "new-chat", class: "quiet", hidden: true });
-    this.kept = h("ul", { class: "kept" });
-    this.keptNote = h("p", { class: "small" });
-    this.eraseAll = button("Erase all conversations", () => this.#eraseAll(), { id: "erase-all", class: "quiet" });
-    this.exports = [
-      button("Save as text", () => this.#export("md"), { class: "quiet" }),
-      button("Save as JSONL", () => this.#export("jsonl"), { class: "quiet" }),
-    ];
+    this.kept = new Kept(config, {
+      open: (kept) => this.#open(kept), current: () => ({ id: this.#id, turns: this.#turns }),
+    });
     session.addEventListener("state", () => this.update());
   }
 
@@ -52,9 +47,8 @@ class Chat {
         fold("told", "What it was told", h("blockquote", { id: "system-prompt" },
           config.system_prompt ?? "Nothing: the model was trained without a system prompt.")),
         fold("sampling", "Sampling", this.sampling.element),
-        fold("kept", "Conversations", this.keptNote, this.kept,
-          h("div", { class: "row" }, this.exports, this.eraseAll))),
-      this.log,
+        fold("kept", "Conversations", this.kept.parts())),
+      h("div", { role: "log", "aria-label": "Conversation" }, this.log),
       this.examples,
       h("form", { id: "composer", onsubmit: (event) => { event.preventDefault(); this.#submit(); } },
         h("label", { class: "unseen", for: "input" }, "Your question"), this.input, this.send, this.stop),
@@ -75,12 +69,10 @@ class Chat {
     this.examples.hidden = asked || ["starting", "failed", "unsupported"].includes(state)
       || session.config.questions.length === 0;
     for (const control of [...this.examples.querySelectorAll("button"),
-      ...this.log.querySelectorAll(".needs-model button"), ...this.kept.querySelectorAll("button"), this.eraseAll]) {
-      control.disabled = control.closest(".kept, #kept") ? state === "answering" : !ready;
+      ...this.log.querySelectorAll(".needs-model button")]) {
+      control.disabled = !ready;
     }
-    for (const control of this.exports) {
-      control.disabled = this.#turns.length === 0;
-    }
+    this.kept.update(state === "answering");
   }
 
   #examples(questions) {
@@ -128,12 +120,8 @@ class Chat {
         }
         // web-llm keeps its cache only when it gets back exactly what it said.
         this.#turns.push({ role: "assistant", content: said });
-        answer.offer([
-          ["Copy", "Copy this answer", () => navigator.clipboard.writeText(said)],
-          ["Try again", "Try this answer again", () => this.#again(attempt + 1)],
-        ]);
-        answer.item.classList.add("needs-model");
-        await this.#keep();
+        this.#offer(answer, said, attempt);
+        await this.kept.keep();
       } catch (problem) {
         answer.finish("failed", said ? "This answer broke off." : problem.title);
         // What was not answered is not part of the conversation; it stays to be read, not edited.
@@ -160,9 +148,17 @@ class Chat {
       }));
   }
 
+  #offer(answer, said, attempt = 0) {
+    answer.offer([
+      ["Copy", "Copy this answer", () => navigator.clipboard.writeText(said)],
+      ["Try again", "Try again: another answer to the same question", () => this.#again(answer, attempt + 1)],
+    ]);
+    answer.item.classList.add("needs-model");
+  }
+
   // Only the last answer can be tried again: what follows another was said because of it.
-  async #again(attempt) {
-    if (session.ready && this.#turns.at(-1)?.role === "assistant") {
+  async #again(answer, attempt) {
+    if (session.ready && answer === this.#shown.at(-1)) {
       this.#turns.pop();
       this.#shown.pop().item.remove();
       await this.#answer(attempt);
@@ -202,6 +198,8 @@ class Chat {
     if (at !== null && role === "user") {
       shown.offer([["Edit", "Edit this question", () => this.#edit(at)]]);
       shown.item.classList.add("needs-model");
+    } else if (at !== null) {
+      this.#offer(shown, text);
     }
     this.log.append(shown.item);
     this.#toEnd();
@@ -221,52 +219,6 @@ class Chat {
     if (!this.input.disabled) {
       this.input.focus();
     }
-  }
-
-  async #keep() {
-    const title = this.#turns[0].content.slice(0, TITLE_LENGTH);
-    const value = { id: this.#id, title, changed: Date.now(), turns: this.#turns };
-    // A browser that keeps nothing must not stop the conversation.
-    await keep(value).catch(() => {});
-    await this.showKept();
-  }
-
-  async showKept() {
-    const all = await readAll().catch(() => null);
-    this.keptNote.textContent = all === null ? "This browser keeps no conversations here."
-      : all.length === 0 ? "None yet. They are kept in this browser only."
-        : "Kept in this browser only, until you erase them.";
-    this.eraseAll.hidden = !all?.length;
-    this.kept.replaceChildren(...(all ?? []).map((one) => h("li", {},
-      button(one.title, () => this.#open(one), { class: "link" }),
-      button("Erase", () => this.#erase(one.id), { class: "quiet", "aria-label": `Erase: ${one.title}` }))));
-  }
-
-  async #erase(id) {
-    await erase(id);
-    if (id === this.#id) {
-      this.#open();
-    }
-    await this.showKept();
-  }
-
-  async #eraseAll() {
-    await eraseAll();
-    this.#open();
-    await this.showKept();
-  }
-
-  #export(kind) {
-    const { config } = session;
-    if (kind === "jsonl") {
-      // The form of a training row, so that a corrected conversation can be learnt from.
-      const messages = conversation({ ...config, special_tokens: [] }, this.#turns);
-      save(`${config.name}-conversation.jsonl`, `${JSON.stringify({ messages })}\n`, "application/jsonl");
-      return;
-    }
-    const names = { user: "You", assistant: config.title };
-    const text = this.#turns.map(({ role, content }) => `**${names[role]}**\n\n${content}\n`).join("\n");
-    save(`${config.name}-conversation.md`, `# ${config.title}\n\n${config.disclaimer}\n\n${text}`, "text/markdown");
   }
 
   #key(event) {

@@ -1,0 +1,92 @@
+"""``webslm init`` and completion, as a user meets them: in an own process, in an own folder."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from webslm.cli import VERBS
+from webslm.paths import conf_dir
+from webslm.project.completion import candidates
+from webslm.project.init import write_project
+
+WEBSLM = (sys.executable, "-m", "webslm")
+
+
+def webslm(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*WEBSLM, *words], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_project_builds_its_data_from_its_own_folder(tmp_path: Path) -> None:
+    done = webslm("init", "my-assistant", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    project = tmp_path / "my-assistant"
+    done = webslm("recipe=my-assistant", "until=data", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert (project / "outputs" / "my-assistant" / "webslm.lock.json").is_file()
+    assert "my-assistant" in webslm("--help", cwd=project).stdout
+
+
+def test_project_recipe_composes_in_multirun(tmp_path: Path) -> None:
+    write_project(tmp_path / "mine")
+    done = webslm("-m", "recipe=mine,medical_tiny", "dry_run=true", cwd=tmp_path / "mine")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("finetune") >= 2
+
+
+def test_project_holds_no_placeholder(tmp_path: Path) -> None:
+    for path in write_project(tmp_path / "mine"):
+        assert "%%" not in path.read_text(encoding="utf-8")
+        assert "%%" not in path.name
+        assert path.suffix != ".in"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["init"], "name one folder"),
+        (["init", "1st"], "cannot name a recipe"),
+        (["init", "a b"], "cannot name a recipe"),
+        (["init", "full"], "is there already"),
+        (["init", "a", "b"], "name one folder"),
+        (["completion", "csh"], "name a shell"),
+    ],
+)
+def test_mistakes_write_nothing(tmp_path: Path, words: list[str], message: str) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("kept", encoding="utf-8")
+    done = webslm(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "hint:" in done.stderr
+    assert [path.name for path in tmp_path.rglob("*")] == ["full", "mine.txt"]
+
+
+def test_words_complete_one_step_at_a_time() -> None:
+    folders = [conf_dir()]
+    assert candidates("qu", folders, list(VERBS)) == [
+        *("quant.bits=", "quant.dtype=", "quant.group_size=", "quant.name="),
+        *("quant.scale_encoding=", "quant="),
+    ]
+    assert "quant=q4f32_1" in candidates("quant=q4", folders, list(VERBS))
+    assert "serve" in candidates("s", folders, list(VERBS))
+    assert candidates("until=me", folders, []) == ["until=merge"]
+    assert candidates("nothing", folders, []) == []
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes_what_stands_after_the_equals_sign(tmp_path: Path) -> None:
+    script = f"""
+    webslm() {{ {sys.executable} -m webslm "$@"; }}
+    eval "$(webslm completion bash)"
+    COMP_LINE='webslm domain=me'; COMP_POINT=${{#COMP_LINE}}
+    _webslm_complete; echo "${{COMPREPLY[*]}}"
+    COMP_LINE='webslm dry'; COMP_POINT=${{#COMP_LINE}}
+    _webslm_complete 2>/dev/null; echo "${{COMPREPLY[*]}}"
+    """
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.split() == ["medical", "dry_run="], done.stderr

@@ -1,0 +1,1 @@
+"""Own users' projects: the folder that ``webslm init`` writes."""
