@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -26,7 +25,10 @@ from webslm.report import LiveDisplay, make_report, show_plan, show_verify, writ
 from webslm.reporting.page import NAME as PAGE_NAME
 from webslm.reporting.page import write_page
 from webslm.schema import BaseSource, Config, DataStageConf, VerifyStageConf
+from webslm.selection import select
 from webslm.stage import Result
+from webslm.store.remote import open_remote
+from webslm.toolchain import is_elsewhere
 from webslm.validate import validate
 
 
@@ -53,19 +55,29 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
         WebslmError: What stopped the build; report.json holds it too.
     """
     preflight(cfg)
-    steps = plan(cfg)
+    planned = plan(cfg)
+    check_pins(cfg, planned)
     cache = Cache(cache_dir())
+    steps = select(planned, cfg, lambda step: cache.lookup(step.stage, step.key) is not None)
     if cfg.dry_run:
         stored = {step.stage: cache.lookup(step.stage, step.key) is not None for step in steps}
         show_plan(console, steps, stored)
         return []
-    check_wheels(_wheels(steps), cfg.runtime.name)
+    check_environment(cfg, steps)
     _check_browser(steps, cache)
+    shared = open_remote(cfg.cache.remote, push=cfg.cache.push)
     output = _output_dir(cfg)
     log_dir = output / "runs" / time.strftime("%Y%m%d-%H%M%S")
     handler = _log_to(log_dir)
     try:
-        results = execute(steps, cache, log_dir=log_dir, display=LiveDisplay(console))
+        results = execute(
+            steps,
+            cache,
+            log_dir=log_dir,
+            display=LiveDisplay(console),
+            shared=shared,
+            keep_going=cfg.keep_going,
+        )
     except BuildFailed as exc:
         report = make_report(
             name=cfg.name,
@@ -76,6 +88,8 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
         )
         write_report(output, report)
         write_page(output, report, steps, exc.results, versions(cfg, steps, exc.results))
+        for stage, error in list(exc.failures.items())[1:]:
+            console.print(f"also failed: {stage}: {error.message}", markup=False)
         raise exc.error from exc
     finally:
         logging.getLogger("webslm").removeHandler(handler)
@@ -84,8 +98,38 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
     return results
 
 
-def _wheels(steps: Sequence[Step]) -> dict[str, str]:
-    return {name: version for step in steps for name, version in step.wheels.items()}
+def check_environment(cfg: Config, steps: Sequence[Step]) -> None:
+    """Hold the wheels of the steps that run in this Python to the row; others check their own.
+
+    Raises:
+        EnvironmentMismatch: Names what differs and the command that mends it.
+    """
+    wheels = {
+        name: version
+        for step in steps
+        if step.stage != "compile" or not is_elsewhere(cfg.compiler.python, step.wheels)
+        for name, version in step.wheels.items()
+    }
+    check_wheels(wheels, cfg.runtime.name)
+
+
+def check_pins(cfg: Config, steps: Sequence[Step]) -> None:
+    """Refuse files that are not those a recipe was frozen with.
+
+    Raises:
+        ConfigError: Names every file that differs.
+    """
+    found = {key: digest for step in steps for key, digest in step.files.items()}
+    problems = [
+        (
+            f"pins.{key}: the file has sha256 {found[key][:16]}..., pinned is {pin[:16]}...",
+            "bring back the pinned file, or drop the pin: '~pins' and freeze again",
+        )
+        for key, pin in cfg.pins.items()
+        if key in found and found[key] != pin
+    ]
+    if problems:
+        raise ConfigError(problems=tuple(problems))
 
 
 def _check_browser(steps: Sequence[Step], cache: Cache) -> None:
@@ -174,10 +218,10 @@ def _deliver(
             if (output / BUNDLE).exists():
                 os.rename(output / BUNDLE, folder / "old")
             os.rename(folder / "new", output / BUNDLE)
-    if bundle is None and (output / BUNDLE).exists():
-        # A build that ends before the bundle has none; an older one must not pass for it.
-        shutil.rmtree(output / BUNDLE)
-    write_lock(output, lock)
+    # A build that ends before the bundle leaves an older one alone, and the lock that vouches
+    # for it.
+    if bundle is not None or not (output / BUNDLE).exists():
+        write_lock(output, lock)
     report = make_report(
         name=cfg.name, command=command, results=results, error=None, failed_stage=None
     )

@@ -6,11 +6,13 @@ complete by construction: it is made under a temporary name, flushed, then renam
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +57,7 @@ class Cache:
         """Use ``root``; it is made when something is written."""
         self.root = root
         self.artifacts = root / "artifacts"
+        self.damaged = root / "quarantine"
 
     def folder(self, stage: str, key: str) -> Path:
         """Return where the artifact of ``key`` lies or would lie."""
@@ -66,14 +69,15 @@ class Cache:
         if not folder.is_dir():
             return None
         try:
-            artifact = _read(folder, stage, key)
-            problem = _first_damage(artifact)
+            artifact = read_artifact(folder, stage)
+            problem = _first_damage(artifact) if artifact.key == key else "another key"
         except (OSError, ValueError, KeyError, TypeError) as exc:
             problem = f"unreadable {MANIFEST} ({exc})"
         if problem is None:
+            self._mark_used(folder)
             return artifact
-        log.warning("%s %s is damaged (%s): built again", stage, key[:16], problem)
-        self._discard(folder)
+        kept = self.quarantine(stage, key)
+        log.warning("%s %s is damaged (%s): moved to %s", stage, key[:16], problem, kept)
         return None
 
     def work_dir(self, stage: str) -> Path:
@@ -121,6 +125,10 @@ class Cache:
         }
         write_text(work / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
         sync_tree(files)
+        return self.adopt(work, stage, key)
+
+    def adopt(self, work: Path, stage: str, key: str) -> Artifact:
+        """Give a whole artifact in a ``work_dir`` its name; keep another's that came first."""
         folder = self.folder(stage, key)
         try:
             os.rename(work, folder)
@@ -129,13 +137,42 @@ class Cache:
                 os.rename(work, folder)
             else:
                 self.abandon(work)
-        return _read(folder, stage, key)
+        return read_artifact(folder, stage)
+
+    def stored(self) -> Iterator[Artifact]:
+        """Yield every artifact whose manifest can be read, without looking at its files."""
+        if not self.artifacts.is_dir():
+            return
+        for stage in sorted(os.scandir(self.artifacts), key=lambda entry: entry.name):
+            if stage.is_dir():
+                for folder in sorted(os.scandir(stage.path), key=lambda entry: entry.name):
+                    if not folder.name.startswith("."):
+                        try:
+                            yield read_artifact(Path(folder.path), stage.name)
+                        except (OSError, ValueError, KeyError, TypeError) as exc:
+                            log.warning("%s: unreadable %s (%s)", folder.path, MANIFEST, exc)
+
+    def check(self, artifact: Artifact) -> str | None:
+        """Return what is wrong with an artifact when every byte is read, or None."""
+        return _first_damage(artifact, trust_times=False)
 
     def drop(self, stage: str, key: str) -> None:
         """Remove one artifact, so that the next lookup misses."""
         folder = self.folder(stage, key)
         if folder.is_dir():
             self._discard(folder)
+
+    def quarantine(self, stage: str, key: str) -> Path:
+        """Move a damaged artifact out of the way, so that it can be looked at; return where to."""
+        self.damaged.mkdir(parents=True, exist_ok=True)
+        place = Path(tempfile.mkdtemp(dir=self.damaged, prefix=f"{stage}-{key[:16]}-"))
+        os.rename(self.folder(stage, key), place / "artifact")
+        return place
+
+    def _mark_used(self, folder: Path) -> None:
+        # The manifest's time says when an artifact was last of use; `cache gc` reads it.
+        with contextlib.suppress(OSError):
+            os.utime(folder / MANIFEST)
 
     def _discard(self, folder: Path) -> None:
         # Renamed first: a kill during the removal must not leave half an artifact in its place.
@@ -144,14 +181,20 @@ class Cache:
         shutil.rmtree(doomed, ignore_errors=True)
 
 
-def _read(folder: Path, stage: str, key: str) -> Artifact:
+def read_artifact(folder: Path, stage: str) -> Artifact:
+    """Return the artifact in ``folder`` as its manifest tells; its files are not looked at.
+
+    Raises:
+        OSError: There is no manifest.
+        ValueError, KeyError, TypeError: It is not the manifest of an artifact of ``stage``.
+    """
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    if manifest["schema"] != SCHEMA or manifest["stage"] != stage or manifest["key"] != key:
+    if manifest["schema"] != SCHEMA or manifest["stage"] != stage:
         raise ValueError("another artifact's manifest")
     files = {name: FileEntry(**entry) for name, entry in manifest["files"].items()}
     return Artifact(
         stage=stage,
-        key=key,
+        key=str(manifest["key"]),
         path=folder / "files",
         files=files,
         metrics=manifest["metrics"],
@@ -160,7 +203,7 @@ def _read(folder: Path, stage: str, key: str) -> Artifact:
     )
 
 
-def _first_damage(artifact: Artifact) -> str | None:
+def _first_damage(artifact: Artifact, *, trust_times: bool = True) -> str | None:
     present = {path.relative_to(artifact.path).as_posix() for path in tree_files(artifact.path)}
     if present != set(artifact.files):
         return f"files differ: {sorted(present ^ set(artifact.files))[0]}"
@@ -169,6 +212,8 @@ def _first_damage(artifact: Artifact) -> str | None:
         if stat.st_size != entry.size:
             return f"{name} has {stat.st_size} bytes, not {entry.size}"
         # An unchanged time stamp stands for unchanged bytes: a hit must not read gigabytes.
-        if stat.st_mtime_ns != entry.mtime_ns and file_digest(artifact.path / name) != entry.sha256:
+        if trust_times and stat.st_mtime_ns == entry.mtime_ns:
+            continue
+        if file_digest(artifact.path / name) != entry.sha256:
             return f"{name} has other bytes"
     return None

@@ -17,9 +17,15 @@ HELP = """webslm {version}: a chat dataset and a small model to an assistant in 
   python -m webslm [GROUP=OPTION] [KEY=VALUE] ...   build, prove, lock
   python -m webslm serve FOLDER [--port N]          serve a bundle on this machine
   python -m webslm lock check FOLDER                hash an output again
+  python -m webslm lock diff A B                    why two builds differ
+  python -m webslm lock reproduce FOLDER            build it again, compare every byte
+  python -m webslm lock upgrade FOLDER runtime=ROW  other versions, rebuilding what must be
+  python -m webslm recipe freeze FOLDER [FILE]      a lock as a recipe with exact pins
+  python -m webslm doctor [GROUP=OPTION] ...        what this machine lacks, and what to type
   python -m webslm --cfg job [...]                  show the whole configuration
   python -m webslm -m GROUP=A,B [...]               build every combination
   python -m webslm --config-dir DIR [...]           find your own DIR/<group>/<option>.yaml
+  python -m webslm cache list|verify|gc|export|import  look after the store of finished steps
   python -m webslm init FOLDER                      start a project: recipe, rows, CI workflow
   eval "$(webslm completion bash)"                  complete words (also zsh, fish)
 
@@ -31,6 +37,9 @@ often used keys
   output_dir=FOLDER      where the site, the lock and the report go (outputs/NAME)
   dry_run=true           print the plan with keys and hits, do nothing
   until=STAGE            stop after a stage
+  from=STAGE             run a stage and all after it again
+  only=STAGE             build one stage; what it reads must be stored
+  keep_going=true        a failed stage ends only what reads it
   force=[STAGE,...]      run stages again although they are stored
   seed=N                 one seed for the split, training and decoding proofs
 
@@ -73,10 +82,15 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if words and words[0] in VERBS:
         return VERBS[words[0]](words[1:])
-    words = _config_dirs(words)
+    words = _config_dirs([_alias(word) for word in words])
     if any(word.startswith("-") for word in words):
         return _hydra(words)
     return _build(words)
+
+
+def _alias(word: str) -> str:
+    # `from` cannot name a dataclass field.
+    return f"from_stage{word.removeprefix('from')}" if word.startswith("from=") else word
 
 
 def _config_dirs(words: list[str]) -> list[str]:
@@ -182,16 +196,14 @@ def _serve(words: list[str]) -> int:
     return 0
 
 
-def _lock(words: list[str]) -> int:
-    from webslm.lock import check_lock
+def _command(name: str) -> Callable[[list[str]], int]:
+    def call(words: list[str]) -> int:
+        from webslm import commands
 
-    if len(words) != 2 or words[0] != "check":
-        raise ConfigError(
-            "lock: say what to do with which folder", hint="python -m webslm lock check FOLDER"
-        )
-    count = check_lock(Path(words[1]))
-    sys.stdout.write(f"{count} files are as the lock says\n")
-    return 0
+        verb: Callable[[list[str]], int] = getattr(commands, name)
+        return verb(words)
+
+    return call
 
 
 def _init(words: list[str]) -> int:
@@ -201,6 +213,13 @@ def _init(words: list[str]) -> int:
     name = folder.resolve().name
     sys.stdout.write(f"{folder} is ready: cd {folder} && python -m webslm recipe={name}\n")
     return 0
+
+
+def _cache(words: list[str]) -> int:
+    from webslm.store.verb import main as cache_main
+    from webslm.store.wanted import wanted_keys
+
+    return cache_main(words, wanted_keys)
 
 
 def _completion(words: list[str]) -> int:
@@ -220,7 +239,10 @@ def _show(error: WebslmError) -> None:
 
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "serve": _serve,
-    "lock": _lock,
+    "cache": _cache,
     "init": _init,
     "completion": _completion,
+    "lock": _command("lock"),
+    "recipe": _command("recipe"),
+    "doctor": _command("doctor"),
 }

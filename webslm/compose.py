@@ -9,7 +9,7 @@ import dataclasses
 import difflib
 import re
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from webslm.errors import ConfigError
@@ -50,6 +50,32 @@ def to_config(raw: Any) -> Config:
     if extra:
         raise ConfigError(problems=tuple((f"unknown key {key!r}", _nearest(key)) for key in extra))
     return config
+
+
+def restore(values: Mapping[str, Any]) -> Config:
+    """Return a configuration from its plain values, as a lock holds them.
+
+    Raises:
+        ConfigError: Another webslm wrote them: a key is unknown or a value has another type.
+    """
+    from omegaconf import OmegaConf
+
+    try:
+        return to_config(OmegaConf.merge(OmegaConf.structured(Config), escaped(values)))
+    except composition_errors() as exc:
+        raise ConfigError(
+            f"the recorded configuration is not of this webslm: {_root(exc).splitlines()[0]}",
+            hint="use the webslm that wrote it, named in its key 'webslm'",
+        ) from exc
+
+
+def escaped(value: Any) -> Any:
+    """Return plain values in which no text is read as an interpolation."""
+    if isinstance(value, Mapping):
+        return {key: escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [escaped(item) for item in value]
+    return value.replace("${", "\\${") if isinstance(value, str) else value
 
 
 def _extra_keys(node: object, prefix: str) -> Iterator[str]:

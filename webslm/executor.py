@@ -33,49 +33,100 @@ class Display(Protocol):
         """Show one finished step."""
 
 
-class BuildFailed(Exception):
-    """Carries a stage's error together with the results before it."""
+class Shared(Protocol):
+    """A store that others use as well; it fails without a word that ends a build."""
 
-    def __init__(self, stage: str, error: WebslmError, results: Sequence[Result]) -> None:
-        """Keep the failing stage, its error and what was done before."""
+    def fetch(self, cache: Cache, stage: str, key: str) -> Artifact | None:
+        """Bring an artifact into ``cache``, or return None."""
+
+    def push(self, artifact: Artifact) -> bool:
+        """Offer an artifact to the others."""
+
+
+class BuildFailed(Exception):
+    """Carries the first failed stage's error together with the results."""
+
+    def __init__(
+        self,
+        stage: str,
+        error: WebslmError,
+        results: Sequence[Result],
+        failures: Mapping[str, WebslmError],
+    ) -> None:
+        """Keep the failing stage, its error, every failure and what was done."""
         super().__init__(str(error))
+        self.failures = dict(failures)
         self.stage = stage
         self.error = error
         self.results = list(results)
 
 
 def execute(
-    steps: Sequence[Step], cache: Cache, *, log_dir: Path, display: Display
+    steps: Sequence[Step],
+    cache: Cache,
+    *,
+    log_dir: Path,
+    display: Display,
+    shared: Shared | None = None,
+    keep_going: bool = False,
 ) -> list[Result]:
     """Walk the plan; return one Result per step.
+
+    Args:
+        steps: In an order in which every step's needs come before it.
+        cache: This machine's store.
+        log_dir: Where long logs go.
+        display: How it is shown.
+        shared: A store that others read and write too.
+        keep_going: Whether a failed stage ends only what reads it.
 
     Raises:
         BuildFailed: A stage raised; artifacts made before it are kept.
     """
     results: list[Result] = []
     paths: dict[str, Path] = {}
+    failures: dict[str, WebslmError] = {}
     for step in steps:
+        if any(need not in paths for need in step.needs):
+            continue
         try:
-            result = _step(step, paths, cache, log_dir, display)
+            result = _step(step, paths, cache, log_dir, display, shared)
         except WebslmError as exc:
-            raise BuildFailed(step.stage, exc, results) from exc
+            failures[step.stage] = exc
+            if not keep_going:
+                break
+            continue
         paths[step.stage] = result.path
         results.append(result)
         display.finished(result)
+    if failures:
+        stage, error = next(iter(failures.items()))
+        raise BuildFailed(stage, error, results, failures) from error
     return results
 
 
 def _step(
-    step: Step, paths: Mapping[str, Path], cache: Cache, log_dir: Path, display: Display
+    step: Step,
+    paths: Mapping[str, Path],
+    cache: Cache,
+    log_dir: Path,
+    display: Display,
+    shared: Shared | None,
 ) -> Result:
     artifact = None if step.forced else cache.lookup(step.stage, step.key)
+    if artifact is None and not step.forced and shared is not None:
+        artifact = shared.fetch(cache, step.stage, step.key)
     if artifact is not None:
         return _result(artifact, Status.HIT)
     inputs = {need: paths[need] for need in step.needs}
     log_dir.mkdir(parents=True, exist_ok=True)
     with display.stage(step.stage) as progress:
         ctx = Context(cache_dir=cache.root, log_dir=log_dir, progress=progress)
-        return _result(_run(step, inputs, cache, ctx), Status.RAN)
+        made = _run(step, inputs, cache, ctx)
+        if shared is not None:
+            progress.note("sharing it")
+            shared.push(made)
+        return _result(made, Status.RAN)
 
 
 def _run(step: Step, inputs: Mapping[str, Path], cache: Cache, ctx: Context) -> Artifact:

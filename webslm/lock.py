@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from webslm import __version__
 from webslm.errors import CacheCorrupt, ConfigError
-from webslm.fs import write_text
-from webslm.keys import file_digest, plain
-from webslm.matrix import installed, machine
+from webslm.fs import tree_files, write_text
+from webslm.keys import file_digest, plain, tree_digest, without
+from webslm.matrix import machine
+from webslm.paths import PACKAGE
 from webslm.plan import Step
+from webslm.registry import STAGES
 from webslm.schema import Config
 from webslm.stage import Result
 
-SCHEMA = 1
+SCHEMA = 2
 LOCK_NAME = "webslm.lock.json"
 BUNDLE = "bundle"
 
@@ -28,8 +31,9 @@ def make_lock(
     ``outputs`` holds the files next to the lock; ``stages`` what every step was and made.
     """
     by_stage = {result.stage: result for result in results}
+    keys = {step.stage: step.key for step in steps}
     stages = {
-        step.stage: _stage_entry(step, by_stage[step.stage])
+        step.stage: _stage_entry(step, keys, by_stage[step.stage])
         for step in steps
         if step.stage in by_stage
     }
@@ -37,6 +41,7 @@ def make_lock(
     base = by_stage.get("base")
     return {
         "schema": SCHEMA,
+        "webslm": __version__,
         "name": cfg.name,
         "command": list(command),
         "config": plain(cfg),
@@ -55,6 +60,10 @@ def make_lock(
             for key, digest in step.files.items()
         },
         "seed": cfg.seed,
+        "sources": {
+            path.relative_to(PACKAGE).as_posix(): file_digest(path)
+            for path in source_files([step.stage for step in steps])
+        },
         "stages": stages,
         "metrics": {result.stage: dict(result.metrics) for result in results},
         "outputs": {} if bundle is None else _files(bundle.path, prefix=f"{BUNDLE}/"),
@@ -67,7 +76,8 @@ def versions(cfg: Config, steps: Sequence[Step], results: Sequence[Result]) -> d
     return {
         **machine(),
         "row": cfg.runtime.name,
-        "wheels": installed(sorted({name for step in steps for name in step.wheels})),
+        # Checked before the build: here, or in the Python that compiled.
+        "wheels": {name: version for step in steps for name, version in step.wheels.items()},
         "web_llm": cfg.runtime.web_llm,
         "web_llm_integrity": cfg.runtime.web_llm_integrity,
         "browser": None if verify is None else verify.metrics.get("browser"),
@@ -80,29 +90,60 @@ def write_lock(folder: Path, lock: Mapping[str, Any]) -> None:
 
 
 def read_lock(folder: Path) -> dict[str, Any]:
-    """Return the lock of an output folder.
+    """Return the lock of an output folder, or of a lock file; older schemas are brought up.
 
     Raises:
         ConfigError: There is none, or another program wrote it.
         CacheCorrupt: It is no JSON object.
     """
-    path = folder / LOCK_NAME
+    path = folder if folder.is_file() else folder / LOCK_NAME
     if not path.is_file():
         raise ConfigError(
             f"{folder}: no {LOCK_NAME}", hint="name an output folder, such as outputs/NAME"
         )
     try:
-        lock = json.loads(path.read_text(encoding="utf-8"))
+        lock: Any = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as exc:
         raise CacheCorrupt(f"{path}: not JSON ({exc})", hint="build it again") from exc
     if not isinstance(lock, dict) or not isinstance(lock.get("outputs"), dict):
         raise CacheCorrupt(f"{path}: not a lock", hint="build it again")
-    if lock.get("schema") != SCHEMA:
+    if lock.get("schema") not in (*MIGRATIONS, SCHEMA):
         raise ConfigError(
-            f"{path}: schema {lock.get('schema')!r}, this webslm reads {SCHEMA}",
+            f"{path}: schema {lock.get('schema')!r}, this webslm reads {[*MIGRATIONS, SCHEMA]}",
             hint="use the webslm that wrote it",
         )
-    return lock
+    read: dict[str, Any] = lock
+    while read["schema"] != SCHEMA:
+        read = MIGRATIONS[read["schema"]](read)
+    return read
+
+
+def _from_schema_1(lock: dict[str, Any]) -> dict[str, Any]:
+    """Add what schema 2 records; None and empty where the older lock did not know."""
+    stages = {
+        stage: {"config": None, "needs": {}, "sources": None, "pinned": pinned(stage, {}), **entry}
+        for stage, entry in lock.get("stages", {}).items()
+    }
+    matrix = {"vector_unit": "unknown", **lock.get("matrix", {})}
+    return {
+        "webslm": None,
+        "sources": {},
+        **lock,
+        "schema": 2,
+        "stages": stages,
+        "matrix": matrix,
+    }
+
+
+MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_schema_1}
+"""From an older schema to the next one."""
+
+
+def source_files(stages: Sequence[str]) -> list[Path]:
+    """Return the modules and page files that do the named stages' work, in order."""
+    roots = {PACKAGE / name for spec in STAGES if spec.name in stages for name in spec.sources}
+    found = {path for root in roots for path in ([root] if root.is_file() else tree_files(root))}
+    return sorted(path for path in found if "__pycache__" not in path.parts)
 
 
 def check_lock(folder: Path) -> int:
@@ -132,15 +173,35 @@ def check_lock(folder: Path) -> int:
     return len(outputs)
 
 
-def _stage_entry(step: Step, result: Result) -> dict[str, Any]:
+def _stage_entry(step: Step, keys: Mapping[str, str], result: Result) -> dict[str, Any]:
+    spec = next(spec for spec in STAGES if spec.name == step.stage)
     return {
         "key": step.key,
+        "config": without(plain(step.conf), (*spec.external, *spec.ignored)),
         "inputs": dict(step.files),
+        "needs": {need: keys[need] for need in step.needs},
+        "sources": tree_digest(PACKAGE / source for source in spec.sources),
         "wheels": dict(step.wheels),
+        "pinned": pinned(step.stage, result.metrics),
         "seconds": result.seconds,
         "peak_rss_bytes": result.peak_rss_bytes,
         "files": _files(result.path),
     }
+
+
+def pinned(stage: str, metrics: Mapping[str, Any]) -> str | None:
+    """Return why a stage's bytes cannot come out again, None where they do.
+
+    Args:
+        stage: The stage's name.
+        metrics: What it returned; ``device`` says what trained.
+    """
+    if stage == "verify":
+        return "measured in a browser: its times differ from run to run"
+    device = metrics.get("device", "cpu")
+    if device != "cpu":
+        return f"trained on {device}: its sums round in another order from run to run"
+    return None
 
 
 def _files(folder: Path, prefix: str = "") -> dict[str, dict[str, Any]]:

@@ -13,6 +13,8 @@ TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
 TRAINING_SOURCES = ("adapters/tokenizer.py", "adapters/torch_mode.py", "adapters/turns.py")
 WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
 COMPILER_WHEELS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
+ROW_TEXTS = ("runtime.name", "runtime.browser_min", "runtime.allowed")
+"""What a matrix row says of itself and of the machine: no artifact depends on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +167,9 @@ STAGES: tuple[StageSpec, ...] = (
             compiler=cfg.compiler,
             runtime=_runtime(cfg, COMPILER_WHEELS),
         ),
-        sources=("stages/compile.py", "compiler"),
+        sources=("stages/compile.py", "compiler", "toolchain.py", "worker.py", "matrix.py"),
         wheels=COMPILER_WHEELS,
+        ignored=(*ROW_TEXTS, "runtime.web_llm_integrity", "compiler.python"),
     ),
     StageSpec(
         name="golden",
@@ -199,7 +202,7 @@ STAGES: tuple[StageSpec, ...] = (
             "site",
         ),
         external=("domain.knowledge_path",),
-        ignored=("domain.train_path", "domain.held_out_path"),
+        ignored=("domain.train_path", "domain.held_out_path", *ROW_TEXTS),
     ),
     StageSpec(
         name="verify",

@@ -208,6 +208,18 @@ class CompilerConf:
     prefill_chunk_size: int = 1024
     opt_level: int = 2
     """Optimisation level of the library's host code."""
+    python: str = "auto"
+    """Which Python compiles: ``here`` (this one), ``isolated`` (the row's own environment in the
+    cache), ``auto`` (this one where its wheels are the row's, else isolated), or a path."""
+
+
+@dataclass
+class AllowedConf:
+    """A range of versions and why it ends there."""
+
+    range: str = MISSING
+    """Version specifiers as pip reads them, such as ``>=3.10,<3.14``."""
+    reason: str = MISSING
 
 
 @dataclass
@@ -222,6 +234,8 @@ class RuntimeConf:
     """PyPI name to exact version."""
     browser_min: int = 113
     """Lowest Chromium major version with WebGPU."""
+    allowed: dict[str, AllowedConf] = field(default_factory=dict)
+    """What may stand in the row, by part: ``python``, ``web_llm`` or a wheel."""
 
 
 @dataclass
@@ -308,6 +322,16 @@ class VerifyConf:
 
 
 @dataclass
+class CacheConf:
+    """Where finished steps are shared, besides this machine's own store."""
+
+    remote: str | None = None
+    """Folder or URL (file, s3, sftp, ... as fsspec knows them); null: ``WEBSLM_REMOTE``."""
+    push: bool = True
+    """Whether steps that ran here are offered to the others."""
+
+
+@dataclass
 class Config:
     """One build, whole."""
 
@@ -317,8 +341,17 @@ class Config:
     dry_run: bool = False
     until: str | None = None
     """Last stage to build."""
+    from_stage: str | None = None
+    """First of the stages to run again, with every later one; ``from=`` on the command line."""
+    only: str | None = None
+    """The one stage to build; what it reads must be stored."""
     force: list[str] = field(default_factory=list)
     """Stages to run again although their artifacts are stored."""
+    keep_going: bool = False
+    """Whether a failed stage ends only what reads it; the build fails all the same."""
+    cache: CacheConf = field(default_factory=CacheConf)
+    pins: dict[str, str] = field(default_factory=dict)
+    """sha256 of files outside the store, by key as in a lock; another file is refused."""
     domain: DomainConf = field(default_factory=DomainConf)
     data: DataConf = field(default_factory=DataConf)
     base: BaseConf = field(default_factory=BaseConf)

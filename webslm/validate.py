@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from webslm import hosting
 from webslm.errors import ConfigError
+from webslm.matrix import mismatches
 from webslm.registry import STAGE_NAMES, STAGES
 from webslm.schema import BaseSource, Config, Mode
+from webslm.toolchain import CHOICES
 
 Problem = tuple[str, str | None]
 SUPPORTED_MODELS = ("qwen2",)
@@ -39,15 +43,21 @@ def _run(cfg: Config) -> Iterator[Problem]:
         )
     if not cfg.output_dir.strip():
         yield "output_dir: is empty", "output_dir=outputs/my-build"
-    if cfg.until is not None and cfg.until not in STAGE_NAMES:
-        yield f"until: no stage {cfg.until!r}", f"one of {stages}"
-    if any(spec.name == cfg.until and not spec.wanted(cfg) for spec in STAGES):
-        yield f"until: this build has no {cfg.until}", "add a mode that needs it: app=full"
+    for key, stage in (("until", cfg.until), ("from", cfg.from_stage), ("only", cfg.only)):
+        if stage is not None and stage not in STAGE_NAMES:
+            yield f"{key}: no stage {stage!r}", f"one of {stages}"
+    if cfg.only is not None and (cfg.until is not None or cfg.from_stage is not None):
+        yield "only: cannot stand beside until or from", "only=STAGE builds that one stage"
     for stage in cfg.force:
         if stage not in STAGE_NAMES:
             yield f"force: no stage {stage!r}", f"a list of {stages}, such as force=[compile]"
     if not 0 <= cfg.seed < 2**32:
         yield f"seed: {cfg.seed} is out of range", "0 to 4294967295"
+
+
+def _wanted(cfg: Config) -> Iterator[Problem]:
+    if any(spec.name == cfg.until and not spec.wanted(cfg) for spec in STAGES):
+        yield f"until: this build has no {cfg.until}", "add a mode that needs it: app=full"
 
 
 def _data(cfg: Config) -> Iterator[Problem]:
@@ -266,8 +276,16 @@ def _positive(prefix: str, node: object, names: tuple[str, ...]) -> Iterator[Pro
             yield f"{prefix}.{name}: {value} is not above 0", "a positive number"
 
 
+def _runtime(cfg: Config) -> Iterator[Problem]:
+    yield from mismatches(cfg.runtime)
+    python = cfg.compiler.python
+    if python not in CHOICES and shutil.which(Path(python).expanduser()) is None:
+        yield f"compiler.python: no program at {python!r}", f"{', '.join(CHOICES)} or a path"
+
+
 CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _run,
+    _wanted,
     _data,
     _base,
     _shape,
@@ -278,4 +296,5 @@ CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _modes,
     hosting.problems,
     _verify,
+    _runtime,
 )

@@ -88,3 +88,13 @@ def test_touched_output_is_restored_by_the_next_run(medical: Path) -> None:
     done = run_build("domain=medical", "quant=q4f32_1", cwd=medical.parent.parent)
     assert done.returncode == 0, done.stderr
     assert page.read_bytes() == original
+
+
+def test_shorter_build_leaves_the_site_and_its_lock_alone(medical: Path) -> None:
+    lock = (medical / "webslm.lock.json").read_bytes()
+    for word in ("until=data", "only=convert"):
+        done = run_build("domain=medical", "quant=q4f32_1", word, cwd=medical.parent.parent)
+        assert done.returncode == 0, done.stderr
+    assert (medical / "webslm.lock.json").read_bytes() == lock
+    done = run_build("lock", "check", str(medical), cwd=medical)
+    assert done.returncode == 0, done.stderr

@@ -115,3 +115,27 @@ def test_bug_in_a_stage_is_not_disguised(tmp_path: Path, stages: Stages) -> None
     with pytest.raises(ZeroDivisionError):
         walk(tmp_path, PLAN)
     assert list((tmp_path / "store" / "artifacts" / "second").iterdir()) == []
+
+
+def test_keep_going_ends_only_what_reads_the_failed_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+
+    def load(name: str) -> executor.StageFunction:
+        def work(cfg: StageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
+            ran.append(name)
+            if name in ("a", "d"):
+                raise StageFailed(f"{name} broke")
+            return {}
+
+        return work
+
+    monkeypatch.setattr(executor, "load_stage", load)
+    steps = [step("a", "a"), step("b", "b", needs=("a",)), step("c", "c"), step("d", "d")]
+    cache = Cache(tmp_path / "cache")
+    with pytest.raises(BuildFailed, match="a broke") as caught:
+        execute(steps, cache, log_dir=tmp_path, display=Silent(), keep_going=True)
+    assert ran == ["a", "c", "d"]
+    assert list(caught.value.failures) == ["a", "d"]
+    assert [result.stage for result in caught.value.results] == ["c"]

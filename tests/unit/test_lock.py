@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from tests.locks import schema_errors
+from webslm.compose import restore
 from webslm.errors import CacheCorrupt, ConfigError
 from webslm.keys import file_digest
-from webslm.lock import LOCK_NAME, SCHEMA, check_lock, read_lock, write_lock
+from webslm.lock import LOCK_NAME, SCHEMA, check_lock, pinned, read_lock, write_lock
 
 
 @pytest.fixture
@@ -63,3 +66,38 @@ def test_lock_of_another_schema_is_refused(tmp_path: Path) -> None:
     write_lock(tmp_path, {"schema": 99, "outputs": {}})
     with pytest.raises(ConfigError, match="schema 99"):
         read_lock(tmp_path)
+
+
+RESOURCES = Path(__file__).parent.parent / "resources"
+
+
+def test_lock_of_schema_1_is_brought_up_to_the_published_schema() -> None:
+    old = json.loads((RESOURCES / "lock_schema_1.json").read_text(encoding="utf-8"))
+    lock = read_lock(RESOURCES / "lock_schema_1.json")
+    assert (old["schema"], lock["schema"]) == (1, SCHEMA)
+    assert schema_errors(lock) == []
+    assert lock["outputs"] == old["outputs"]
+    assert lock["stages"]["verify"]["pinned"]
+    assert lock["stages"]["finetune"]["pinned"] is None
+    assert restore(lock["config"]).base.name == "tiny"
+
+
+def test_schema_refuses_what_is_no_lock() -> None:
+    lock = read_lock(RESOURCES / "lock_schema_1.json")
+    lock["stages"]["data"]["key"] = "short"
+    del lock["matrix"]["row"]
+    assert sorted(schema_errors(lock)) == ["$.matrix", "$.stages.data.key"]
+
+
+def test_lock_is_sorted_with_one_value_a_line(tmp_path: Path) -> None:
+    lock = read_lock(RESOURCES / "lock_schema_1.json")
+    write_lock(tmp_path, lock)
+    text = (tmp_path / LOCK_NAME).read_text(encoding="utf-8")
+    assert text == json.dumps(lock, indent=1, sort_keys=True) + "\n"
+    assert all(line.count('": ') <= 1 for line in text.splitlines())
+
+
+def test_trained_on_a_gpu_is_declared_and_not_compared() -> None:
+    assert pinned("finetune", {"device": "cpu"}) is None
+    assert "cuda" in (pinned("finetune", {"device": "cuda:0"}) or "")
+    assert pinned("verify", {})

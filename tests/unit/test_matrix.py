@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from webslm.errors import EnvironmentMismatch
-from webslm.matrix import check_wheels, installed
+from webslm.compiler.wasm.contract import CONTRACTS
+from webslm.compose import compose
+from webslm.errors import ConfigError, EnvironmentMismatch
+from webslm.matrix import check_wheels, installed, is_in, mismatches, nearest, rows, vector_unit
+from webslm.schema import RuntimeConf
+
+ROWS = rows()
 
 
 def test_installed_wheels_pass() -> None:
@@ -18,3 +25,60 @@ def test_wrong_and_absent_wheels_are_named_with_the_command() -> None:
     assert "needs 0.0.1" in caught.value.message
     assert "no-such-wheel is not installed" in caught.value.message
     assert "pip install 'rich==0.0.1' 'no-such-wheel==1.0'" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_row_is_what_composition_reads_and_keeps_to_its_own_ranges(name: str) -> None:
+    row = compose([f"runtime={name}"]).runtime
+    assert row == ROWS[name]
+    assert row.name == name
+    assert list(mismatches(row)) == []
+    assert {"python", "web_llm", "apache-tvm", "apache-tvm-ffi", "ziglang"} <= set(row.allowed)
+    assert all(allowed.reason for allowed in row.allowed.values())
+    assert row.web_llm in CONTRACTS
+    assert row.web_llm_integrity.startswith("sha512-")
+
+
+def test_rows_train_with_the_same_wheels() -> None:
+    """Else an upgrade of the runtime would train again."""
+    kept = [
+        {name: pin for name, pin in row.wheels.items() if name not in row.allowed}
+        for row in ROWS.values()
+    ]
+    assert all(wheels == kept[0] for wheels in kept)
+
+
+@pytest.mark.parametrize(
+    ("part", "version", "row"),
+    [
+        ("web_llm", "0.2.79", "web_llm_0_2_84"),
+        ("web_llm", "0.2.90", "web_llm_0_2_86"),
+        ("apache-tvm", "0.26.0", "web_llm_0_2_86"),
+        ("ziglang", "0.17.1", "web_llm_0_2_86"),
+    ],
+)
+def test_mismatched_pair_is_told_with_reason_and_nearest_row(
+    part: str, version: str, row: str
+) -> None:
+    pair: RuntimeConf = ROWS["web_llm_0_2_85"]
+    if part == "web_llm":
+        pair = replace(pair, web_llm=version)
+    else:
+        pair = replace(pair, wheels={**pair.wheels, part: version})
+    [(text, hint)] = mismatches(pair)
+    assert version in text
+    assert pair.allowed[part].reason in text
+    assert hint == f"the nearest row that works: runtime={row}"
+    assert nearest(part, version) == row
+
+
+def test_ranges_are_pips() -> None:
+    assert is_in("0.27.0.post1", ">=0.27.0,<0.28")
+    assert not is_in("0.28.0", ">=0.27.0,<0.28")
+    assert not is_in("newest", ">=0")
+    with pytest.raises(ConfigError, match="no range"):
+        is_in("1.0", "about 1")
+
+
+def test_vector_unit_is_named() -> None:
+    assert vector_unit() in ("avx512f", "avx2", "asimd", "sse4_2", "unknown")

@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from webslm import fs
+from webslm import fs, toolchain
 from webslm.compiler.metadata import memory_estimate
 from webslm.errors import ConfigError
 from webslm.schema import CompileStageConf
@@ -31,11 +32,18 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
     """
     del inputs
     _check_sizes(cfg)
+    wheels = cfg.runtime.wheels
+    python = toolchain.interpreter(ctx.cache_dir, cfg.compiler.python, wheels, ctx.progress.note)
+    if python is not None:
+        here = replace(cfg, compiler=replace(cfg.compiler, python="here"))
+        return toolchain.run_stage(python, "compile", here, out, ctx, wheels)
     from webslm.compiler.library import compile_library, webgpu_target
     from webslm.compiler.passes.limits import check_shaders, shaders
+    from webslm.compiler.wasm.contract import contract_of
     from webslm.compiler.wasm.objects import write_library
     from webslm.compiler.wasm.runtime import build_runtime
 
+    contract = contract_of(cfg.runtime.web_llm)
     ctx.progress.update(0, STEPS, "wasm runtime")
     runtime_dir = build_runtime(
         ctx.cache_dir / "tools" / "wasm-runtime",
@@ -56,7 +64,7 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
     check_shaders(found, dtype=cfg.quant.dtype)
     ctx.progress.update(3, STEPS, "link")
     linked = out / "library.wasm"
-    abi = write_library(compiled.executable, runtime_dir, linked)
+    abi = write_library(compiled.executable, runtime_dir, linked, contract)
     digest = hashlib.sha256(linked.read_bytes()).hexdigest()
     # The page caches a library by its address for ever: new bytes need a new name.
     name = f"library-{digest[:16]}.wasm"

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from webslm.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,42 @@ WEB_LLM = Contract(
     page_functions=frozenset({"wasm.WebGPUDeviceAPI", "wasm.WebGPUCreateShader"}),
     first_data_address=1024,
 )
+"""The release of the default matrix row."""
+
+_THREADS = frozenset(
+    ["_ZN3tvm7runtime9threading10NumThreadsEv", "_ZN3tvm7runtime9threading15ResetThreadPoolEv"]
+)
+
+CONTRACTS: Mapping[str, Contract] = {
+    contract.web_llm: contract
+    for contract in (
+        replace(
+            WEB_LLM,
+            web_llm="0.2.84",
+            imports={host: names | _THREADS for host, names in WEB_LLM.imports.items()},
+            optional_global_functions=frozenset(),
+        ),
+        WEB_LLM,
+        replace(
+            WEB_LLM, web_llm="0.2.86", exports=WEB_LLM.exports | frozenset({"TVMFFIObjectIncRef"})
+        ),
+    )
+}
+"""Contracts by release; a matrix row names one of them."""
+
+
+def contract_of(web_llm: str) -> Contract:
+    """Return the contract of a release.
+
+    Raises:
+        ConfigError: Nobody has read that release's bundle.
+    """
+    if web_llm not in CONTRACTS:
+        raise ConfigError(
+            f"runtime.web_llm: the contract of web-llm {web_llm} is not known",
+            hint=f"one of {', '.join(CONTRACTS)}",
+        )
+    return CONTRACTS[web_llm]
 
 
 @dataclass(frozen=True)

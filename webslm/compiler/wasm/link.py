@@ -9,7 +9,7 @@ from pathlib import Path
 
 from webslm import fs
 from webslm.compiler.wasm import runtime
-from webslm.compiler.wasm.contract import WEB_LLM
+from webslm.compiler.wasm.contract import WEB_LLM, Contract
 from webslm.compiler.wasm.zig import run_zig
 from webslm.errors import StageFailed, ToolFailed
 
@@ -31,7 +31,9 @@ PAGE_CALLBACKS = ("TVMFFIWasmSafeCall", "TVMFFIWasmFunctionDeleter")
 """The only symbols that may stay undefined: web-llm defines them in JavaScript."""
 
 
-def link_library(objects: Sequence[Path], runtime_dir: Path, out: Path) -> None:
+def link_library(
+    objects: Sequence[Path], runtime_dir: Path, out: Path, contract: Contract = WEB_LLM
+) -> None:
     """Link a model's objects with a runtime into ``out``.
 
     The bytes depend on the inputs' bytes and order alone, not on any path. Only what web-llm calls
@@ -41,12 +43,13 @@ def link_library(objects: Sequence[Path], runtime_dir: Path, out: Path) -> None:
         objects: WebAssembly objects of the model.
         runtime_dir: Folder from ``build_runtime``.
         out: File to write; it is replaced whole or left as it was.
+        contract: The web-llm release whose calls are exported.
 
     Raises:
         StageFailed: Symbols are undefined; each is named.
         ToolFailed: The linker failed otherwise.
     """
-    exports = sorted((WEB_LLM.exports | WEB_LLM.optional_exports) - {"memory"})
+    exports = sorted((contract.exports | contract.optional_exports) - {"memory"})
     start, *libraries = (runtime_dir / name for name in runtime.LIBRARIES)
     inputs = [start, *runtime.object_files(runtime_dir), *objects, *libraries]
     with fs.temporary_dir(out.parent, "link") as work:

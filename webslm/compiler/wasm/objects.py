@@ -15,7 +15,7 @@ from webslm import fs
 from webslm.compiler.wasm import runtime
 from webslm.compiler.wasm.abi import LibraryAbi, check_abi
 from webslm.compiler.wasm.binary import read_sections
-from webslm.compiler.wasm.contract import WEB_LLM
+from webslm.compiler.wasm.contract import WEB_LLM, Contract
 from webslm.compiler.wasm.link import link_library
 from webslm.errors import StageFailed
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from tvm.runtime import Module
 
 
-def write_library(executable: VMExecutable, runtime_dir: Path, out: Path) -> LibraryAbi:
+def write_library(
+    executable: VMExecutable, runtime_dir: Path, out: Path, contract: Contract = WEB_LLM
+) -> LibraryAbi:
     """Write an executable as a checked model library.
 
     Args:
@@ -32,17 +34,18 @@ def write_library(executable: VMExecutable, runtime_dir: Path, out: Path) -> Lib
             ``wasm32-unknown-unknown-wasm``.
         runtime_dir: Folder from ``build_runtime``.
         out: File to write; it appears only when every check passed.
+        contract: The web-llm release that will load it.
 
     Raises:
         StageFailed: The bytecode calls functions nobody provides, a symbol is undefined, or the
             linked file breaks the contract; everything wrong is named.
     """
-    builtins = check_packed_functions(executable, runtime_dir)
+    builtins = check_packed_functions(executable, runtime_dir, contract)
     with fs.temporary_dir(out.parent, "objects") as work:
         objects = export_objects(executable, work)
         linked = work / out.name
-        link_library(objects, runtime_dir, linked)
-        abi = check_abi(linked, required_global_functions=builtins)
+        link_library(objects, runtime_dir, linked, contract)
+        abi = check_abi(linked, required_global_functions=builtins, contract=contract)
         linked.replace(out)
     return abi
 
@@ -73,7 +76,9 @@ def export_objects(executable: VMExecutable, out_dir: Path) -> list[Path]:
     return written
 
 
-def check_packed_functions(executable: VMExecutable, runtime_dir: Path) -> list[str]:
+def check_packed_functions(
+    executable: VMExecutable, runtime_dir: Path, contract: Contract = WEB_LLM
+) -> list[str]:
     """Return the runtime builtins that an executable's bytecode calls.
 
     The VM resolves every name when the page loads the library, and one unknown name aborts it.
@@ -87,7 +92,7 @@ def check_packed_functions(executable: VMExecutable, runtime_dir: Path) -> list[
     host = [part for part in _module_tree(executable.mod) if part.kind == "llvm"]
     needed = sorted(
         name
-        for name in set(named) - WEB_LLM.page_functions
+        for name in set(named) - contract.page_functions
         if not any(part.implements_function(name) for part in host)
     )
     literals = runtime_literals(runtime_dir)

@@ -1,0 +1,173 @@
+"""Own the verbs ``lock``, ``recipe`` and ``doctor``: words to calls, results to lines."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from webslm.errors import ConfigError
+
+LOCK_USAGE = (
+    "lock check FOLDER | lock diff A B | lock reproduce FOLDER [--own-tools] | "
+    "lock upgrade FOLDER runtime=ROW"
+)
+Words = list[str]
+
+
+def lock(words: Words) -> int:
+    """Run ``lock check|diff|reproduce|upgrade``; diff ends with 6 where builds differ."""
+    verb, rest = (words[0], words[1:]) if words else ("", [])
+    counts: Mapping[str, tuple[int, Callable[[Words], int]]] = {
+        "check": (1, _check),
+        "diff": (2, _diff),
+        "reproduce": (1, _reproduce),
+        "upgrade": (2, _upgrade),
+    }
+    number, call = counts.get(verb, (0, _check))
+    plain_words = [word for word in rest if word != "--own-tools"]
+    if verb not in counts or len(plain_words) != number:
+        raise ConfigError(
+            "lock: say what to do with which folder", hint=f"python -m webslm {LOCK_USAGE}"
+        )
+    return call(rest)
+
+
+def recipe(words: Words) -> int:
+    """Run ``recipe freeze FOLDER [FILE]``; without a file the recipe goes to the screen."""
+    from webslm.fs import write_text
+    from webslm.lock import read_lock
+    from webslm.recipe import freeze
+
+    if len(words) not in (2, 3) or words[0] != "freeze":
+        raise ConfigError(
+            "recipe: say what to freeze",
+            hint="python -m webslm recipe freeze FOLDER [my_conf/recipe/NAME.yaml]",
+        )
+    text = freeze(read_lock(Path(words[1])))
+    if len(words) == 2:
+        sys.stdout.write(text)
+        return 0
+    file = Path(words[2])
+    write_text(file, text)
+    folder = file.resolve().parent
+    if folder.name == "recipe":
+        _say(f"build  python -m webslm --config-dir {folder.parent} recipe={file.stem}")
+    return 0
+
+
+def doctor(words: Words) -> int:
+    """Run ``doctor [GROUP=OPTION] [KEY=VALUE]``: 3 where something needed is missing."""
+    from rich.console import Console
+
+    from webslm.compose import compose
+    from webslm.doctor import examine, show
+
+    findings = examine(compose(words))
+    show(Console(), findings)
+    return 3 if any(finding.state == "missing" for finding in findings) else 0
+
+
+def _check(words: Words) -> int:
+    from webslm.lock import check_lock
+
+    _say(f"{check_lock(Path(words[0]))} files are as the lock says")
+    return 0
+
+
+def _diff(words: Words) -> int:
+    from webslm.difference import compare, delivered_bytes
+    from webslm.lock import read_lock
+
+    first, second = Path(words[0]), Path(words[1])
+    one, other = read_lock(first), read_lock(second)
+    found = compare(one, other)
+    if found.stage is not None:
+        _say(f"{found.stage} is the first stage that differs")
+        for cause in found.causes:
+            _say(f"  {cause}")
+        if found.followers:
+            _say(f"and so do {', '.join(found.followers)}")
+    places = [] if found.stage else list(delivered_bytes(one, first, other, second))
+    for place in places:
+        _say(f"the locks agree, the files do not: {place}")
+    for line in found.machine:
+        _say(f"machine: {line}")
+    if found.stage is None and not places:
+        _say("no stage differs")
+        return 0
+    return 6
+
+
+def _reproduce(words: Words) -> int:
+    from rich.console import Console
+
+    from webslm.cache import Cache
+    from webslm.compose import restore
+    from webslm.lock import read_lock
+    from webslm.paths import cache_dir
+    from webslm.report import LiveDisplay
+    from webslm.reproduce import discard, reproduce
+
+    folder = Path(next(word for word in words if word != "--own-tools"))
+    found = read_lock(folder)
+    cfg = restore(found["config"])
+    cfg.dry_run, cfg.force, cfg.verify.browser = False, [], None
+    store = Path(tempfile.mkdtemp(prefix="webslm-reproduce-"))
+    try:
+        told = reproduce(
+            found,
+            cfg,
+            output=folder if folder.is_dir() else folder.parent,
+            store=store,
+            known=Cache(cache_dir()),
+            display=LiveDisplay(Console()),
+            own_tools="--own-tools" in words,
+        )
+    finally:
+        discard(store)
+    for line in told:
+        _say(line)
+    return 0
+
+
+def _upgrade(words: Words) -> int:
+    from rich.console import Console
+
+    from webslm.build import build
+    from webslm.compose import restore
+    from webslm.lock import read_lock
+    from webslm.matrix import rows
+    from webslm.plan import plan
+
+    folder, (key, _, row) = Path(words[0]), words[1].partition("=")
+    known = rows()
+    if key != "runtime" or row not in known:
+        raise ConfigError(
+            f"lock upgrade: {words[1]!r} is not a matrix row",
+            hint=f"runtime=ROW with one of {', '.join(known)}",
+        )
+    found = read_lock(folder)
+    cfg = restore(found["config"])
+    cfg.runtime, cfg.output_dir, cfg.dry_run, cfg.force = known[row], str(folder), False, []
+    steps = plan(cfg)
+    kept = [step.stage for step in steps if step.key == _key(found, step.stage)]
+    _say(f"kept     {', '.join(kept) or 'nothing'}")
+    _say(f"rebuilt  {', '.join(s.stage for s in steps if s.stage not in kept) or 'nothing'}")
+    build(cfg, _command(found["command"], row), Console())
+    return 0
+
+
+def _key(found: Mapping[str, Any], stage: str) -> str | None:
+    key: str | None = found["stages"].get(stage, {}).get("key")
+    return key
+
+
+def _command(command: Sequence[str], row: str) -> list[str]:
+    return [*(word for word in command if not word.startswith("runtime=")), f"runtime={row}"]
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
