@@ -65,6 +65,7 @@ def write_inputs(
             "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"},
         },
         f"compile/{LIBRARY}": wasm,
+        "compile/library.json": {"memory": {"total_bytes": 7_000_000}},
     }
     for name, content in files.items():
         path = root / name

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from webslm import schema
+from webslm.hosting import shard_bytes
 from webslm.schema import Config, RuntimeConf
 
 TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
@@ -55,6 +56,12 @@ def compares(cfg: Config) -> bool:
     return any(mode in schema.COMPARING for mode in cfg.app.modes)
 
 
+def _convert(cfg: Config) -> schema.ConvertStageConf:
+    return schema.ConvertStageConf(
+        shape=cfg.base.shape, quant=cfg.quant, shard_bytes=shard_bytes(cfg.host)
+    )
+
+
 def _bundle(cfg: Config) -> schema.BundleStageConf:
     return schema.BundleStageConf(
         name=cfg.name,
@@ -62,6 +69,7 @@ def _bundle(cfg: Config) -> schema.BundleStageConf:
         domain=cfg.domain,
         runtime=_runtime(cfg, ()),
         quant=cfg.quant,
+        host=cfg.host,
         card=schema.CardConf(
             base=cfg.base.name,
             base_id=cfg.base.hub.id,
@@ -123,13 +131,13 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="convert",
         needs=("merge", "normalize"),
-        configure=lambda cfg: schema.ConvertStageConf(shape=cfg.base.shape, quant=cfg.quant),
+        configure=_convert,
         sources=CONVERT_SOURCES,
     ),
     StageSpec(
         name="convert_base",
         needs=("base",),
-        configure=lambda cfg: schema.ConvertStageConf(shape=cfg.base.shape, quant=cfg.quant),
+        configure=_convert,
         sources=("stages/convert_base.py", *CONVERT_SOURCES),
         wanted=compares,
     ),
@@ -183,11 +191,14 @@ STAGES: tuple[StageSpec, ...] = (
         configure=_bundle,
         sources=(
             "stages/bundle.py",
+            "delivery.py",
+            "hosting.py",
+            "fs.py",
             "page_facts.py",
             "dataset.py",
             "proof/scoring.py",
             "adapters/npm.py",
-            "serve.py",
+            "http_rules.py",
             "site",
         ),
         external=("domain.knowledge_path",),
@@ -206,6 +217,7 @@ STAGES: tuple[StageSpec, ...] = (
             "stages/verify.py",
             "proof",
             "serve.py",
+            "http_rules.py",
             "adapters/browser.py",
             "adapters/reference.py",
             *TRAINING_SOURCES,

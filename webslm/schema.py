@@ -316,6 +316,19 @@ class AppConf:
 
 
 @dataclass
+class HostConf:
+    """Where the site will lie, as far as sizes go."""
+
+    name: str = "static"
+    max_file_bytes: int | None = None
+    """Largest file that the host takes; null: no limit."""
+    max_site_bytes: int | None = None
+    """Largest site that the host takes; null: no limit."""
+    shard_bytes: int = 33554432
+    """Size at which a shard of weights is closed; a larger tensor gets a shard of its own."""
+
+
+@dataclass
 class VerifyConf:
     """What a browser must show before a build is believed."""
 
@@ -379,6 +392,7 @@ class Config:
     compiler: CompilerConf = field(default_factory=CompilerConf)
     runtime: RuntimeConf = field(default_factory=RuntimeConf)
     app: AppConf = field(default_factory=AppConf)
+    host: HostConf = field(default_factory=HostConf)
     verify: VerifyConf = field(default_factory=VerifyConf)
 
 
@@ -425,6 +439,7 @@ class ConvertStageConf:
 
     shape: ShapeConf
     quant: QuantConf
+    shard_bytes: int = 33554432
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -480,6 +495,7 @@ class BundleStageConf:
     runtime: RuntimeConf
     quant: QuantConf
     card: CardConf
+    host: HostConf = field(default_factory=HostConf)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import errno
 import json
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,33 +21,9 @@ from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
 from webslm.errors import ConfigError, EnvironmentMismatch
+from webslm.http_rules import HEADERS, TYPES, byte_range, cache_control, packed
 
-PAGE_POLICY = (
-    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; "
-    "connect-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; "
-    "base-uri 'self'; form-action 'none'"
-)
-HEADERS = {
-    "Content-Security-Policy": f"{PAGE_POLICY}; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-cache",
-}
-TYPES = {
-    ".html": "text/html; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json",
-    ".txt": "text/plain; charset=utf-8",
-    ".wasm": "application/wasm",
-    ".png": "image/png",
-    ".svg": "image/svg+xml",
-}
 CHUNK_BYTES = 1 << 20
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,24 +55,6 @@ def _inside(root: Path, relative: str) -> Path | None:
     return path if path.is_file() and path.resolve() == path else None
 
 
-def byte_range(header: str, size: int) -> tuple[int, int] | None:
-    """Return the first and last byte that a Range header asks for; None when it cannot be met.
-
-    Args:
-        header: The value of ``Range``.
-        size: Length of the file in bytes.
-    """
-    match = _RANGE.fullmatch(header.strip())
-    if match is None or match.groups() == ("", ""):
-        return None
-    first, last = match.groups()
-    if first == "":
-        start, end = max(0, size - int(last)), size - 1
-    else:
-        start, end = int(first), min(int(last), size - 1) if last else size - 1
-    return (start, end) if start <= end else None
-
-
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "webslm"
@@ -115,9 +72,27 @@ class _Handler(BaseHTTPRequestHandler):
         if path is None:
             self._plain(HTTPStatus.NOT_FOUND, body=body)
             return
-        size = path.stat().st_size
+        kind = TYPES.get(path.suffix.lower(), "application/octet-stream")
+        extra = {"Cache-Control": cache_control(self.path)}
         wanted = self.headers.get("Range")
-        span = (0, size - 1) if wanted is None else byte_range(wanted, size)
+        if wanted is not None:
+            self._part(path, wanted, kind, extra, body=body)
+        elif (small := packed(path, self.headers.get("Accept-Encoding", ""))) is not None:
+            extra |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+            self._head(HTTPStatus.OK, kind, len(small), extra)
+            if body:
+                self._write(small)
+        else:
+            size = path.stat().st_size
+            self._head(HTTPStatus.OK, kind, size, {"Accept-Ranges": "bytes", **extra})
+            if body:
+                self._send(path, 0, size)
+
+    def _part(
+        self, path: Path, wanted: str, kind: str, extra: Mapping[str, str], *, body: bool
+    ) -> None:
+        size = path.stat().st_size
+        span = byte_range(wanted, size)
         if span is None:
             self._plain(
                 HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
@@ -125,14 +100,11 @@ class _Handler(BaseHTTPRequestHandler):
                 extra={"Content-Range": f"bytes */{size}"},
             )
             return
-        extra = {"Accept-Ranges": "bytes"}
-        if wanted is not None:
-            extra["Content-Range"] = f"bytes {span[0]}-{span[1]}/{size}"
-        status = HTTPStatus.OK if wanted is None else HTTPStatus.PARTIAL_CONTENT
-        kind = TYPES.get(path.suffix.lower(), "application/octet-stream")
-        self._head(status, kind, span[1] - span[0] + 1, extra)
+        first, last = span
+        found = {"Accept-Ranges": "bytes", "Content-Range": f"bytes {first}-{last}/{size}"}
+        self._head(HTTPStatus.PARTIAL_CONTENT, kind, last - first + 1, {**extra, **found})
         if body:
-            self._send(path, span[0], span[1] - span[0] + 1)
+            self._send(path, first, last - first + 1)
 
     def _plain(
         self, status: HTTPStatus, *, body: bool, extra: Mapping[str, str] | None = None
@@ -151,15 +123,21 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _send(self, path: Path, start: int, length: int) -> None:
+        with path.open("rb") as file:
+            file.seek(start)
+            while length > 0 and (block := file.read(min(CHUNK_BYTES, length))):
+                if not self._write(block):
+                    return
+                length -= len(block)
+
+    def _write(self, block: bytes) -> bool:
         try:
-            with path.open("rb") as file:
-                file.seek(start)
-                while length > 0 and (block := file.read(min(CHUNK_BYTES, length))):
-                    self.wfile.write(block)
-                    length -= len(block)
+            self.wfile.write(block)
         except ConnectionError:
             # The browser went away; nobody is left to tell.
             self.close_connection = True
+            return False
+        return True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Stay silent: the browser's own tools show requests."""

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from webslm import hosting
 from webslm.compiler.architectures import ARCHITECTURES
 from webslm.compiler.architectures.shape import check_shape
 from webslm.compiler.architectures.support import explain_unsupported
@@ -57,6 +58,11 @@ def _run(cfg: Config) -> Iterator[Problem]:
             yield f"force: no stage {stage!r}", f"a list of {stages}, such as force=[compile]"
     if not 0 <= cfg.seed < 2**32:
         yield f"seed: {cfg.seed} is out of range", "0 to 4294967295"
+
+
+def _wanted(cfg: Config) -> Iterator[Problem]:
+    if any(spec.name == cfg.until and not spec.wanted(cfg) for spec in STAGES):
+        yield f"until: this build has no {cfg.until}", "add a mode that needs it: app=full"
 
 
 def _data(cfg: Config) -> Iterator[Problem]:
@@ -287,6 +293,7 @@ def _runtime(cfg: Config) -> Iterator[Problem]:
 
 CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _run,
+    _wanted,
     _data,
     _base,
     _shape,
@@ -295,6 +302,7 @@ CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _windows,
     _app,
     _modes,
+    hosting.problems,
     _verify,
     _runtime,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import socket
@@ -14,6 +15,7 @@ import pytest
 
 from webslm import serve
 from webslm.errors import ConfigError, EnvironmentMismatch
+from webslm.http_rules import FOREVER, HEADERS, PAGE_POLICY
 from webslm.paths import site_dir
 
 BODY = bytes(range(256)) * 8
@@ -226,4 +228,53 @@ def test_serve_calls_ready_with_a_url_that_answers(bundle: Path) -> None:
 def test_page_policy_is_the_one_the_page_repeats() -> None:
     page = (site_dir() / "index.html").read_text(encoding="utf-8")
     assert 'http-equiv="Content-Security-Policy" content="%%POLICY%%"' in page
-    assert serve.HEADERS["Content-Security-Policy"].startswith(serve.PAGE_POLICY)
+    assert HEADERS["Content-Security-Policy"].startswith(PAGE_POLICY)
+
+
+def test_text_and_libraries_are_compressed_for_those_who_take_it(url: str, bundle: Path) -> None:
+    (bundle / "app.js").write_text("export const word = 'again';\n" * 200)
+    plain = request(url, "/app.js")
+    status, headers, body = request(url, "/app.js", headers={"Accept-Encoding": "br, gzip"})
+    assert status == 200
+    assert headers["Content-Encoding"] == "gzip"
+    assert headers["Vary"] == "Accept-Encoding"
+    assert int(headers["Content-Length"]) == len(body) < len(plain[2])
+    assert gzip.decompress(body) == plain[2]
+    assert "Content-Encoding" not in plain[1]
+    (bundle / "app.js").write_text("export const word = 'other';\n" * 200)
+    changed = request(url, "/app.js", headers={"Accept-Encoding": "gzip"})[2]
+    assert b"other" in gzip.decompress(changed)
+
+
+@pytest.mark.parametrize(
+    ("target", "headers"),
+    [
+        ("/lib/a.wasm", {"Accept-Encoding": "gzip;q=0, identity"}),
+        ("/lib/a.wasm", {"Accept-Encoding": "gzip", "Range": "bytes=0-9"}),
+        ("/empty.bin", {"Accept-Encoding": "gzip"}),
+        ("/app.js", {"Accept-Encoding": "gzip"}),
+    ],
+)
+def test_what_must_or_should_stay_as_it_is_is_not_compressed(
+    url: str, target: str, headers: dict[str, str]
+) -> None:
+    assert "Content-Encoding" not in request(url, target, headers=headers)[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("index.html", "no-cache"),
+        ("webslm.json", "no-cache"),
+        ("lib/a.wasm", "no-cache"),
+        ("app/0123456789abcdef/app.js", FOREVER),
+        ("models/m/resolve/0123456789abcdef/tokenizer.json", FOREVER),
+        ("lib/library-0123456789abcdef.wasm", FOREVER),
+    ],
+)
+def test_only_names_made_of_content_may_be_kept_for_ever(
+    url: str, bundle: Path, path: str, expected: str
+) -> None:
+    (bundle / path).parent.mkdir(parents=True, exist_ok=True)
+    (bundle / path).touch()
+    assert request(url, f"/{path}")[1]["Cache-Control"] == expected

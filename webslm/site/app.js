@@ -3,8 +3,9 @@
 import { readableBytes, readConfig } from "./config.js";
 import { forget, isDownloaded } from "./download.js";
 import { explain } from "./problem.js";
+import { progressText } from "./progress.js";
 import { session } from "./session.js";
-import { checkSupport } from "./support.js";
+import { agreeToDownload, checkSupport } from "./support.js";
 import { showTabs } from "./tabs.js";
 import { elements, hideProblem, showProblem, showProgress, showState } from "./view.js";
 
@@ -61,6 +62,9 @@ async function offerLoad() {
 }
 
 async function load() {
+  if (!(await agreeToDownload(session.config.model))) {
+    return;
+  }
   hideProblem();
   session.set("loading");
   const began = performance.now();
@@ -78,10 +82,7 @@ async function load() {
 }
 
 function progressLine(show) {
-  return ({ share, label, done, total }) => {
-    const size = total ? `, ${readableBytes(done)} of ${readableBytes(total)}` : "";
-    show({ share, text: `${label}${size} – ${Math.floor(share * 100)} %` });
-  };
+  return (state) => show({ share: state.share, text: progressText(state) });
 }
 
 function fail(problem) {

@@ -1,70 +1,112 @@
-// Owns the download: every file is checked against its sha256 before the browser keeps it.
-// Files are put where web-llm looks for them, so that it finds only whole, right ones; a broken
-// download continues file by file.
+// Owns the download: every file the model needs is checked against its sha256 before it is used,
+// also one that was kept before. A broken connection goes on where it stopped.
 
+import { Meter } from "./progress.js";
 import { Problem } from "./problem.js";
+import { drop, isKept, keep, mark, Parts, readKept } from "./storage.js";
 
-const SCOPE = "webllm/model";
-const SCOPES = [SCOPE, "webllm/config", "webllm/wasm"];
+export { forget } from "./storage.js";
+
+const LOCK = "webslm download";
+const SLICE_BYTES = 4 << 20;
+const PAUSES_MS = [500, 1000, 2000];
+const ONLINE_WITHIN_MS = 60_000;
 
 export async function isDownloaded(model) {
-  const cache = await caches.open(SCOPE);
-  const found = await Promise.all(model.files.map((file) => cache.match(file.url)));
-  return found.every(Boolean);
+  return (await Promise.all(model.files.map(isKept))).every(Boolean);
 }
 
-// Calls onProgress(bytesDone, bytesTotal).
+// Calls onProgress({ label, done, total, speed, seconds }) with bytes.
 export async function download(model, onProgress) {
-  await checkRoom(model.bytes);
-  const cache = await caches.open(SCOPE);
+  const run = () => fetchMissing(model, onProgress);
+  if (!navigator.locks) {
+    return run();
+  }
+  const done = await navigator.locks.request(LOCK, { ifAvailable: true }, async (lock) => lock && (await run(), true));
+  if (!done) {
+    onProgress({ label: "Another tab is downloading the model", done: 0, total: model.bytes });
+    await navigator.locks.request(LOCK, run);
+  }
+  return undefined;
+}
+
+async function fetchMissing(model, onProgress) {
+  const total = model.bytes;
   let done = 0;
+  const missing = [];
   for (const file of model.files) {
-    if (!(await cache.match(file.url))) {
-      const before = done;
-      const bytes = await fetchChecked(file, (count) => onProgress(before + count, model.bytes));
-      const headers = { "Content-Type": "application/octet-stream", "Content-Length": String(bytes.length) };
-      await cache.put(file.url, new Response(bytes, { headers }));
+    if (await isWhole(file)) {
+      done += file.bytes;
+      onProgress({ label: "Checking what is kept", done, total });
+    } else {
+      missing.push(file);
     }
+  }
+  await checkRoom(missing.reduce((sum, file) => sum + file.bytes, 0));
+  let meter = null;
+  for (const file of missing) {
+    await fetchChecked(file, (count) => {
+      // What an earlier visit left must not count as speed.
+      meter ??= new Meter(done + count);
+      onProgress({ label: "Downloading", done: done + count, total, ...meter.measure(done + count, total) });
+    });
     done += file.bytes;
-    onProgress(done, model.bytes);
+  }
+  mark(model, true);
+  if (missing.length > 0) {
+    await navigator.storage?.persist?.().catch(() => false);
   }
 }
 
-// Deletes what this site keeps; with keepCurrent, only what earlier versions of it left.
-export async function forget(current, { keepCurrent = false } = {}) {
-  const models = new URL("models/", document.baseURI).href;
-  const libraries = new URL("lib/", document.baseURI).href;
-  for (const scope of SCOPES) {
-    const cache = await caches.open(scope);
-    for (const { url } of await cache.keys()) {
-      const ours = url.startsWith(models) || url.startsWith(libraries);
-      const kept = current.some((model) => url.startsWith(model.url) || url === model.lib);
-      if (ours && !(keepCurrent && kept)) {
-        await cache.delete(url);
-      }
-    }
+async function isWhole(file) {
+  const bytes = await readKept(file);
+  if (bytes === null) {
+    return false;
   }
+  const good = await isPublished(file, bytes);
+  if (!good) {
+    await drop(file);
+  }
+  return good;
+}
+
+async function isPublished(file, bytes) {
+  return bytes.length === file.bytes && (await sha256(bytes)) === file.sha256;
 }
 
 async function checkRoom(needed) {
   const { quota, usage } = (await navigator.storage?.estimate?.()) ?? {};
   if (quota !== undefined && quota - usage < needed) {
-    throw new Problem({
-      title: "Not enough room for the model",
-      text: `It needs ${Math.ceil(needed / 1e6)} MB, and this browser offers ${Math.floor((quota - usage) / 1e6)} MB.`,
-      advice: "Free some disk space or leave the private window, then try again.",
-      details: `quota ${quota} bytes, used ${usage} bytes`,
-    });
+    throw noRoom(`needed ${needed} bytes; quota ${quota} bytes, used ${usage} bytes`);
   }
 }
 
+function noRoom(details) {
+  return new Problem({
+    title: "Not enough room for the model",
+    text: "The browser refused to store the download. What was already stored is kept.",
+    advice: "Free some disk space or leave the private window, then try again.",
+    details,
+  });
+}
+
 async function fetchChecked(file, onBytes) {
-  // The second try goes past the browser's own cache, which may hold the broken copy.
-  for (const mode of ["default", "reload"]) {
-    const bytes = await fetchBytes(file, mode, onBytes);
-    if (bytes.length === file.bytes && (await sha256(bytes)) === file.sha256) {
-      return bytes;
+  const parts = new Parts(file, SLICE_BYTES);
+  await parts.restore();
+  try {
+    // The second try goes past the browser's own cache, which may hold the broken copy.
+    for (const mode of ["default", "reload"]) {
+      await receiveAll(file, parts, mode, onBytes);
+      const bytes = await parts.join();
+      if (await isPublished(file, bytes)) {
+        await keep(file, bytes);
+        await parts.clear();
+        return;
+      }
+      await parts.clear();
     }
+  } catch (error) {
+    throw /quota/i.test(error?.name ?? "") ? noRoom(`${file.path}: ${error}`) : error;
   }
   throw new Problem({
     title: "A file arrived broken",
@@ -74,20 +116,79 @@ async function fetchChecked(file, onBytes) {
   });
 }
 
-async function fetchBytes(file, mode, onBytes) {
-  const response = await fetch(file.url, { cache: mode });
+// Ends when the server has nothing more to give; throws when it stays silent.
+async function receiveAll(file, parts, mode, onBytes) {
+  let failures = 0;
+  while (parts.length < file.bytes) {
+    const before = parts.length;
+    try {
+      if (await receive(file, parts, mode, onBytes) === "no more") {
+        return;
+      }
+    } catch (error) {
+      await parts.flush();
+      failures = parts.length > before ? 0 : failures + 1;
+      if (error.fatal || failures > PAUSES_MS.length) {
+        throw error;
+      }
+      await online();
+      await new Promise((resolve) => { setTimeout(resolve, PAUSES_MS[Math.max(0, failures - 1)]); });
+    }
+  }
+}
+
+async function receive(file, parts, mode, onBytes) {
+  const from = parts.length;
+  const headers = from > 0 ? { Range: `bytes=${from}-` } : {};
+  // A stored response cannot be trusted to hold the rest of what came before.
+  const response = await fetch(file.url, { cache: from > 0 ? "no-store" : mode, headers });
+  if (response.status === 416) {
+    return "no more";
+  }
   if (!response.ok) {
-    throw new Error(`${file.path}: the server answered ${response.status}`);
+    throw refusal(file, response.status);
   }
-  const parts = [];
-  let count = 0;
+  // A server without ranges starts again: what is known already is passed over.
+  let skip = response.status === 206 ? 0 : from;
   const reader = response.body.getReader();
+  let got = 0;
   for (let step = await reader.read(); !step.done; step = await reader.read()) {
-    parts.push(step.value);
-    count += step.value.length;
-    onBytes(Math.min(count, file.bytes));
+    got += step.value.length;
+    const fresh = skip > 0 ? step.value.subarray(Math.min(skip, step.value.length)) : step.value;
+    skip -= step.value.length - fresh.length;
+    await parts.add(fresh);
+    onBytes(Math.min(parts.length, file.bytes));
+    if (parts.length > file.bytes) {
+      await reader.cancel();
+      return "no more";
+    }
   }
-  return new Uint8Array(await new Blob(parts).arrayBuffer());
+  return parts.length === from || (got > 0 && parts.length >= file.bytes) ? "no more" : "more";
+}
+
+function refusal(file, status) {
+  if (status === 404 || status === 410) {
+    const gone = new Problem({
+      title: "A file could not be downloaded",
+      text: `${file.path} is not on the server.`,
+      advice: "Reload the page: the site may have been updated since you opened it.",
+      details: `${file.path}: the server answered ${status}\n${file.url}`,
+    });
+    return Object.assign(gone, { fatal: true });
+  }
+  const error = new Error(`${file.path}: the server answered ${status}`);
+  error.fatal = status < 500 && status !== 408 && status !== 429;
+  return error;
+}
+
+async function online() {
+  if (navigator.onLine !== false) {
+    return;
+  }
+  await new Promise((resolve) => {
+    const timer = setTimeout(resolve, ONLINE_WITHIN_MS);
+    addEventListener("online", () => { clearTimeout(timer); resolve(); }, { once: true });
+  });
 }
 
 async function sha256(bytes) {

@@ -37,8 +37,8 @@ export class Engine {
   // Calls onProgress({ share, label, bytes }) with share from 0 to 1; throws a Problem.
   async load(onProgress) {
     try {
-      await download(this.#model, (done, total) => {
-        onProgress({ share: (DOWNLOAD_SHARE * done) / total, label: "Downloading", done, total });
+      await download(this.#model, (state) => {
+        onProgress({ share: (DOWNLOAD_SHARE * state.done) / state.total, ...state });
       });
       onProgress({ share: DOWNLOAD_SHARE, label: "Starting" });
       const { WebWorkerMLCEngine } = await import("./vendor/web-llm.js");
@@ -123,7 +123,7 @@ export class Engine {
 
   // web-llm's client throws on messages it does not know, so ours are taken out before it.
   #startWorker() {
-    const worker = new Worker(new URL("worker.js", document.baseURI), { type: "module" });
+    const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
     const channel = { onmessage: null, postMessage: (message) => worker.postMessage(message) };
     this.#worker = worker;
     return new Promise((resolve, reject) => {

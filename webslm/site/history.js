@@ -1,7 +1,9 @@
 // Owns the conversations kept on this device, in IndexedDB under this page's own path.
 
+import { SITE } from "./config.js";
+
 const STORE = "conversations";
-const NAME = `webslm ${new URL(".", document.baseURI).pathname}`;
+const NAME = `webslm ${new URL(SITE).pathname}`;
 
 function open() {
   return new Promise((resolve, reject) => {

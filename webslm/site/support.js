@@ -1,43 +1,82 @@
-// Owns the question "can this browser run the model?" and answers it before any download.
+// Owns the device check on the page: runs it, shows the verdict, and stops what cannot work.
 
+import { readableBytes } from "./config.js";
+import { inspectDevice, isMetered } from "./device.js";
+import { deviceReport, judge } from "./preflight.js";
 import { Problem } from "./problem.js";
+import { missingBytes, wasHere } from "./storage.js";
 
+// Downloads below this are not worth a question, whatever the connection.
+const ASK_ABOVE_BYTES = 10e6;
+const MARKS = { good: "✓", warn: "!", stop: "✕" };
+const SAID = { good: "fine", warn: "warning", stop: "problem" };
+const byId = (id) => document.getElementById(id);
+
+// Throws a Problem when the model cannot run here.
 export async function checkSupport(model) {
-  if (!globalThis.isSecureContext) {
-    throw new Problem({
-      kind: "unsupported",
-      title: "This address is not secure",
-      text: "Browsers allow WebGPU only on pages served over https and on this machine (localhost).",
-      advice: "Open the page over https, or ask whoever runs this site to do so.",
-    });
+  const device = await inspectDevice();
+  const missing = device.lacking.includes("caches") ? model.bytes : await missingBytes(model);
+  const verdict = judge(device, model, { missing, evicted: missing > 0 && wasHere(model) });
+  show(verdict, deviceReport(device, model, verdict));
+  if (verdict.level === "stop") {
+    const { title, text, advice } = verdict;
+    throw new Problem({ kind: "unsupported", title, text, advice, details: deviceReport(device, model, verdict) });
   }
-  if (!globalThis.caches || !globalThis.WebAssembly || !globalThis.Worker) {
-    throw new Problem({
-      kind: "unsupported",
-      title: "This browser is too old",
-      text: "It lacks WebAssembly, workers or a cache for the model.",
-      advice: "Use a current Chrome, Edge, Firefox or Safari, and not a private window.",
-    });
+}
+
+// Resolves to false when the visitor does not want to spend a metered connection on it.
+export async function agreeToDownload(model) {
+  const { connection } = await inspectDevice();
+  const missing = await missingBytes(model);
+  if (missing < ASK_ABOVE_BYTES || !isMetered(connection)) {
+    return true;
   }
-  const adapter = navigator.gpu ? await navigator.gpu.requestAdapter().catch(() => null) : null;
-  if (!adapter) {
-    throw new Problem({
-      kind: "unsupported",
-      title: "This browser cannot use the graphics chip",
-      text: "The model needs WebGPU, which is "
-        + (navigator.gpu ? "offered here but found no usable graphics adapter." : "not available in this browser."),
-      advice: "Use a current Chrome or Edge on a computer or a recent phone, and switch hardware acceleration on in its settings.",
-      details: `navigator.gpu: ${navigator.gpu ? "present" : "absent"}\n${navigator.userAgent}`,
-    });
-  }
-  const missing = model.required_features.filter((feature) => !adapter.features.has(feature));
-  if (missing.length > 0) {
-    throw new Problem({
-      kind: "unsupported",
-      title: "This graphics chip lacks a feature",
-      text: `This model was built for chips with ${missing.join(" and ")}.`,
-      advice: "Try another device, or a build of this assistant with 32-bit arithmetic.",
-      details: `required: ${model.required_features.join(", ")}\n${navigator.userAgent}`,
-    });
+  const dialog = byId("metered");
+  byId("metered-text").textContent = `The model still needs ${readableBytes(missing)}. Your browser says that this `
+    + `connection ${connection.save_data ? "should save data" : "is a mobile one"}, so it may cost money.`;
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "go"), { once: true });
+    byId("metered-go").onclick = () => dialog.close("go");
+    byId("metered-wait").onclick = () => dialog.close("wait");
+    dialog.returnValue = "wait";
+    dialog.showModal();
+  });
+}
+
+function show({ level, title, text, advice, checks }, report) {
+  const panel = byId("preflight");
+  panel.dataset.level = level;
+  panel.hidden = false;
+  // What stops the page is told by the problem card.
+  byId("preflight-title").textContent = level === "stop" ? "What was checked" : title;
+  byId("preflight-text").textContent = level === "stop" ? "" : [text, advice].filter(Boolean).join(" ");
+  byId("preflight-checks").replaceChildren(...checks.map(row));
+  byId("preflight-report").textContent = report;
+  byId("copy-report").onclick = () => copy(report);
+}
+
+function row({ name, level, text }) {
+  const item = document.createElement("li");
+  item.dataset.level = level;
+  const mark = document.createElement("span");
+  mark.className = "mark";
+  mark.textContent = MARKS[level];
+  mark.setAttribute("role", "img");
+  mark.setAttribute("aria-label", SAID[level]);
+  const words = document.createElement("span");
+  words.textContent = `${name}: ${text}`;
+  item.append(mark, words);
+  return item;
+}
+
+async function copy(report) {
+  const button = byId("copy-report");
+  try {
+    await navigator.clipboard.writeText(report);
+    button.textContent = "Copied";
+  } catch {
+    // Some browsers forbid it: then the text is marked, ready for the keyboard.
+    getSelection().selectAllChildren(byId("preflight-report"));
+    button.textContent = "Marked below: copy it with the keyboard";
   }
 }

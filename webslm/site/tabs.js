@@ -31,7 +31,8 @@ export function showTabs(list, panels, modes, onOpen) {
     found.tab.scrollIntoView({ block: "nearest", inline: "nearest" });
     document.documentElement.dataset.mode = found.name;
     if (location.hash !== `#${found.name}`) {
-      window.history.replaceState(null, "", `#${found.name}`);
+      // With a base element a bare fragment would lead away from the page.
+      window.history.replaceState(null, "", `${location.pathname}${location.search}#${found.name}`);
     }
     found.filled ??= found.open(found.panel);
     onOpen(found.name);

@@ -8,21 +8,19 @@ site therefore never meets the old one's leftovers in a visitor's cache.
 from __future__ import annotations
 
 import base64
-import hashlib
-import html
 import json
+import math
 import re
 import shutil
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from webslm import fs, page_facts, paths
+from webslm import delivery, fs, hosting, page_facts, paths
 from webslm.adapters import npm
 from webslm.dataset import normal, read_rows
 from webslm.errors import ConfigError, StageFailed
 from webslm.schema import BundleStageConf, Mode
-from webslm.serve import PAGE_POLICY
 from webslm.stage import Context, Metrics
 
 VERSION = 1
@@ -31,7 +29,7 @@ CHAT_CONFIG = "mlc-chat-config.json"
 TENSORS = "tensor-cache.json"
 TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.json"
-REVISION_DIGITS = 16
+CHIP_BYTES = {"uint32": 4, "float32": 4, "float16": 2}
 _HOST = re.compile(r"\b(?:https?|wss?):(?:\\?/){2}|[\"'(]//[\w.-]+\.\w")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -42,7 +40,8 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     Raises:
         ConfigError: The build's name cannot be a folder in a URL.
         EnvironmentMismatch: web-llm cannot be had, or is not the pinned one.
-        StageFailed: An input lacks a file, or the page names a foreign host.
+        StageFailed: An input lacks a file, the page names a foreign host, or the site is larger
+            than its host allows.
     """
     if not _NAME.fullmatch(cfg.name):
         raise ConfigError(
@@ -50,27 +49,31 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
             hint="use letters, digits, '.', '_' and '-' only: name=my-assistant",
         )
     stats = _read_json(inputs["data"], "stats.json")
-    page_files(out, cfg.app.title, cfg.domain.disclaimer)
+    draft = out / "draft"
+    fs.copy_tree(paths.site_dir(), draft)
     vendor(
-        out, npm.fetch_web_llm(ctx.cache_dir, cfg.runtime.web_llm, cfg.runtime.web_llm_integrity)
+        draft, npm.fetch_web_llm(ctx.cache_dir, cfg.runtime.web_llm, cfg.runtime.web_llm_integrity)
     )
     marked = npm.fetch(ctx.cache_dir, npm.MARKED)
-    vendor(out, marked, name="marked", licence=marked.parent.parent / npm.MARKED.licence)
+    vendor(draft, marked, name="marked", licence=marked.parent.parent / npm.MARKED.licence)
     library = _library(inputs["compile"])
     fs.link_or_copy(library, out / "lib" / library.name)
-    model = add_model(out, cfg.name, inputs["convert"], inputs["chat_config"], library.name, cfg)
+    model = add_model(out, cfg.name, inputs["convert"], inputs["chat_config"], library, cfg)
     base = None
     if "convert_base" in inputs:
         folders = inputs["convert_base"], inputs["chat_config"]
-        base = add_model(out, f"{cfg.name}-base", *folders, library.name, cfg)
-    write_facts(out, cfg, inputs)
+        base = add_model(out, f"{cfg.name}-base", *folders, library, cfg)
+    write_facts(draft, cfg, inputs)
     trained = trained_questions(inputs["data"] / "train.jsonl")
     site = site_config(cfg, stats["system_prompt"], trained, model)
     site["base"] = base
     site["special_tokens"] = page_facts.special_tokens(inputs["chat_config"] / TOKENIZER)
-    fs.write_text(out / "webslm.json", _json(site))
+    fs.write_text(draft / delivery.CONFIG, _json(site))
     check_own_files()
-    files = write_manifest(out)
+    app = delivery.seal(out, draft, title=cfg.app.title, disclaimer=cfg.domain.disclaimer)
+    files = delivery.write_manifest(out, app)
+    if refused := hosting.too_large(cfg.host, files):
+        raise StageFailed(f"bundle: {refused}", hint="choose another host: host=object_store")
     return {
         "files": len(files),
         "bytes": sum(entry["bytes"] for entry in files.values()),
@@ -78,16 +81,8 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
         "library_bytes": files[f"lib/{library.name}"]["bytes"],
         "base_bytes": sum(entry["bytes"] for entry in base["files"]) if base else 0,
         "revision": model["url"].split("/")[-2],
+        "app_bytes": sum(entry["bytes"] for name, entry in files.items() if name.startswith(app)),
     }
-
-
-def page_files(out: Path, title: str, disclaimer: str) -> None:
-    """Write the page's own files, its title and disclaimer set in the HTML itself."""
-    fs.copy_tree(paths.site_dir(), out)
-    page = (out / "index.html").read_text(encoding="utf-8")
-    for word, text in (("POLICY", PAGE_POLICY), ("TITLE", title), ("DISCLAIMER", disclaimer)):
-        page = page.replace(f"%%{word}%%", html.escape(text))
-    fs.write_text(out / "index.html", page)
 
 
 def vendor(out: Path, module: Path, *, name: str = "web-llm", licence: Path | None = None) -> None:
@@ -99,11 +94,11 @@ def vendor(out: Path, module: Path, *, name: str = "web-llm", licence: Path | No
 
 
 def add_model(
-    out: Path, name: str, weights: Path, chat: Path, library: str, cfg: BundleStageConf
+    out: Path, name: str, weights: Path, chat: Path, library: Path, cfg: BundleStageConf
 ) -> dict[str, Any]:
     """Put a model's files where web-llm looks for them; return what the page must know of it."""
     files = _model_files(weights, chat)
-    url = f"models/{name}/resolve/{_revision(files)}/"
+    url = f"models/{name}/resolve/{delivery.revision(files)}/"
     for file, source in files.items():
         fs.link_or_copy(source, out / url / file)
     return {**model_record(out, url, library, cfg), "id": name}
@@ -122,25 +117,29 @@ def write_facts(out: Path, cfg: BundleStageConf, inputs: Mapping[str, Path]) -> 
         fs.write_text(out / "facts" / f"{name}.json", _json(value))
 
 
-def model_record(out: Path, url: str, library: str, cfg: BundleStageConf) -> dict[str, Any]:
+def model_record(out: Path, url: str, library: Path, cfg: BundleStageConf) -> dict[str, Any]:
     """Return what the page must know of the model, with digests of all that it downloads.
 
-    ``files`` are checked by the page's own download; ``integrity`` (config, library, tokenizer)
-    by web-llm, which offers nothing for weights.
+    ``files`` and ``library`` are checked by the page's own download; ``integrity`` (config,
+    library, tokenizer) once more by web-llm, which offers nothing for weights. ``memory`` holds
+    the library's own estimate, in bytes, for the check before the download.
     """
     folder = out / url
     chat_config = _read_json(folder, CHAT_CONFIG)
-    shards = [record["dataPath"] for record in _read_json(folder, TENSORS)["records"]]
-    kept = [TOKENIZER, TENSORS, *shards]
+    records = _read_json(folder, TENSORS)["records"]
+    kept = [CHAT_CONFIG, TOKENIZER, TENSORS, *(record["dataPath"] for record in records)]
+    memory = _read_json(library.parent, "library.json")["memory"]
     return {
         "url": url,
-        "lib": f"lib/{library}",
+        "lib": f"lib/{library.name}",
+        "library": delivery.entry(library),
+        "memory": {**memory, "largest_buffer_bytes": _largest_tensor(records)},
         "context_window_size": chat_config["context_window_size"],
         "required_features": cfg.quant.required_features,
-        "files": [{"path": name, **_entry(folder / name)} for name in kept],
+        "files": [{"path": name, **delivery.entry(folder / name)} for name in kept],
         "integrity": {
             "config": _sri(folder / CHAT_CONFIG),
-            "model_lib": _sri(out / "lib" / library),
+            "model_lib": _sri(library),
             "tokenizer": {TOKENIZER: _sri(folder / TOKENIZER)},
         },
     }
@@ -195,17 +194,11 @@ def check_own_files() -> None:
     found = [
         f"{name}: {match.group()}"
         for name in own
-        if (match := _HOST.search((paths.site_dir() / name).read_text(encoding="utf-8")))
+        if name.suffix != ".png"
+        and (match := _HOST.search((paths.site_dir() / name).read_text(encoding="utf-8")))
     ]
     if found:
         raise StageFailed(f"bundle: the page names another host ({found[0]!r})")
-
-
-def write_manifest(out: Path) -> dict[str, Any]:
-    """Write ``manifest.json``: size and sha256 of every other file, by path; return the files."""
-    files = {path.relative_to(out).as_posix(): _entry(path) for path in fs.tree_files(out)}
-    fs.write_text(out / "manifest.json", _json({"schema": SCHEMA, "files": files}))
-    return files
 
 
 def _model_files(convert: Path, chat: Path) -> dict[str, Path]:
@@ -217,11 +210,6 @@ def _model_files(convert: Path, chat: Path) -> dict[str, Path]:
     return {name: names[name] / name for name in sorted(names)}
 
 
-def _revision(files: Mapping[str, Path]) -> str:
-    lines = (f"{name} {_sha256(path).hexdigest()}\n" for name, path in files.items())
-    return hashlib.sha256("".join(lines).encode()).hexdigest()[:REVISION_DIGITS]
-
-
 def _library(folder: Path) -> Path:
     found = sorted(folder.glob("library-*.wasm"))
     if len(found) != 1:
@@ -229,20 +217,14 @@ def _library(folder: Path) -> Path:
     return found[0]
 
 
-def _sha256(path: Path) -> hashlib._Hash:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest
-
-
-def _entry(path: Path) -> dict[str, Any]:
-    return {"bytes": path.stat().st_size, "sha256": _sha256(path).hexdigest()}
+def _largest_tensor(records: list[dict[str, Any]]) -> int:
+    """Return the bytes of the largest tensor as it lies on the chip, where f32 is never packed."""
+    tensors = (tensor for record in records for tensor in record["records"])
+    return max((math.prod(t["shape"]) * CHIP_BYTES[t["dtype"]] for t in tensors), default=0)
 
 
 def _sri(path: Path) -> str:
-    return "sha256-" + base64.b64encode(_sha256(path).digest()).decode()
+    return "sha256-" + base64.b64encode(delivery.sha256(path).digest()).decode()
 
 
 def _read_json(folder: Path, name: str) -> Any:

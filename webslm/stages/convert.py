@@ -49,7 +49,7 @@ def run(cfg: ConvertStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
     if tied:
         _check_tied_head(checkpoint)
     started = time.perf_counter()
-    rows, index = _write_all(checkpoint, parameters, cfg.quant, out, ctx)
+    rows, index = _write_all(checkpoint, parameters, cfg, out, ctx)
     seconds = time.perf_counter() - started
     _write_report(out, cfg.quant, rows, index)
     worst = max(rows, key=lambda row: float(row["rms_relative_error"]))
@@ -96,7 +96,7 @@ def dequantized_state(
 def _write_all(
     checkpoint: Checkpoint,
     parameters: Sequence[Parameter],
-    quant: QuantConf,
+    cfg: ConvertStageConf,
     out: Path,
     ctx: Context,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -104,12 +104,12 @@ def _write_all(
     total = sum(math.prod(parameter.shape) for parameter in parameters)
     done = 0
     rows: list[dict[str, Any]] = []
-    writer = ShardWriter(out)
+    writer = ShardWriter(out, cap_bytes=cfg.shard_bytes)
     try:
         for parameter in parameters:
             ctx.progress.update(4 * done, 4 * total, parameter.name)
-            error = write_parameter(writer, checkpoint, parameter, quant)
-            rows.append(_row(checkpoint, parameter, quant, error))
+            error = write_parameter(writer, checkpoint, parameter, cfg.quant)
+            rows.append(_row(checkpoint, parameter, cfg.quant, error))
             done += math.prod(parameter.shape)
         ctx.progress.update(4 * done, 4 * total, INDEX_NAME)
         return rows, writer.close(num_weights=total)

@@ -1,8 +1,11 @@
 // Owns measuring a bundle's model through web-llm's public API; never part of a bundle.
 // A logit processor sees the raw logits of every step and may force the token that is taken.
 
-import { appConfig, readConfig } from "../config.js";
-import { MLCEngine } from "../vendor/web-llm.js";
+// The page's own modules lie in a folder named by their digest; the manifest says which.
+const { app } = await (await fetch(new URL("manifest.json", document.baseURI))).json();
+const own = (name) => import(new URL(`${app}${name}`, document.baseURI).href);
+const { appConfig, readConfig } = await own("config.js");
+const { MLCEngine } = await own("vendor/web-llm.js");
 
 const FORBIDDEN = -1e4;
 

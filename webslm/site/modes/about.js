@@ -1,6 +1,7 @@
 // Owns what is told about the assistant: its model card, privacy, a test of this device, removal.
 
 import { readableBytes, readFacts } from "../config.js";
+import { describeStorage } from "../offline.js";
 import { button, h } from "../dom.js";
 import { selfTest } from "../selftest.js";
 import { session } from "../session.js";
@@ -93,12 +94,14 @@ function line({ question, same, of, tie, ok, seen, expected, seconds }) {
 
 function removal(forgetModel) {
   const remove = button("Delete the downloaded model", forgetModel, { id: "forget" });
+  const kept = h("p", { id: "kept-bytes" });
   const update = () => {
     remove.disabled = ["loading", "answering"].includes(session.state);
+    describeStorage(kept, session.config.model).catch(() => {});
   };
   session.addEventListener("state", update);
   update();
-  return section("Storage", h("p", {}, "The browser keeps the model so that it need not be downloaded again."), remove);
+  return section("Storage", h("p", {}, "The browser keeps the model so that it need not be downloaded again."), kept, remove);
 }
 
 function section(title, ...content) {

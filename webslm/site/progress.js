@@ -1,0 +1,42 @@
+// Owns how fast a download is and how long it still takes.
+
+import { readableBytes } from "./config.js";
+
+const WINDOW_MS = 5000;
+const SETTLED_MS = 800;
+
+export class Meter {
+  #marks = [];
+
+  constructor(done, now = performance.now()) {
+    this.#marks.push({ at: now, done });
+  }
+
+  // Returns { speed, seconds }: bytes per second over the last seconds, and what is left at that speed.
+  measure(done, total, now = performance.now()) {
+    this.#marks.push({ at: now, done });
+    while (this.#marks.length > 2 && now - this.#marks[0].at > WINDOW_MS) {
+      this.#marks.shift();
+    }
+    const [first] = this.#marks;
+    if (now - first.at < SETTLED_MS || done <= first.done) {
+      return { speed: null, seconds: null };
+    }
+    const speed = (1000 * (done - first.done)) / (now - first.at);
+    return { speed, seconds: (total - done) / speed };
+  }
+}
+
+export function progressText({ share, label, done, total, speed, seconds }) {
+  const size = total ? `, ${readableBytes(done)} of ${readableBytes(total)}` : "";
+  const pace = speed ? ` – ${readableBytes(speed)}/s, ${readableTime(seconds)} left` : "";
+  return `${label}${size}${pace} – ${Math.floor(share * 100)} %`;
+}
+
+export function readableTime(seconds) {
+  if (seconds < 60) {
+    return `${Math.max(1, Math.round(seconds))} s`;
+  }
+  const minutes = Math.round(seconds / 60);
+  return minutes < 90 ? `${minutes} min` : `${(minutes / 60).toFixed(1)} h`;
+}
