@@ -1,6 +1,6 @@
 """Own the boundary to Hydra: overrides to a checked ``Config``, errors to sentences.
 
-The only module beside ``cli`` that knows Hydra; nothing below it sees a DictConfig.
+With ``cli`` and ``multirun`` all that knows Hydra; nothing below sees a DictConfig.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import difflib
 import re
 import typing
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from webslm.errors import ConfigError
@@ -35,6 +36,107 @@ def compose(overrides: Sequence[str]) -> Config:
     """
     try:
         return to_config(_compose_raw(overrides))
+    except composition_errors() as exc:
+        raise explain(exc, overrides) from exc
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Axis:
+    """One override of a sweep, read."""
+
+    key: str
+    swept: bool
+    hydra: bool
+    """Whether it is about Hydra itself."""
+    choices: tuple[str, ...]
+    """Each choice as an override; empty for an interval."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SweepSettings:
+    """What of Hydra's own configuration decides how a sweep goes."""
+
+    launcher: str
+    is_basic_sweeper: bool
+    params: dict[str, str] | None
+    """``hydra.sweeper.params``."""
+    folder: str | None
+    """``hydra.sweep.dir`` where the user set it."""
+    name: str | None
+    metric: str | None
+
+
+def parse_overrides(overrides: Sequence[str]) -> list[Axis]:
+    """Return the overrides with their choices in order.
+
+    Raises:
+        ConfigError: Holds every override that cannot be read.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    found, problems = [], []
+    with _initialized() as loader:
+        parser = OverridesParser.create(config_loader=loader)
+        for word in overrides:
+            try:
+                found.append(_axis(parser.parse_override(word)))
+            except composition_errors() as exc:
+                problems.append(_syntax(exc, word))
+    if problems:
+        raise ConfigError(problems=tuple(problems))
+    return found
+
+
+def _axis(override: Any) -> Axis:
+    key = override.get_key_element()
+    if override.is_sweep_override():
+        values = override.sweep_string_iterator() if override.is_discrete_sweep() else ()
+        choices = tuple(f"{key}={value}" for value in values)
+    elif override.is_delete():
+        choices = (override.input_line,)
+    else:
+        choices = (f"{key}={override.get_value_element_as_str()}",)
+    return Axis(
+        key=key.lstrip("+~"),
+        swept=override.is_sweep_override(),
+        hydra=override.is_hydra_override(),
+        choices=choices,
+    )
+
+
+def hydra_settings(overrides: Sequence[str]) -> SweepSettings:
+    """Return how the overrides (without the swept ones) want the sweep to go.
+
+    Raises:
+        ConfigError: Holds every override that cannot be.
+    """
+    from omegaconf import OmegaConf
+
+    try:
+        raw = _compose_raw(overrides, hydra=True)
+    except composition_errors() as exc:
+        raise explain(exc, overrides) from exc
+    sweeper = raw.hydra.sweeper
+    params = OmegaConf.to_container(sweeper.params) if sweeper.get("params") else None
+    given = any(word.startswith("hydra.sweep.dir=") for word in overrides)
+    return SweepSettings(
+        launcher=str(raw.hydra.launcher._target_).rpartition(".")[2],
+        is_basic_sweeper=str(sweeper._target_).endswith(".BasicSweeper"),
+        params=params,  # type: ignore[arg-type]  # a mapping of strings by its schema
+        folder=str(raw.hydra.sweep.dir) if given else None,
+        name=raw.sweep.name,
+        metric=raw.sweep.metric,
+    )
+
+
+def compose_job(overrides: Sequence[str]) -> Any:
+    """Return one job's DictConfig.
+
+    Raises:
+        ConfigError: Holds every override that cannot be.
+    """
+    try:
+        return _compose_raw(overrides)
     except composition_errors() as exc:
         raise explain(exc, overrides) from exc
 
@@ -90,15 +192,24 @@ def good_overrides(overrides: Sequence[str]) -> list[str]:
     return [override for override in overrides if _problem_of(override, overrides) is None]
 
 
-def _compose_raw(overrides: Sequence[str]) -> Any:
-    from hydra import compose as hydra_compose
+@contextmanager
+def _initialized() -> Iterator[Any]:
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
     register_schema()
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return hydra_compose(config_name=CONFIG_NAME, overrides=list(overrides))
+        yield GlobalHydra.instance().config_loader()
+
+
+def _compose_raw(overrides: Sequence[str], *, hydra: bool = False) -> Any:
+    from hydra import compose as hydra_compose
+
+    with _initialized():
+        return hydra_compose(
+            config_name=CONFIG_NAME, overrides=list(overrides), return_hydra_config=hydra
+        )
 
 
 def _problem_of(override: str, overrides: Sequence[str]) -> Problem | None:

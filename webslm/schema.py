@@ -260,6 +260,16 @@ class CacheConf:
 
 
 @dataclass
+class SweepConf:
+    """How several builds of one command are compared; no stage reads it."""
+
+    name: str | None = None
+    """Folder below outputs/sweeps; null: the swept keys and a digest of the command."""
+    metric: str | None = None
+    """What a searching sweeper improves: stage.metric, such as verify.rouge_l."""
+
+
+@dataclass
 class Config:
     """One build, whole."""
 
@@ -287,6 +297,7 @@ class Config:
     runtime: RuntimeConf = field(default_factory=RuntimeConf)
     app: AppConf = field(default_factory=AppConf)
     verify: VerifyConf = field(default_factory=VerifyConf)
+    sweep: SweepConf = field(default_factory=SweepConf)
 
 
 @dataclass(frozen=True, kw_only=True)
