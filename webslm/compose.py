@@ -19,6 +19,11 @@ from webslm.schema import Config
 
 CONFIG_NAME = "config"
 Problem = tuple[str, str | None]
+PLUGINS = {
+    "hydra/launcher": "pip install 'webslm[sweep]', for ray_cluster 'webslm[ray]'",
+    "hydra/sweeper": "pip install 'webslm[sweep]'",
+}
+"""Groups whose options need an extra, and how to get it."""
 
 
 def register_schema() -> None:
@@ -269,6 +274,8 @@ def _syntax(error: Exception, override: str) -> Problem:
 
 def _missing(error: Exception, key: str, override: str) -> Problem:
     value = override.partition("=")[2]
+    if key in PLUGINS and (conf_dir() / key / f"{value}.yaml").is_file():
+        return f"{key}={value}: its packages are not installed", PLUGINS[key]
     options = re.findall(r"^\t(\S+)$", str(error), re.MULTILINE)
     near = difflib.get_close_matches(value, options, n=1)
     listed = f"one of {', '.join(options)}" if options else "python -m webslm --help"

@@ -5,6 +5,7 @@ Beside ``cli`` and ``compose`` the only module that knows Hydra.
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 import time
@@ -16,8 +17,16 @@ from typing import IO, TYPE_CHECKING, Any
 
 from webslm.build import build, preflight
 from webslm.cache import Cache
-from webslm.compose import compose_job, explain, hydra_settings, parse_overrides, to_config
-from webslm.errors import ConfigError, WebslmError
+from webslm.compose import (
+    Axis,
+    SweepSettings,
+    compose_job,
+    explain,
+    hydra_settings,
+    parse_overrides,
+    to_config,
+)
+from webslm.errors import ConfigError, StageFailed, WebslmError
 from webslm.executor import BuildFailed
 from webslm.keys import text_digest
 from webslm.paths import cache_dir, conf_dir
@@ -91,44 +100,60 @@ def run(words: Sequence[str]) -> int:
     failed = [record.exit_code for record in records if not record.ok]
     if bug is not None and not failed:
         raise bug
+    if not failed and len(records) < len(configs):
+        raise StageFailed(
+            f"sweep: {len(configs) - len(records)} of {len(configs)} builds were lost",
+            hint="run the same command again: what is done is kept",
+        )
     return failed[0] if failed else 0
 
 
 def _read(words: Sequence[str]) -> Sweep:
     overrides = [word for word in words if not word.startswith("-")]
-    parsed, settings = parse_overrides(overrides), None
+    parsed = parse_overrides(overrides)
     fixed = [word for word, each in zip(overrides, parsed, strict=True) if not each.swept]
     settings = hydra_settings(fixed)
-    chosen = parse_overrides([f"{k}={v}" for k, v in (settings.params or {}).items()])
     mine = {each.key for each in parsed}
-    axes = [each for each in (*chosen, *parsed) if not each.hydra]
-    axes = [each for each in axes if each in parsed or each.key not in mine]
+    chosen = parse_overrides([f"{k}={v}" for k, v in (settings.params or {}).items()])
+    axes = [each for each in chosen if each.key not in mine] + parsed
+    axes = [each for each in axes if not each.hydra]
     swept = tuple(dict.fromkeys(each.key for each in axes if each.swept))
-    jobs: list[tuple[str, ...]] = []
-    if settings.is_basic_sweeper:
-        jobs = [()]
-        for each in axes:
-            jobs = [(*job, value) for job in jobs for value in each.choices]
-    elif settings.metric is None:
-        raise ConfigError(
-            "sweep.metric: is not set, and the sweeper needs a number to improve",
-            hint="such as sweep.metric=verify.rouge_l or sweep.metric=finetune.last_loss",
-        )
-    name = settings.name or "-".join(
-        [
-            *(key.rpartition(".")[2].replace("/", "_") for key in swept),
-            text_digest("\n".join(sorted(overrides)))[:6],
-        ]
-    )
+    name = settings.name or _default_name(swept, overrides)
     return Sweep(
         words=tuple(words),
-        jobs=tuple(jobs),
+        jobs=_jobs(axes, settings),
         fixed=tuple(word for word in fixed if not word.startswith(("hydra.", "hydra/"))),
         swept=swept,
         folder=Path(settings.folder or Path("outputs") / "sweeps" / name).resolve(),
         launcher=settings.launcher,
         metric=settings.metric,
     )
+
+
+def _jobs(axes: Sequence[Axis], settings: SweepSettings) -> tuple[tuple[str, ...], ...]:
+    if not settings.is_basic_sweeper:
+        if settings.metric is None:
+            raise ConfigError(
+                "sweep.metric: is not set, and the sweeper needs a number to improve",
+                hint="such as sweep.metric=verify.rouge_l or sweep.metric=finetune.last_loss",
+            )
+        return ()
+    empty = [each.key for each in axes if not each.choices]
+    if empty:
+        raise ConfigError(
+            problems=tuple(
+                (f"{key}: names no value to try", "a list such as KEY=1,2; intervals need a search")
+                for key in empty
+            )
+        )
+    return tuple(itertools.product(*(each.choices for each in axes)))
+
+
+def _default_name(swept: Sequence[str], overrides: Sequence[str]) -> str:
+    """Return one name for one command: running it again is running the same sweep again."""
+    leaves = [key.rpartition(".")[2].replace("/", "_") for key in swept]
+    digest = text_digest("\n".join(sorted(overrides)))[:6]
+    return "-".join([*leaves[:4], digest])
 
 
 def _check(sweep: Sweep) -> list[Config]:
@@ -146,6 +171,14 @@ def _check(sweep: Sweep) -> list[Config]:
                 check_metric(sweep.metric, configs[-1].until)
         except ConfigError as exc:
             problems += exc.problems
+    problems += _collisions(configs)
+    if problems:
+        raise ConfigError(problems=tuple(dict.fromkeys(problems)))
+    return configs
+
+
+def _collisions(configs: Sequence[Config]) -> list[tuple[str, str | None]]:
+    problems: list[tuple[str, str | None]] = []
     taken: dict[Path, str] = {}
     for cfg in configs:
         output = Path(cfg.output_dir).expanduser().resolve()
@@ -158,9 +191,7 @@ def _check(sweep: Sweep) -> list[Config]:
                 )
             )
         taken[output] = cfg.name
-    if problems:
-        raise ConfigError(problems=tuple(dict.fromkeys(problems)))
-    return configs
+    return problems
 
 
 def swept_values(job: Sequence[str], swept: Sequence[str]) -> dict[str, str]:
