@@ -34,6 +34,13 @@ class Graphics(Enum):
     hardware = "hardware"
 
 
+class Sharding(Enum):
+    """What training processes hold of the base."""
+
+    none = "none"
+    fsdp = "fsdp"
+
+
 class Device(Enum):
     """Where training runs."""
 
@@ -157,6 +164,16 @@ class LoraConf:
     loss: Loss = Loss.assistant_only
     gradient_checkpointing: bool = False
     device: Device = Device.auto
+
+
+@dataclass
+class LaunchConf:
+    """How many processes train together; what is learnt from one batch does not depend on it."""
+
+    processes: int = 1
+    """Processes of this machine that share every batch: one GPU each, or CPU cores."""
+    sharding: Sharding = Sharding.none
+    """none: each holds the base; fsdp: each holds a part (GPUs only)."""
 
 
 @dataclass
@@ -292,6 +309,7 @@ class Config:
     data: DataConf = field(default_factory=DataConf)
     base: BaseConf = field(default_factory=BaseConf)
     lora: LoraConf = field(default_factory=LoraConf)
+    launch: LaunchConf = field(default_factory=LaunchConf)
     quant: QuantConf = field(default_factory=QuantConf)
     compiler: CompilerConf = field(default_factory=CompilerConf)
     runtime: RuntimeConf = field(default_factory=RuntimeConf)
@@ -321,6 +339,7 @@ class FinetuneStageConf:
 
     lora: LoraConf
     seed: int
+    launch: LaunchConf = field(default_factory=LaunchConf)
 
 
 @dataclass(frozen=True, kw_only=True)
