@@ -79,14 +79,14 @@ def run(words: Sequence[str]) -> int:
     configs = _check(sweep)
     console = Console()
     plans = [plan(cfg) for cfg in configs]
-    named = [
-        Planned(name=cfg.name, swept=swept_values(job, sweep.swept), steps=steps)
-        for cfg, job, steps in zip(configs, sweep.jobs, plans, strict=False)
-    ]
+    named = [Planned(name=cfg.name, steps=steps) for cfg, steps in zip(configs, plans, strict=True)]
     cache = Cache(cache_dir())
     if configs[0].dry_run:
         show_plan(console, named, cache)
         return 0
+    if not sweep.jobs:
+        # A search names its jobs as it goes.
+        named = []
     extra = _launch_words(sweep, plans, cache, console)
     sweep.folder.mkdir(parents=True, exist_ok=True)
     forget_records(sweep.folder)

@@ -26,7 +26,6 @@ class Planned:
     """A job before it ran."""
 
     name: str
-    swept: Mapping[str, str]
     steps: Sequence[Step]
 
 
