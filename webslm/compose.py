@@ -1,6 +1,6 @@
 """Own the boundary to Hydra: overrides to a checked ``Config``, errors to sentences.
 
-With ``cli`` and ``multirun`` all that knows Hydra; nothing below sees a DictConfig.
+With ``cli``, ``axes`` and ``multirun`` all that knows Hydra; nothing below sees a DictConfig.
 """
 
 from __future__ import annotations
@@ -40,98 +40,9 @@ def compose(overrides: Sequence[str]) -> Config:
         ConfigError: Holds every override that cannot be, not only the first.
     """
     try:
-        return to_config(_compose_raw(overrides))
+        return to_config(compose_raw(overrides))
     except composition_errors() as exc:
         raise explain(exc, overrides) from exc
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Axis:
-    """One override of a sweep, read."""
-
-    key: str
-    swept: bool
-    hydra: bool
-    """Whether it is about Hydra itself."""
-    choices: tuple[str, ...]
-    """Each choice as an override; empty for an interval."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class SweepSettings:
-    """What of Hydra's own configuration decides how a sweep goes."""
-
-    launcher: str
-    is_basic_sweeper: bool
-    params: dict[str, str] | None
-    """``hydra.sweeper.params``."""
-    folder: str | None
-    """``hydra.sweep.dir`` where the user set it."""
-    name: str | None
-    metric: str | None
-
-
-def parse_overrides(overrides: Sequence[str]) -> list[Axis]:
-    """Return the overrides with their choices in order.
-
-    Raises:
-        ConfigError: Holds every override that cannot be read.
-    """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    found, problems = [], []
-    with _initialized() as loader:
-        parser = OverridesParser.create(config_loader=loader)
-        for word in overrides:
-            try:
-                found.append(_axis(parser.parse_override(word)))
-            except composition_errors() as exc:
-                problems.append(_syntax(exc, word))
-    if problems:
-        raise ConfigError(problems=tuple(problems))
-    return found
-
-
-def _axis(override: Any) -> Axis:
-    key = override.get_key_element()
-    if override.is_sweep_override():
-        values = override.sweep_string_iterator() if override.is_discrete_sweep() else ()
-        choices = tuple(f"{key}={value}" for value in values)
-    elif override.is_delete():
-        choices = (override.input_line,)
-    else:
-        choices = (f"{key}={override.get_value_element_as_str()}",)
-    return Axis(
-        key=key.lstrip("+~"),
-        swept=override.is_sweep_override(),
-        hydra=override.is_hydra_override(),
-        choices=choices,
-    )
-
-
-def hydra_settings(overrides: Sequence[str]) -> SweepSettings:
-    """Return how the overrides (without the swept ones) want the sweep to go.
-
-    Raises:
-        ConfigError: Holds every override that cannot be.
-    """
-    from omegaconf import OmegaConf
-
-    try:
-        raw = _compose_raw(overrides, hydra=True)
-    except composition_errors() as exc:
-        raise explain(exc, overrides) from exc
-    sweeper = raw.hydra.sweeper
-    params = OmegaConf.to_container(sweeper.params) if sweeper.get("params") else None
-    given = any(word.startswith("hydra.sweep.dir=") for word in overrides)
-    return SweepSettings(
-        launcher=str(raw.hydra.launcher._target_).rpartition(".")[2],
-        is_basic_sweeper=str(sweeper._target_).endswith(".BasicSweeper"),
-        params=params,  # type: ignore[arg-type]  # a mapping of strings by its schema
-        folder=str(raw.hydra.sweep.dir) if given else None,
-        name=raw.sweep.name,
-        metric=raw.sweep.metric,
-    )
 
 
 def compose_job(overrides: Sequence[str]) -> Any:
@@ -141,7 +52,7 @@ def compose_job(overrides: Sequence[str]) -> Any:
         ConfigError: Holds every override that cannot be.
     """
     try:
-        return _compose_raw(overrides)
+        return compose_raw(overrides)
     except composition_errors() as exc:
         raise explain(exc, overrides) from exc
 
@@ -198,7 +109,8 @@ def good_overrides(overrides: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def _initialized() -> Iterator[Any]:
+def initialized() -> Iterator[Any]:
+    """Give Hydra's configuration loader over the shipped folder."""
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
@@ -208,10 +120,11 @@ def _initialized() -> Iterator[Any]:
         yield GlobalHydra.instance().config_loader()
 
 
-def _compose_raw(overrides: Sequence[str], *, hydra: bool = False) -> Any:
+def compose_raw(overrides: Sequence[str], *, hydra: bool = False) -> Any:
+    """Return the DictConfig of the overrides, with Hydra's own part on demand."""
     from hydra import compose as hydra_compose
 
-    with _initialized():
+    with initialized():
         return hydra_compose(
             config_name=CONFIG_NAME, overrides=list(overrides), return_hydra_config=hydra
         )
@@ -220,7 +133,7 @@ def _compose_raw(overrides: Sequence[str], *, hydra: bool = False) -> Any:
 def _problem_of(override: str, overrides: Sequence[str]) -> Problem | None:
     paths = [word for word in overrides if word.startswith("hydra.searchpath=")]
     try:
-        to_config(_compose_raw(list(dict.fromkeys([*paths, override]))))
+        to_config(compose_raw(list(dict.fromkeys([*paths, override]))))
     except ConfigError as exc:
         return exc.problems[0]
     except composition_errors() as exc:
@@ -234,7 +147,7 @@ def _sentence(error: Exception, override: str) -> Problem:
     key = override.partition("=")[0].lstrip("+~")
     text = _root(error)
     if isinstance(error, OverrideParseException):
-        return _syntax(error, override)
+        return syntax_problem(error, override)
     if isinstance(error, MissingConfigException):
         return _missing(error, key, override)
     if override.startswith("~"):
@@ -260,7 +173,8 @@ def _root(error: BaseException) -> str:
     return str(cause) if cause is not None and str(cause).strip() else str(error)
 
 
-def _syntax(error: Exception, override: str) -> Problem:
+def syntax_problem(error: Exception, override: str) -> Problem:
+    """Return what to say of an override that Hydra cannot read."""
     if "=" not in override:
         return (
             f"{override!r} is neither KEY=VALUE nor a known verb",

@@ -5,30 +5,21 @@ Beside ``cli`` and ``compose`` the only module that knows Hydra.
 
 from __future__ import annotations
 
-import itertools
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from webslm.axes import Sweep, read_sweep
 from webslm.build import build, preflight
 from webslm.cache import Cache
-from webslm.compose import (
-    Axis,
-    SweepSettings,
-    compose_job,
-    explain,
-    hydra_settings,
-    parse_overrides,
-    to_config,
-)
+from webslm.compose import compose_job, explain, to_config
 from webslm.errors import ConfigError, StageFailed, WebslmError
 from webslm.executor import BuildFailed
-from webslm.keys import text_digest
 from webslm.paths import cache_dir, conf_dir
 from webslm.plan import Step, plan
 from webslm.schema import Config
@@ -52,21 +43,6 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 Swept = Mapping[str, str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sweep:
-    """What the command line asks for, before any job is looked at."""
-
-    words: tuple[str, ...]
-    jobs: tuple[tuple[str, ...], ...]
-    """Overrides of every job; empty when the sweeper finds them as it goes."""
-    fixed: tuple[str, ...]
-    swept: tuple[str, ...]
-    """Keys that differ between jobs."""
-    folder: Path
-    launcher: str
-    metric: str | None
-
-
 def run(words: Sequence[str]) -> int:
     """Run a sweep and return the exit code of its first failed job, or 0.
 
@@ -75,7 +51,8 @@ def run(words: Sequence[str]) -> int:
     """
     from rich.console import Console
 
-    sweep = _read(words)
+    sweep = read_sweep(words)
+    sweep = replace(sweep, suffixed=not sweep.jobs or _share_names(sweep))
     configs = _check(sweep)
     console = Console()
     plans = [plan(cfg) for cfg in configs]
@@ -108,63 +85,25 @@ def run(words: Sequence[str]) -> int:
     return failed[0] if failed else 0
 
 
-def _read(words: Sequence[str]) -> Sweep:
-    overrides = [word for word in words if not word.startswith("-")]
-    parsed = parse_overrides(overrides)
-    fixed = [word for word, each in zip(overrides, parsed, strict=True) if not each.swept]
-    settings = hydra_settings(fixed)
-    mine = {each.key for each in parsed}
-    chosen = parse_overrides([f"{k}={v}" for k, v in (settings.params or {}).items()])
-    axes = [each for each in chosen if each.key not in mine] + parsed
-    axes = [each for each in axes if not each.hydra]
-    swept = tuple(dict.fromkeys(each.key for each in axes if each.swept))
-    name = settings.name or _default_name(swept, overrides)
-    return Sweep(
-        words=tuple(words),
-        jobs=_jobs(axes, settings),
-        fixed=tuple(word for word in fixed if not word.startswith(("hydra.", "hydra/"))),
-        swept=swept,
-        folder=Path(settings.folder or Path("outputs") / "sweeps" / name).resolve(),
-        launcher=settings.launcher,
-        metric=settings.metric,
-    )
-
-
-def _jobs(axes: Sequence[Axis], settings: SweepSettings) -> tuple[tuple[str, ...], ...]:
-    if not settings.is_basic_sweeper:
-        if settings.metric is None:
-            raise ConfigError(
-                "sweep.metric: is not set, and the sweeper needs a number to improve",
-                hint="such as sweep.metric=verify.rouge_l or sweep.metric=finetune.last_loss",
-            )
-        return ()
-    empty = [each.key for each in axes if not each.choices]
-    if empty:
-        raise ConfigError(
-            problems=tuple(
-                (f"{key}: names no value to try", "a list such as KEY=1,2; intervals need a search")
-                for key in empty
-            )
-        )
-    return tuple(itertools.product(*(each.choices for each in axes)))
-
-
-def _default_name(swept: Sequence[str], overrides: Sequence[str]) -> str:
-    """Return one name for one command: running it again is running the same sweep again."""
-    leaves = [key.rpartition(".")[2].replace("/", "_") for key in swept]
-    digest = text_digest("\n".join(sorted(overrides)))[:6]
-    return "-".join([*leaves[:4], digest])
+def _share_names(sweep: Sweep) -> bool:
+    """Return whether two jobs have one name as composed: ``recipe=a,b`` brings its own."""
+    names = []
+    for job in sweep.jobs:
+        # What cannot be composed is told by ``_check``.
+        with suppress(ConfigError):
+            names.append(str(compose_job([*sweep.paths, *job]).name))
+    return len(set(names)) < len(names)
 
 
 def _check(sweep: Sweep) -> list[Config]:
     """Compose and check every job; a sweeper that finds its own values is checked without them."""
-    paths = [word for word in sweep.words if word.startswith("hydra.searchpath=")]
     problems: list[tuple[str, str | None]] = []
     configs: list[Config] = []
     for job in sweep.jobs or (sweep.fixed,):
         try:
-            raw = compose_job([*paths, *job])
-            _rename(raw, swept_values(job, sweep.swept))
+            raw = compose_job([*sweep.paths, *job])
+            if sweep.suffixed:
+                _rename(raw, swept_values(job, sweep.swept))
             configs.append(to_config(raw))
             preflight(configs[-1])
             if sweep.metric is not None:
@@ -231,7 +170,10 @@ def _launch(sweep: Sweep, extra: Sequence[str]) -> Exception | None:
 
     # Without it Hydra prints its own screen and exits with 1 for everything.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    task = _task(sweep.swept, sweep.metric, parallel=sweep.launcher != "BasicLauncher")
+
+    def task(raw: Any) -> float | None:
+        return run_job(raw, sweep)
+
     entry = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)
     overrides = [word for word in sweep.words if not word.startswith("-")]
     kept, sys.argv = sys.argv, ["webslm", *overrides, *extra, "--multirun"]
@@ -244,16 +186,7 @@ def _launch(sweep: Sweep, extra: Sequence[str]) -> Exception | None:
     return None
 
 
-def _task(
-    swept: tuple[str, ...], metric: str | None, *, parallel: bool
-) -> Callable[[Any], float | None]:
-    def task(raw: Any) -> float | None:
-        return run_job(raw, swept, metric, parallel=parallel)
-
-    return task
-
-
-def run_job(raw: Any, swept: Sequence[str], metric: str | None, *, parallel: bool) -> float | None:
+def run_job(raw: Any, sweep: Sweep) -> float | None:
     """Build one job where the launcher put it, leave its record there, return the metric.
 
     A build's failure is in the record and not raised: launchers would print it a second time, and
@@ -263,17 +196,18 @@ def run_job(raw: Any, swept: Sequence[str], metric: str | None, *, parallel: boo
 
     job = HydraConfig.get()
     overrides, folder = list(job.overrides.task), Path(job.runtime.output_dir)
-    values = swept_values(overrides, swept)
-    _rename(raw, values)
+    values = swept_values(overrides, sweep.swept)
+    if sweep.suffixed:
+        _rename(raw, values)
     cfg = to_config(raw)
     about = {"number": int(job.job.num), "name": cfg.name, "swept": values}
     about["output_dir"] = os.path.relpath(cfg.output_dir)
     command = ("python", "-m", "webslm", *overrides, f"name={cfg.name}")
     started = time.monotonic()
     try:
-        with _console(folder, about, parallel=parallel) as console:
+        with _console(folder, about, parallel=sweep.launcher != "BasicLauncher") as console:
             results = build(cfg, command, console)
-            value = None if metric is None else measure(results, metric)
+            value = None if sweep.metric is None else measure(results, sweep.metric)
     except Exception as exc:
         cause = exc.__cause__
         stage, done = (cause.stage, cause.results) if isinstance(cause, BuildFailed) else (None, [])

@@ -45,7 +45,8 @@ def tune(
 def weights(folder: Path) -> dict[str, Any]:
     from safetensors.numpy import load_file
 
-    return load_file(folder / "adapter_model.safetensors")
+    found: dict[str, Any] = load_file(folder / "adapter_model.safetensors")
+    return found
 
 
 def test_two_processes_learn_what_one_learns(inputs: tuple[Path, Path], tmp_path: Path) -> None:
@@ -74,7 +75,7 @@ def test_two_processes_learn_what_one_learns(inputs: tuple[Path, Path], tmp_path
 def test_two_processes_share_accumulation_and_repeat_their_bytes(
     inputs: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    changes = {"batch_size": 3, "gradient_accumulation_steps": 2, "epochs": 1.0}
+    changes: dict[str, Any] = {"batch_size": 3, "gradient_accumulation_steps": 2, "epochs": 1.0}
     one = tune(tmp_path / "one", inputs, LaunchConf(), **changes)
     logs = [tune(tmp_path / name, inputs, **changes) for name in ("a", "b")]
     assert logs[0] == logs[1]
