@@ -71,7 +71,8 @@ def parse_overrides(overrides: Sequence[str]) -> list[Axis]:
         parser = OverridesParser.create(config_loader=loader)
         for word in overrides:
             try:
-                found.append(_axis(parser.parse_override(word)))
+                # One at a time to find all that cannot be read; the plural knows of glob().
+                found.append(_axis(parser.parse_overrides([word])[0]))
             except composition_errors() as exc:
                 problems.append(syntax_problem(exc, word))
     if problems:

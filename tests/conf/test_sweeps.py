@@ -15,7 +15,7 @@ MISTAKES = {
         ["lora.r: -1 is not above 0", "quant: no option 'q4f33'"],
     ),
     "a word that cannot be read": (["lora.r=8,16", "x=["], ["'x=[' cannot be read"]),
-    "an unknown key": (["lorra.r=8,16"], ["unknown key 'lorra.r'", "did you mean 'lora.r'?"]),
+    "an unknown key": (["lora.rr=8,16"], ["unknown key 'lora.rr'", "did you mean 'lora.r'?"]),
     "one value twice": (["lora.r=8,8"], ["would both write to outputs/medical-tiny-q4f32_1-r8"]),
     "one output for all": (["lora.r=8,16", "output_dir=x"], ["would both write to x"]),
     "an interval without a search": (["lora.r=interval(1,2)"], ["lora.r: names no value to try"]),
@@ -68,6 +68,18 @@ def test_dry_run_shows_what_jobs_share(
     assert "base" in jobs["medical-tiny-q4f32_1-r8"]
     assert jobs["medical-tiny-q0f32-r8"].split()[1:] == ["convert", "5"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_globs_and_recipes_bring_their_own_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["-m", "recipe=glob(*_tiny)", "dry_run=true", "until=data"]) == 0
+    out = capsys.readouterr().out
+    for domain in ("insurance", "legal", "medical"):
+        assert f"\n{domain}-tiny-q4f32_1 " in out
+    assert run(["-m", "recipe=medical_tiny,legal_tiny", "seed=0,1", "dry_run=true"]) == 0
+    assert "medical-tiny-q4f32_1-recipe_medical_tiny-seed1" in capsys.readouterr().out
 
 
 def test_launch_enters_only_the_key_of_the_finetune_and_what_follows() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -10,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from webslm import keylock
 from webslm.keylock import only_builder
 
 HOLD = """
@@ -57,8 +58,8 @@ def test_file_system_without_locks_lets_both_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(descriptor: int, operation: int) -> None:
-        raise OSError(keylock.errno.ENOLCK, "no locks available")
+        raise OSError(errno.ENOLCK, "no locks available")
 
-    monkeypatch.setattr(keylock.fcntl, "flock", refuse)
+    monkeypatch.setattr(fcntl, "flock", refuse)
     with only_builder(tmp_path, "merge", "a" * 64, lambda: None):
         pass

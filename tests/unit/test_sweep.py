@@ -74,7 +74,7 @@ def test_measures_are_flat_and_lists_are_means() -> None:
         "verify.loaded": 1.0,
         "verify.rouge_l": 0.75,
     }
-    with pytest.raises(ConfigError, match="measured no 'verify.rouge'") as raised:
+    with pytest.raises(ConfigError, match=r"measured no 'verify\.rouge'") as raised:
         measure([result("verify", {"answers": answers})], "verify.rouge")
     assert "verify.rouge_l" in str(raised.value.hint)
 
