@@ -28,8 +28,8 @@ class Sweep:
     metric: str | None
     paths: tuple[str, ...] = ()
     """Overrides that say where the user's own options lie."""
-    suffixed: bool = True
-    """Whether the swept keys must make the names of the jobs distinct."""
+    naming: tuple[str, ...] = ()
+    """Swept keys that the names of the jobs must show to be distinct."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +146,7 @@ def read_sweep(words: Sequence[str]) -> Sweep:
         folder=Path(settings.folder or Path("outputs") / "sweeps" / name).resolve(),
         launcher=settings.launcher,
         metric=settings.metric,
+        naming=swept,
         paths=tuple(word for word in words if word.startswith("hydra.searchpath=")),
     )
 

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -51,9 +51,7 @@ def run(words: Sequence[str]) -> int:
     """
     from rich.console import Console
 
-    sweep = read_sweep(words)
-    sweep = replace(sweep, suffixed=not sweep.jobs or _share_names(sweep))
-    configs = _check(sweep)
+    sweep, configs = _check(read_sweep(words))
     console = Console()
     plans = [plan(cfg) for cfg in configs]
     named = [Planned(name=cfg.name, steps=steps) for cfg, steps in zip(configs, plans, strict=True)]
@@ -85,25 +83,21 @@ def run(words: Sequence[str]) -> int:
     return failed[0] if failed else 0
 
 
-def _share_names(sweep: Sweep) -> bool:
-    """Return whether two jobs have one name as composed: ``recipe=a,b`` brings its own."""
-    names = []
-    for job in sweep.jobs:
-        # What cannot be composed is told by ``_check``.
-        with suppress(ConfigError):
-            names.append(str(compose_job([*sweep.paths, *job]).name))
-    return len(set(names)) < len(names)
-
-
-def _check(sweep: Sweep) -> list[Config]:
+def _check(sweep: Sweep) -> tuple[Sweep, list[Config]]:
     """Compose and check every job; a sweeper that finds its own values is checked without them."""
     problems: list[tuple[str, str | None]] = []
-    configs: list[Config] = []
+    raws: list[tuple[Swept, Any]] = []
     for job in sweep.jobs or (sweep.fixed,):
         try:
-            raw = compose_job([*sweep.paths, *job])
-            if sweep.suffixed:
-                _rename(raw, swept_values(job, sweep.swept))
+            raws.append((swept_values(job, sweep.swept), compose_job([*sweep.paths, *job])))
+        except ConfigError as exc:
+            problems += exc.problems
+    if sweep.jobs:
+        sweep = replace(sweep, naming=_naming_keys(sweep.swept, raws))
+    configs: list[Config] = []
+    for values, raw in raws:
+        try:
+            _rename(raw, values, sweep.naming)
             configs.append(to_config(raw))
             preflight(configs[-1])
             if sweep.metric is not None:
@@ -113,7 +107,17 @@ def _check(sweep: Sweep) -> list[Config]:
     problems += _collisions(configs)
     if problems:
         raise ConfigError(problems=tuple(dict.fromkeys(problems)))
-    return configs
+    return sweep, configs
+
+
+def _naming_keys(swept: Sequence[str], raws: Sequence[tuple[Swept, Any]]) -> tuple[str, ...]:
+    """Return the fewest keys that keep the names apart: a recipe's domain may say enough."""
+    kept = tuple(swept)
+    for key in swept:
+        fewer = tuple(each for each in kept if each != key)
+        if len({_name(raw, values, fewer) for values, raw in raws}) == len(raws):
+            kept = fewer
+    return kept
 
 
 def _collisions(configs: Sequence[Config]) -> list[tuple[str, str | None]]:
@@ -139,12 +143,17 @@ def swept_values(job: Sequence[str], swept: Sequence[str]) -> dict[str, str]:
     return {key: value for key, _, value in pairs if key in swept}
 
 
-def _rename(raw: Any, swept: Swept) -> None:
+def _rename(raw: Any, values: Swept, naming: Sequence[str]) -> None:
+    raw.name = _name(raw, values, naming)
+
+
+def _name(raw: Any, values: Swept, naming: Sequence[str]) -> str:
     from omegaconf import OmegaConf
 
     template = OmegaConf.to_container(raw, resolve=False)
     assert isinstance(template, dict)
-    raw.name = job_name(str(raw.name), str(template["name"]), swept)
+    shown = {key: value for key, value in values.items() if key in naming}
+    return job_name(str(raw.name), str(template["name"]), shown)
 
 
 def _launch_words(
@@ -197,8 +206,7 @@ def run_job(raw: Any, sweep: Sweep) -> float | None:
     job = HydraConfig.get()
     overrides, folder = list(job.overrides.task), Path(job.runtime.output_dir)
     values = swept_values(overrides, sweep.swept)
-    if sweep.suffixed:
-        _rename(raw, values)
+    _rename(raw, values, sweep.naming)
     cfg = to_config(raw)
     about = {"number": int(job.job.num), "name": cfg.name, "swept": values}
     about["output_dir"] = os.path.relpath(cfg.output_dir)

@@ -79,7 +79,11 @@ def test_globs_and_recipes_bring_their_own_names(
     for domain in ("insurance", "legal", "medical"):
         assert f"\n{domain}-tiny-q4f32_1 " in out
     assert run(["-m", "recipe=medical_tiny,legal_tiny", "seed=0,1", "dry_run=true"]) == 0
-    assert "medical-tiny-q4f32_1-recipe_medical_tiny-seed1" in capsys.readouterr().out
+    assert "\nmedical-tiny-q4f32_1-seed1 " in capsys.readouterr().out
+    # Nothing but the recipe keeps these two apart.
+    words = ["recipe=medical_tiny,legal_tiny", "name=mine", "dry_run=true"]
+    assert run(["-m", *words]) == 0
+    assert "\nmine-recipe_legal_tiny " in capsys.readouterr().out
 
 
 def test_launch_enters_only_the_key_of_the_finetune_and_what_follows() -> None:

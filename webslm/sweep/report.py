@@ -242,7 +242,8 @@ def show_plan(console: Console, planned: Sequence[Planned], cache: Cache) -> Non
 
     seen: set[tuple[str, str]] = set()
     table = Table(title="plan of the sweep", title_justify="left", box=None, pad_edge=False)
-    for name in ("job", "runs", "shared or stored"):
+    table.add_column("job", overflow="fold", min_width=max(len(job.name) for job in planned))
+    for name in ("runs", "shared or stored"):
         table.add_column(name)
     for job in planned:
         runs, kept = [], 0
