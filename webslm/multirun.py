@@ -23,6 +23,7 @@ from webslm.executor import BuildFailed
 from webslm.paths import cache_dir, conf_dir
 from webslm.plan import Step, plan
 from webslm.schema import Config
+from webslm.selection import select
 from webslm.sweep import capacity as machine
 from webslm.sweep.measures import check_metric, measure
 from webslm.sweep.naming import job_name
@@ -53,9 +54,9 @@ def run(words: Sequence[str]) -> int:
 
     sweep, configs = _check(read_sweep(words))
     console = Console()
-    plans = [plan(cfg) for cfg in configs]
-    named = [Planned(name=cfg.name, steps=steps) for cfg, steps in zip(configs, plans, strict=True)]
     cache = Cache(cache_dir())
+    plans = [_plan(cfg, cache) for cfg in configs]
+    named = [Planned(name=cfg.name, steps=steps) for cfg, steps in zip(configs, plans, strict=True)]
     if configs[0].dry_run:
         show_plan(console, named, cache)
         return 0
@@ -70,7 +71,7 @@ def run(words: Sequence[str]) -> int:
         bug = _launch(sweep, extra)
     finally:
         records = read_records(sweep.folder)
-        command = ("python", "-m", "webslm", *sweep.words)
+        command = ("python", "-m", "webslm", "-m", *sweep.words)
         finish(console, sweep.folder, command, records, named, sweep.metric)
     failed = [record.exit_code for record in records if not record.ok]
     if bug is not None and not failed:
@@ -135,6 +136,10 @@ def _collisions(configs: Sequence[Config]) -> list[tuple[str, str | None]]:
             )
         taken[output] = cfg.name
     return problems
+
+
+def _plan(cfg: Config, cache: Cache) -> list[Step]:
+    return select(plan(cfg), cfg, lambda step: cache.lookup(step.stage, step.key) is not None)
 
 
 def swept_values(job: Sequence[str], swept: Sequence[str]) -> dict[str, str]:
