@@ -83,6 +83,10 @@ def _dispatch(words: list[str]) -> int:
     if words and words[0] in VERBS:
         return VERBS[words[0]](words[1:])
     words = _config_dirs([_alias(word) for word in words])
+    if [word for word in words if word.startswith("-")] in (["-m"], ["--multirun"]):
+        from webslm.multirun import run as run_sweep
+
+        return run_sweep([word for word in words if not word.startswith("-")])
     if any(word.startswith("-") for word in words):
         return _hydra(words)
     return _build(words)

@@ -1,6 +1,6 @@
 """Own the boundary to Hydra: overrides to a checked ``Config``, errors to sentences.
 
-The only module beside ``cli`` that knows Hydra; nothing below it sees a DictConfig.
+With ``cli``, ``axes`` and ``multirun`` all that knows Hydra; nothing below sees a DictConfig.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import difflib
 import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from webslm.errors import ConfigError
@@ -18,6 +19,11 @@ from webslm.schema import Config
 
 CONFIG_NAME = "config"
 Problem = tuple[str, str | None]
+PLUGINS = {
+    "hydra/launcher": "pip install 'webslm[sweep]', for ray_cluster 'webslm[ray]'",
+    "hydra/sweeper": "pip install 'webslm[sweep]'",
+}
+"""Groups whose options need an extra, and how to get it."""
 
 
 def register_schema() -> None:
@@ -34,7 +40,19 @@ def compose(overrides: Sequence[str]) -> Config:
         ConfigError: Holds every override that cannot be, not only the first.
     """
     try:
-        return to_config(_compose_raw(overrides))
+        return to_config(compose_raw(overrides))
+    except composition_errors() as exc:
+        raise explain(exc, overrides) from exc
+
+
+def compose_job(overrides: Sequence[str]) -> Any:
+    """Return one job's DictConfig.
+
+    Raises:
+        ConfigError: Holds every override that cannot be.
+    """
+    try:
+        return compose_raw(overrides)
     except composition_errors() as exc:
         raise explain(exc, overrides) from exc
 
@@ -116,21 +134,32 @@ def good_overrides(overrides: Sequence[str]) -> list[str]:
     return [override for override in overrides if _problem_of(override, overrides) is None]
 
 
-def _compose_raw(overrides: Sequence[str]) -> Any:
-    from hydra import compose as hydra_compose
+@contextmanager
+def initialized() -> Iterator[Any]:
+    """Give Hydra's configuration loader over the shipped folder."""
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
     register_schema()
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return hydra_compose(config_name=CONFIG_NAME, overrides=list(overrides))
+        yield GlobalHydra.instance().config_loader()
+
+
+def compose_raw(overrides: Sequence[str], *, hydra: bool = False) -> Any:
+    """Return the DictConfig of the overrides, with Hydra's own part on demand."""
+    from hydra import compose as hydra_compose
+
+    with initialized():
+        return hydra_compose(
+            config_name=CONFIG_NAME, overrides=list(overrides), return_hydra_config=hydra
+        )
 
 
 def _problem_of(override: str, overrides: Sequence[str]) -> Problem | None:
     paths = [word for word in overrides if word.startswith("hydra.searchpath=")]
     try:
-        to_config(_compose_raw(list(dict.fromkeys([*paths, override]))))
+        to_config(compose_raw(list(dict.fromkeys([*paths, override]))))
     except ConfigError as exc:
         return exc.problems[0]
     except composition_errors() as exc:
@@ -144,7 +173,7 @@ def _sentence(error: Exception, override: str) -> Problem:
     key = override.partition("=")[0].lstrip("+~")
     text = _root(error)
     if isinstance(error, OverrideParseException):
-        return _syntax(error, override)
+        return syntax_problem(error, override)
     if isinstance(error, MissingConfigException):
         return _missing(error, key, override)
     if override.startswith("~"):
@@ -170,7 +199,8 @@ def _root(error: BaseException) -> str:
     return str(cause) if cause is not None and str(cause).strip() else str(error)
 
 
-def _syntax(error: Exception, override: str) -> Problem:
+def syntax_problem(error: Exception, override: str) -> Problem:
+    """Return what to say of an override that Hydra cannot read."""
     if "=" not in override:
         return (
             f"{override!r} is neither KEY=VALUE nor a known verb",
@@ -184,6 +214,8 @@ def _syntax(error: Exception, override: str) -> Problem:
 
 def _missing(error: Exception, key: str, override: str) -> Problem:
     value = override.partition("=")[2]
+    if key in PLUGINS and (conf_dir() / key / f"{value}.yaml").is_file():
+        return f"{key}={value}: its packages are not installed", PLUGINS[key]
     options = re.findall(r"^\t(\S+)$", str(error), re.MULTILINE)
     near = difflib.get_close_matches(value, options, n=1)
     listed = f"one of {', '.join(options)}" if options else "python -m webslm --help"

@@ -8,13 +8,14 @@ import importlib
 import resource
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
 from webslm.cache import Artifact, Cache
 from webslm.errors import EnvironmentMismatch, StageFailed, WebslmError
+from webslm.keylock import only_builder
 from webslm.plan import Step
 from webslm.schema import StageConf
 from webslm.stage import Context, Metrics, Progress, Result, Status
@@ -122,11 +123,33 @@ def _step(
     log_dir.mkdir(parents=True, exist_ok=True)
     with display.stage(step.stage) as progress:
         ctx = Context(cache_dir=cache.root, log_dir=log_dir, progress=progress)
-        made = _run(step, inputs, cache, ctx)
+        with _alone(step, cache, progress):
+            # Another build may have made it while this one waited.
+            artifact = None if step.forced else cache.lookup(step.stage, step.key)
+            if artifact is not None:
+                return _result(artifact, Status.HIT)
+            made = _run(step, inputs, cache, ctx)
         if shared is not None:
             progress.note("sharing it")
             shared.push(made)
         return _result(made, Status.RAN)
+
+
+@contextlib.contextmanager
+def _alone(step: Step, cache: Cache, progress: Progress) -> Iterator[None]:
+    try:
+        with only_builder(
+            cache.root,
+            step.stage,
+            step.key,
+            lambda: progress.note("another build makes it: waiting"),
+        ):
+            yield
+    except PermissionError as exc:
+        raise EnvironmentMismatch(
+            f"the cache folder {cache.root} cannot be written: {exc.strerror}",
+            hint="set WEBSLM_CACHE to a folder on a disk with room",
+        ) from exc
 
 
 def _run(step: Step, inputs: Mapping[str, Path], cache: Cache, ctx: Context) -> Artifact:

@@ -106,8 +106,17 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="finetune",
         needs=("data", "base"),
-        configure=lambda cfg: schema.FinetuneStageConf(lora=cfg.lora, seed=cfg.seed),
-        sources=("stages/finetune.py", "adapters/trainer.py", "adapters/sft.py", *TRAINING_SOURCES),
+        configure=lambda cfg: schema.FinetuneStageConf(
+            lora=cfg.lora, seed=cfg.seed, launch=cfg.launch
+        ),
+        sources=(
+            "stages/finetune.py",
+            "adapters/trainer.py",
+            "adapters/sft.py",
+            "adapters/processes.py",
+            "adapters/worker.py",
+            *TRAINING_SOURCES,
+        ),
         wheels=(*TRAINING_WHEELS, "peft", "trl", "accelerate", "datasets"),
     ),
     StageSpec(

@@ -34,6 +34,13 @@ class Graphics(Enum):
     hardware = "hardware"
 
 
+class Sharding(Enum):
+    """What training processes hold of the base."""
+
+    none = "none"
+    fsdp = "fsdp"
+
+
 class Device(Enum):
     """Where training runs."""
 
@@ -212,6 +219,16 @@ class LoraConf:
 
 
 @dataclass
+class LaunchConf:
+    """How many processes train together; what is learnt from one batch does not depend on it."""
+
+    processes: int = 1
+    """Processes of this machine that share every batch: one GPU each, or CPU cores."""
+    sharding: Sharding = Sharding.none
+    """none: each holds the base; fsdp: each holds a part (GPUs only)."""
+
+
+@dataclass
 class QuantConf:
     """A weight format as data."""
 
@@ -364,6 +381,16 @@ class CacheConf:
 
 
 @dataclass
+class SweepConf:
+    """How several builds of one command are compared; no stage reads it."""
+
+    name: str | None = None
+    """Folder below outputs/sweeps; null: the swept keys and a digest of the command."""
+    metric: str | None = None
+    """What a searching sweeper improves: stage.metric, such as verify.rouge_l."""
+
+
+@dataclass
 class Config:
     """One build, whole."""
 
@@ -388,12 +415,14 @@ class Config:
     data: DataConf = field(default_factory=DataConf)
     base: BaseConf = field(default_factory=BaseConf)
     lora: LoraConf = field(default_factory=LoraConf)
+    launch: LaunchConf = field(default_factory=LaunchConf)
     quant: QuantConf = field(default_factory=QuantConf)
     compiler: CompilerConf = field(default_factory=CompilerConf)
     runtime: RuntimeConf = field(default_factory=RuntimeConf)
     app: AppConf = field(default_factory=AppConf)
     host: HostConf = field(default_factory=HostConf)
     verify: VerifyConf = field(default_factory=VerifyConf)
+    sweep: SweepConf = field(default_factory=SweepConf)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -417,6 +446,7 @@ class FinetuneStageConf:
 
     lora: LoraConf
     seed: int
+    launch: LaunchConf = field(default_factory=LaunchConf)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from webslm.compiler.architectures.support import explain_unsupported
 from webslm.errors import ConfigError
 from webslm.matrix import mismatches
 from webslm.registry import STAGE_NAMES, STAGES
-from webslm.schema import BaseSource, Config, Mode
+from webslm.schema import BaseSource, Config, Mode, Sharding
 from webslm.toolchain import CHOICES
 
 Problem = tuple[str, str | None]
@@ -173,6 +173,22 @@ def _lora(cfg: Config) -> Iterator[Problem]:
         yield "lora.target_modules: is empty", "such as lora.target_modules=[q_proj,v_proj]"
 
 
+def _launch(cfg: Config) -> Iterator[Problem]:
+    launch, lora = cfg.launch, cfg.lora
+    yield from _positive("launch", launch, ("processes",))
+    if launch.processes < 1:
+        return
+    shares = (lora.batch_size, lora.gradient_accumulation_steps)
+    if all(share % launch.processes for share in shares):
+        yield (
+            f"launch.processes: {launch.processes} processes cannot share batches of "
+            f"{shares[0]} x {shares[1]} evenly",
+            "make lora.batch_size or lora.gradient_accumulation_steps a multiple of it",
+        )
+    if launch.sharding is Sharding.fsdp and launch.processes == 1:
+        yield "launch.sharding: fsdp shares the base among processes, and there is one", "none"
+
+
 def _quant(cfg: Config) -> Iterator[Problem]:
     quant, shape = cfg.quant, cfg.base.shape
     if quant.bits not in (0, 4):
@@ -298,6 +314,7 @@ CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _base,
     _shape,
     _lora,
+    _launch,
     _quant,
     _windows,
     _app,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from webslm.adapters.turns import Row
 from webslm.errors import ConfigError, StageFailed
-from webslm.schema import LoraConf
+from webslm.schema import LaunchConf, LoraConf, Sharding
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -34,6 +34,7 @@ def trainer(
     device: str,
     folder: Path,
     report: Report,
+    launch: LaunchConf,
 ) -> Any:
     """Return a trl trainer that is ready to train a fresh adapter on ``model``.
 
@@ -58,7 +59,7 @@ def trainer(
 
     made = BucketedTrainer(
         model=model,
-        args=_arguments(lora, seed, device, folder),
+        args=_arguments(lora, seed, device, folder, launch),
         train_dataset=Dataset.from_dict(
             {
                 "input_ids": [row.input_ids for row in encoded],
@@ -80,7 +81,24 @@ def trainer(
     return made
 
 
-def _arguments(lora: LoraConf, seed: int, device: str, folder: Path) -> Any:
+def batch_share(lora: LoraConf, processes: int) -> tuple[int, int]:
+    """Return (rows, accumulation steps) of one process, so that all make the configured batch."""
+    if lora.gradient_accumulation_steps % processes == 0:
+        return lora.batch_size, lora.gradient_accumulation_steps // processes
+    return lora.batch_size // processes, lora.gradient_accumulation_steps
+
+
+def _together(launch: LaunchConf, device: str) -> dict[str, Any]:
+    """Return the arguments that only several processes need."""
+    if launch.processes == 1:
+        return {}
+    if launch.sharding is Sharding.fsdp:
+        return {"fsdp": True, "fsdp_config": {"version": 2, "state_dict_type": "FULL_STATE_DICT"}}
+    backend = "gloo" if device == "cpu" else "nccl"
+    return {"ddp_backend": backend, "ddp_find_unused_parameters": False}
+
+
+def _arguments(lora: LoraConf, seed: int, device: str, folder: Path, launch: LaunchConf) -> Any:
     """Translate the configuration; what is left out keeps trl's default on purpose."""
     from transformers import SchedulerType
     from trl import SFTConfig
@@ -91,11 +109,13 @@ def _arguments(lora: LoraConf, seed: int, device: str, folder: Path) -> Any:
             f"lora.lr_scheduler: {lora.lr_scheduler!r} is not known",
             hint=f"one of {', '.join(names)}",
         )
+    rows, accumulation = batch_share(lora, launch.processes)
     return SFTConfig(
+        **_together(launch, device),
         output_dir=str(folder),
         num_train_epochs=lora.epochs,
-        per_device_train_batch_size=lora.batch_size,
-        gradient_accumulation_steps=lora.gradient_accumulation_steps,
+        per_device_train_batch_size=rows,
+        gradient_accumulation_steps=accumulation,
         learning_rate=lora.learning_rate,
         lr_scheduler_type=lora.lr_scheduler,
         warmup_steps=lora.warmup_ratio,

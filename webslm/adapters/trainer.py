@@ -15,7 +15,7 @@ from webslm.adapters.torch_mode import quiet, reproducible
 from webslm.adapters.turns import Messages, encode_all, sample, stop_ids
 from webslm.errors import ConfigError, EnvironmentMismatch
 from webslm.fs import write_text
-from webslm.schema import Device, LoraConf
+from webslm.schema import Device, LaunchConf, LoraConf
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -45,9 +45,18 @@ class Training:
 
 
 def finetune(
-    base: Path, rows: Sequence[Messages], lora: LoraConf, *, seed: int, folder: Path, report: Report
+    base: Path,
+    rows: Sequence[Messages],
+    lora: LoraConf,
+    *,
+    seed: int,
+    folder: Path,
+    report: Report,
+    launch: LaunchConf | None = None,
 ) -> Training:
     """Tune an adapter for ``base`` on ``rows`` and write it to ``folder``.
+
+    With ``launch`` this is one of several processes that torchrun started; the first one writes.
 
     Raises:
         ConfigError: A row is too long, a target matches no module, the scheduler is unknown.
@@ -57,7 +66,7 @@ def finetune(
     with quiet(), reproducible(seed) as threads:
         from transformers import AutoTokenizer
 
-        device = _device(lora.device)
+        device = find_device(lora.device)
         tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
         encoded = encode_all(
             tokenizer,
@@ -69,10 +78,13 @@ def finetune(
         model = _load(base, device)
         check_targets(model, lora.target_modules)
         started = time.monotonic()
-        trainer = sft.trainer(model, tokenizer, encoded, lora, seed, device, folder, report)
+        trainer = sft.trainer(
+            *(model, tokenizer, encoded, lora, seed, device, folder, report),
+            launch or LaunchConf(),
+        )
         trainer.train()
         seconds = time.monotonic() - started
-        _save(trainer.model, folder)
+        _save(trainer, folder)
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
     return Training(
         steps=trainer.state.global_step,
@@ -111,7 +123,12 @@ def check_targets(model: PreTrainedModel, targets: Sequence[str]) -> None:
         )
 
 
-def _device(wanted: Device) -> str:
+def find_device(wanted: Device) -> str:
+    """Return cpu or cuda.
+
+    Raises:
+        EnvironmentMismatch: A GPU is asked for and there is none.
+    """
     import torch
 
     if wanted is Device.cpu:
@@ -140,9 +157,18 @@ def _load(base: Path, device: str) -> PreTrainedModel:
     return model
 
 
-def _save(model: Any, folder: Path) -> None:
+def _save(trainer: Any, folder: Path) -> None:
     """Write the adapter so that its bytes hold no path, order of a set or version card."""
-    model.save_pretrained(folder, save_embedding_layers=False)
+    # Of a sharded model every process holds a part: all gather, the first one writes.
+    gathered = (
+        {"state_dict": trainer.accelerator.get_state_dict(trainer.model_wrapped)}
+        if trainer.is_fsdp_enabled
+        else {}
+    )
+    if not trainer.is_world_process_zero():
+        return
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    model.save_pretrained(folder, save_embedding_layers=False, **gathered)
     (folder / "README.md").unlink(missing_ok=True)
     file = folder / "adapter_config.json"
     config = json.loads(file.read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from webslm.adapters import trainer, turns
+from webslm.adapters import processes, trainer, turns
 from webslm.fs import write_text
 from webslm.schema import FinetuneStageConf
 from webslm.stage import Context, Metrics, loss_report
@@ -19,17 +19,18 @@ def run(cfg: FinetuneStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
     Raises:
         ConfigError: A row is too long, a target matches no module, the scheduler is unknown.
         EnvironmentMismatch: A GPU is asked for and there is none.
-        StageFailed: No stop token inside the loss, or the loss stopped being a number.
+        StageFailed: No stop token inside the loss, the loss stopped being a number, or one of
+            several training processes was lost.
     """
-    rows = turns.read_rows(inputs["data"] / "train.jsonl")
-    done = trainer.finetune(
-        inputs["base"],
-        rows,
-        cfg.lora,
-        seed=cfg.seed,
-        folder=out,
-        report=loss_report(ctx.progress),
-    )
+    path = inputs["data"] / "train.jsonl"
+    rows = turns.read_rows(path)
+    report = loss_report(ctx.progress)
+    if cfg.launch.processes == 1:
+        done = trainer.finetune(
+            inputs["base"], rows, cfg.lora, seed=cfg.seed, folder=out, report=report
+        )
+    else:
+        done = processes.finetune(cfg, base=inputs["base"], rows=path, out=out, ctx=ctx)
     # No time enters the file: equal inputs give equal bytes.
     log = {key: value for key, value in asdict(done).items() if key != "seconds"}
     write_text(out / "train_log.json", json.dumps(log, indent=1, sort_keys=True) + "\n")

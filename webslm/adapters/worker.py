@@ -1,0 +1,78 @@
+"""Own one process of a training by several: read the job, train, let the first one report.
+
+Started by torchrun as ``python -m webslm.adapters.worker JOB``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from webslm.adapters import trainer, turns
+from webslm.adapters.sft import Report
+from webslm.errors import WebslmError
+from webslm.fs import write_text
+from webslm.schema import Device, LaunchConf, LoraConf, Loss, Sharding
+
+FIRST = 0
+
+
+def main(path: Path) -> int:
+    """Train and return the exit code; an error goes to a file that ``processes`` reads."""
+    job = json.loads(path.read_text(encoding="utf-8"))
+    work, rank = Path(job["work"]), int(os.environ["RANK"])
+    try:
+        done = trainer.finetune(
+            Path(job["base"]),
+            turns.read_rows(Path(job["rows"])),
+            _lora(job["lora"]),
+            seed=job["seed"],
+            folder=Path(job["out"]),
+            report=_report(work, rank, job["owner"]),
+            launch=_launch(job["launch"]),
+        )
+    except WebslmError as exc:
+        said = {"kind": type(exc).__name__, "message": exc.message, "hint": exc.hint}
+        write_text(work / f"{rank:04d}-error.json", json.dumps(said))
+        return exc.exit_code
+    if rank == FIRST:
+        write_text(work / "result.json", json.dumps(asdict(done)))
+    return 0
+
+
+def _report(work: Path, rank: int, owner: int) -> Report:
+    def report(step: int, steps: int, loss: float) -> None:
+        if not _is_alive(owner):
+            # A killed build cannot stop its workers: they must not train on for nobody.
+            os._exit(1)
+        if rank == FIRST:
+            with (work / "progress.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps([step, steps, loss]) + "\n")
+
+    return report
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _lora(values: Mapping[str, Any]) -> LoraConf:
+    chosen = {"loss": Loss[values["loss"]], "device": Device[values["device"]]}
+    return LoraConf(**{**values, **chosen})
+
+
+def _launch(values: Mapping[str, Any]) -> LaunchConf:
+    return LaunchConf(**{**values, "sharding": Sharding[values["sharding"]]})
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
