@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class Artifact:
     metrics: Metrics
     seconds: float
     peak_rss_bytes: int
+    ingredients: Mapping[str, Any] = field(default_factory=dict)
+    """What its key is a digest of; empty when a webslm made it that kept no record."""
 
 
 class Cache:
@@ -103,6 +105,7 @@ class Cache:
         metrics: Metrics,
         seconds: float,
         peak_rss_bytes: int,
+        ingredients: Mapping[str, Any] | None = None,
     ) -> Artifact:
         """Publish ``work/files`` under its key; when another process was first, theirs is kept."""
         entries = {}
@@ -122,6 +125,7 @@ class Cache:
             "metrics": metrics,
             "seconds": round(seconds, 3),
             "peak_rss_bytes": peak_rss_bytes,
+            "ingredients": dict(ingredients or {}),
         }
         write_text(work / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
         sync_tree(files)
@@ -138,6 +142,17 @@ class Cache:
             else:
                 self.abandon(work)
         return read_artifact(folder, stage)
+
+    def record(self, stage: str, key: str) -> Artifact | None:
+        """Return what the manifest of ``key`` tells, without looking at its files; None: no such.
+
+        Unlike ``lookup`` it neither moves what is damaged nor counts as a use.
+        """
+        try:
+            artifact = read_artifact(self.folder(stage, key), stage)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return artifact if artifact.key == key else None
 
     def stored(self) -> Iterator[Artifact]:
         """Yield every artifact whose manifest can be read, without looking at its files."""
@@ -200,6 +215,7 @@ def read_artifact(folder: Path, stage: str) -> Artifact:
         metrics=manifest["metrics"],
         seconds=float(manifest["seconds"]),
         peak_rss_bytes=int(manifest["peak_rss_bytes"]),
+        ingredients=dict(manifest.get("ingredients", {})),
     )
 
 
