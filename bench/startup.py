@@ -1,10 +1,10 @@
 """Measure what a user waits for when nothing is built: a no-op build, --help, --cfg job.
 
-    python bench/startup.py [RECIPE [ROUNDS]]
+    python bench/startup.py [RECIPE [ROUNDS [OVERRIDE ...]]]
 
-Prints the median wall time of each command, in seconds, and its ratio to ``python -c pass``, taken in
-turns so that other work on the machine weighs on all alike. Asserts nothing. The recipe should be
-stored already; the first round, which may build it, is not counted.
+Prints the median wall time of each command, in seconds, and its ratio to ``python -c pass``, taken
+in turns so that other work on the machine weighs on all alike. Asserts nothing. The recipe should
+be stored already; the first round, which may build it, is not counted.
 """
 
 from __future__ import annotations

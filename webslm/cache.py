@@ -78,8 +78,12 @@ class Cache:
         if problem is None:
             self._mark_used(folder)
             return artifact
-        kept = self.quarantine(stage, key)
-        log.warning("%s %s is damaged (%s): moved to %s", stage, key[:16], problem, kept)
+        try:
+            done = f"moved to {self.quarantine(stage, key)}"
+        except OSError as exc:
+            # A store that may only be read still serves what is whole.
+            done = f"cannot be moved away: {exc.strerror}"
+        log.warning("%s %s is damaged (%s): %s", stage, key[:16], problem, done)
         return None
 
     def work_dir(self, stage: str) -> Path:
