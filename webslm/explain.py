@@ -22,6 +22,13 @@ TYPED = {
     "prefill_chunk_size": "compiler.prefill_chunk_size",
     "decoding": "app.decoding",
     "browser_min": "runtime.browser_min",
+    "shard_bytes": "host.shard_bytes",
+    "card.base": "base.name",
+    "card.base_id": "base.hub.id",
+    "card.base_commit": "base.hub.revision",
+    "card.licence": "base.licence",
+    "card.lora": "lora",
+    "card.seed": "seed",
 }
 ABSENT = object()
 
@@ -128,8 +135,10 @@ def _compare(
 
 def typed_key(dotted: str) -> str:
     """Return what a user types for a value that a stage knows by its own name."""
-    first, dot, rest = dotted.partition(".")
-    return f"{TYPED.get(first, first)}{dot}{rest}"
+    for own, typed in TYPED.items():
+        if dotted == own or dotted.startswith(f"{own}."):
+            return typed + dotted.removeprefix(own)
+    return dotted
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
