@@ -13,10 +13,12 @@ from pathlib import Path
 from rich.console import Console
 
 from webslm.cache import Cache
-from webslm.errors import ConfigError, EnvironmentMismatch
+from webslm.errors import ConfigError, EnvironmentMismatch, WebslmError
 from webslm.executor import BuildFailed, execute
+from webslm.explain import explain
+from webslm.forecast import forecast
 from webslm.fs import copy_tree, sync_tree, temporary_dir
-from webslm.lock import BUNDLE, check_lock, make_lock, versions, write_lock
+from webslm.lock import BUNDLE, check_lock, make_lock, read_lock, versions, write_lock
 from webslm.matrix import check_wheels
 from webslm.paths import cache_dir, resolve_data
 from webslm.plan import Step, plan
@@ -59,9 +61,8 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
     check_pins(cfg, planned)
     cache = Cache(cache_dir())
     steps = select(planned, cfg, lambda step: cache.lookup(step.stage, step.key) is not None)
-    if cfg.dry_run:
-        stored = {step.stage: cache.lookup(step.stage, step.key) is not None for step in steps}
-        show_plan(console, steps, stored)
+    if cfg.dry_run or cfg.explain is not None:
+        _preview(cfg, steps, cache, console)
         return []
     check_environment(cfg, steps)
     _check_browser(steps, cache)
@@ -130,6 +131,36 @@ def check_pins(cfg: Config, steps: Sequence[Step]) -> None:
     ]
     if problems:
         raise ConfigError(problems=tuple(problems))
+
+
+def _preview(cfg: Config, steps: Sequence[Step], cache: Cache, console: Console) -> None:
+    """Show what a build would do and why, and do nothing."""
+    if cfg.dry_run:
+        shared = open_remote(cfg.cache.remote, push=False)
+        size = _no_size if shared is None else shared.size
+        show_plan(console, steps, forecast(steps, cache, size))
+    if cfg.explain is None:
+        return
+    if cfg.explain not in {step.stage for step in steps}:
+        raise ConfigError(
+            f"explain: this build has no stage {cfg.explain!r}",
+            hint=", ".join(step.stage for step in steps),
+        )
+    for line in explain(steps, cfg.explain, cache, _locked_keys(cfg)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _no_size(stage: str, key: str) -> None:
+    """Know of no shared store."""
+
+
+def _locked_keys(cfg: Config) -> dict[str, str]:
+    """Return the key of every stage in the last build of this output, if there was one."""
+    try:
+        stages = read_lock(Path(cfg.output_dir).expanduser())["stages"]
+        return {stage: str(entry["key"]) for stage, entry in stages.items()}
+    except (WebslmError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _check_browser(steps: Sequence[Step], cache: Cache) -> None:
@@ -230,9 +261,6 @@ def _deliver(
 
 
 def _is_delivered(output: Path, bundle: Result) -> bool:
-    from webslm.errors import WebslmError
-    from webslm.lock import read_lock
-
     try:
         lock = read_lock(output)
         check_lock(output)

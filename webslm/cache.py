@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ class Artifact:
     metrics: Metrics
     seconds: float
     peak_rss_bytes: int
+    ingredients: Mapping[str, Any] = field(default_factory=dict)
+    """What its key is a digest of; empty when a webslm made it that kept no record."""
 
 
 class Cache:
@@ -76,8 +78,12 @@ class Cache:
         if problem is None:
             self._mark_used(folder)
             return artifact
-        kept = self.quarantine(stage, key)
-        log.warning("%s %s is damaged (%s): moved to %s", stage, key[:16], problem, kept)
+        try:
+            done = f"moved to {self.quarantine(stage, key)}"
+        except OSError as exc:
+            # A store that may only be read still serves what is whole.
+            done = f"cannot be moved away: {exc.strerror}"
+        log.warning("%s %s is damaged (%s): %s", stage, key[:16], problem, done)
         return None
 
     def work_dir(self, stage: str) -> Path:
@@ -103,6 +109,7 @@ class Cache:
         metrics: Metrics,
         seconds: float,
         peak_rss_bytes: int,
+        ingredients: Mapping[str, Any] | None = None,
     ) -> Artifact:
         """Publish ``work/files`` under its key; when another process was first, theirs is kept."""
         entries = {}
@@ -122,6 +129,7 @@ class Cache:
             "metrics": metrics,
             "seconds": round(seconds, 3),
             "peak_rss_bytes": peak_rss_bytes,
+            "ingredients": dict(ingredients or {}),
         }
         write_text(work / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True))
         sync_tree(files)
@@ -138,6 +146,17 @@ class Cache:
             else:
                 self.abandon(work)
         return read_artifact(folder, stage)
+
+    def record(self, stage: str, key: str) -> Artifact | None:
+        """Return what the manifest of ``key`` tells, without looking at its files; None: no such.
+
+        Unlike ``lookup`` it neither moves what is damaged nor counts as a use.
+        """
+        try:
+            artifact = read_artifact(self.folder(stage, key), stage)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return artifact if artifact.key == key else None
 
     def stored(self) -> Iterator[Artifact]:
         """Yield every artifact whose manifest can be read, without looking at its files."""
@@ -200,6 +219,7 @@ def read_artifact(folder: Path, stage: str) -> Artifact:
         metrics=manifest["metrics"],
         seconds=float(manifest["seconds"]),
         peak_rss_bytes=int(manifest["peak_rss_bytes"]),
+        ingredients=dict(manifest.get("ingredients", {})),
     )
 
 

@@ -35,7 +35,8 @@ groups
 often used keys
   data.path=FILE         your chat JSONL instead of the domain's
   output_dir=FOLDER      where the site, the lock and the report go (outputs/NAME)
-  dry_run=true           print the plan with keys and hits, do nothing
+  dry_run=true           print the plan: keys, hits, downloads, past times; do nothing
+  explain=STAGE          say why a stage will run and what changed, do nothing
   until=STAGE            stop after a stage
   from=STAGE             run a stage and all after it again
   only=STAGE             build one stage; what it reads must be stored

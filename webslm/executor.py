@@ -170,6 +170,7 @@ def _run(step: Step, inputs: Mapping[str, Path], cache: Cache, ctx: Context) -> 
             metrics=metrics,
             seconds=seconds,
             peak_rss_bytes=_peak_rss_bytes(),
+            ingredients=step.ingredients,
         )
     except WebslmError:
         cache.abandon(work)

@@ -56,13 +56,23 @@ def file_digest(path: Path) -> str:
 
 def tree_digest(roots: Iterable[Path]) -> str:
     """Return one digest of files and folders: relative names and contents, nothing else."""
+    return lines_digest(tree_lines(roots))
+
+
+def lines_digest(lines: Iterable[tuple[str, str]]) -> str:
+    """Return one digest of what ``tree_lines`` returned."""
+    return text_digest("\n".join(f"{name} {digest}" for name, digest in lines))
+
+
+def tree_lines(roots: Iterable[Path]) -> list[tuple[str, str]]:
+    """Return (name as seen from the folder that holds the root, sha256) of every file, in order."""
     lines = []
     for root in roots:
         for path in [root] if root.is_file() else tree_files(root):
             if "__pycache__" in path.parts:
                 continue
-            lines.append(f"{path.relative_to(root.parent).as_posix()} {file_digest(path)}")
-    return text_digest("\n".join(lines))
+            lines.append((path.relative_to(root.parent).as_posix(), file_digest(path)))
+    return lines
 
 
 def without(payload: Any, dotted_keys: Iterable[str]) -> Any:

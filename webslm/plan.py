@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from webslm.keys import file_digest, plain, stage_key, tree_digest, without
+from webslm.keys import file_digest, lines_digest, plain, stage_key, tree_lines, without
 from webslm.paths import PACKAGE, resolve_data
 from webslm.registry import STAGES, StageSpec
 from webslm.schema import Config, StageConf
@@ -25,6 +25,8 @@ class Step:
     """Digests of the files outside the cache, by dotted key (and index)."""
     wheels: Mapping[str, str]
     forced: bool = False
+    ingredients: Mapping[str, Any] = field(default_factory=dict)
+    """What the key is a digest of, in words: config, code, inputs, files, wheels."""
 
 
 def plan(cfg: Config, stages: Sequence[StageSpec] = STAGES) -> list[Step]:
@@ -60,14 +62,22 @@ def _step(cfg: Config, spec: StageSpec, keys: Mapping[str, str]) -> Step:
     files = _file_digests(config, spec.external)
     wheels = {name: cfg.runtime.wheels[name] for name in spec.wheels if name in cfg.runtime.wheels}
     needs = tuple(need for need in spec.needs if need in keys)
+    code = [(source, tree_lines([PACKAGE / source])) for source in spec.sources]
+    counted = without(config, (*spec.external, *spec.ignored))
+    inputs = {need: keys[need] for need in needs}
     key = stage_key(
         stage=spec.name,
-        sources=tree_digest(PACKAGE / source for source in spec.sources),
-        config=without(config, (*spec.external, *spec.ignored)),
-        inputs={need: keys[need] for need in needs},
+        sources=lines_digest(line for _, lines in code for line in lines),
+        config=counted,
+        inputs=inputs,
         files=files,
         wheels=wheels,
     )
+    named = {
+        (PurePosixPath(source).parent / name).as_posix(): digest
+        for source, lines in code
+        for name, digest in lines
+    }
     return Step(
         stage=spec.name,
         key=key,
@@ -76,6 +86,13 @@ def _step(cfg: Config, spec: StageSpec, keys: Mapping[str, str]) -> Step:
         files=files,
         wheels=wheels,
         forced=spec.name in cfg.force,
+        ingredients={
+            "config": counted,
+            "code": named,
+            "inputs": inputs,
+            "files": files,
+            "wheels": wheels,
+        },
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -21,6 +22,7 @@ from rich.progress import (
 from rich.table import Table
 
 from webslm.errors import ConfigError, WebslmError
+from webslm.forecast import Forecast
 from webslm.fs import write_text
 from webslm.plan import Step
 from webslm.stage import Progress as ProgressLike
@@ -79,15 +81,34 @@ class _Bar:
         self._progress.update(self._task, description=message)
 
 
-def show_plan(console: Console, steps: Sequence[Step], stored: Mapping[str, bool]) -> None:
-    """Print steps, keys and what is stored already."""
+def show_plan(console: Console, steps: Sequence[Step], expected: Mapping[str, Forecast]) -> None:
+    """Print steps, keys, what is stored already and what the rest will cost."""
     table = Table(title="plan", title_justify="left", box=None, pad_edge=False)
-    for column in ("stage", "key", "status", "needs"):
-        table.add_column(column)
+    for column in ("stage", "key", "status", "time", "memory", "download", "needs"):
+        table.add_column(column, justify="right" if column in ("time", "memory") else "left")
     for step in steps:
-        status = "forced" if step.forced else "hit" if stored[step.stage] else "run"
-        table.add_row(step.stage, step.key[:16], status, ", ".join(step.needs))
+        seen = expected[step.stage]
+        took = "" if seen.seconds is None else f"{seen.seconds:.1f} s"
+        memory = "" if seen.peak_rss_bytes is None else f"{seen.peak_rss_bytes / MIB:.0f} MiB"
+        size = f" {decimal(seen.download_bytes)}" if seen.download_bytes else ""
+        download = escape(f"{seen.download}{size}")
+        needs = ", ".join(step.needs)
+        table.add_row(step.stage, step.key[:16], seen.status, took, memory, download, needs)
     console.print(table)
+    console.print(_expected_total(list(expected.values())), highlight=False)
+
+
+def _expected_total(expected: Sequence[Forecast]) -> str:
+    todo = [seen for seen in expected if seen.status in ("run", "forced")]
+    if not todo:
+        return "nothing runs"
+    known = [seen.seconds for seen in todo if seen.seconds is not None]
+    line = f"{len(todo)} to run"
+    if known:
+        line += f", about {sum(known):.0f} s as the nearest stored runs took"
+    if len(known) < len(todo):
+        line += f", {len(todo) - len(known)} of them never ran here"
+    return line
 
 
 def show_verify(console: Console, metrics: Mapping[str, Any]) -> None:

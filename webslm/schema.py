@@ -398,6 +398,8 @@ class Config:
     output_dir: str = MISSING
     seed: int = 0
     dry_run: bool = False
+    explain: str | None = None
+    """Stage of which to say why it will run, instead of building."""
     until: str | None = None
     """Last stage to build."""
     from_stage: str | None = None

@@ -46,7 +46,12 @@ def _run(cfg: Config) -> Iterator[Problem]:
         )
     if not cfg.output_dir.strip():
         yield "output_dir: is empty", "output_dir=outputs/my-build"
-    for key, stage in (("until", cfg.until), ("from", cfg.from_stage), ("only", cfg.only)):
+    for key, stage in (
+        ("explain", cfg.explain),
+        ("until", cfg.until),
+        ("from", cfg.from_stage),
+        ("only", cfg.only),
+    ):
         if stage is not None and stage not in STAGE_NAMES:
             yield f"{key}: no stage {stage!r}", f"one of {stages}"
         if any(spec.name == stage and not spec.wanted(cfg) for spec in STAGES):

@@ -53,3 +53,20 @@ def test_own_options_are_found_in_a_config_dir(
     assert "did you mean domain=mine?" in capsys.readouterr().err
     assert run(["-cd", "nowhere", "domain=mine"]) == 2
     assert "nowhere: no such folder" in capsys.readouterr().err
+
+
+def test_explain_names_the_key_that_changed_and_touches_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WEBSLM_CACHE", str(tmp_path / "cache"))
+    words = ["recipe=medical_tiny", "until=data", "output_dir=out"]
+    assert run(words) == 0
+    before = sorted(tmp_path.rglob("*"))
+    assert run([*words, "seed=3", "explain=data"]) == 0
+    assert "config  data.seed: 0 -> 3" in capsys.readouterr().out
+    assert run([*words, "explain=data"]) == 0
+    assert "data is stored: it will not run" in capsys.readouterr().out
+    assert sorted(tmp_path.rglob("*")) == before
+    assert run([*words, "explain=verify"]) == 2
+    assert "explain: this build has no stage 'verify'" in capsys.readouterr().err

@@ -27,6 +27,7 @@ CONFIG = {
     "removed group": (["~quant"], "takes away what every build needs"),
     "loose equals": (["name=a=b"], "quote values"),
     "unknown stage": (["until=train"], "until: no stage 'train'"),
+    "unknown explained stage": (["explain=train"], "explain: no stage 'train'"),
     "unknown first stage": (["from=train"], "from: no stage 'train'"),
     "only beside until": (["only=merge", "until=bundle"], "only: cannot stand beside"),
     "unknown forced stage": (["force=[train]"], "force: no stage 'train'"),

@@ -225,6 +225,38 @@ def test_store_of_another_user_is_a_sentence(tmp_path: Path) -> None:
     assert "cannot be written: Permission denied | set WEBSLM_CACHE" in done.stdout, done.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_damage_in_a_store_that_may_only_be_read_is_a_miss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from webslm import executor
+
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent == Path("/tmp"):
+            break
+        parent.chmod(0o755)
+    monkeypatch.setattr(executor, "load_stage", lambda stage: write)
+    cache = Cache(tmp_path / "cache")
+    shard = build(cache, tmp_path).path / "deep" / "shard.bin"
+    os.truncate(shard, 1)
+    script = (
+        "import sys, os, logging; from pathlib import Path\n"
+        "from webslm.cache import Cache\n"
+        "logging.basicConfig()\n"
+        "os.setuid(65534)\n"
+        "print(Cache(Path(sys.argv[1])).lookup('merge', sys.argv[2]))\n"
+    )
+    done = subprocess.run(
+        (sys.executable, "-c", script, str(cache.root), KEY),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "None\n", done.stderr
+    assert "cannot be moved away: Permission denied" in done.stderr
+    assert shard.stat().st_size == 1
+
+
 def test_full_disk_is_a_sentence_and_room_is_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,15 @@ class Remote:
             return None
         return taken[0] if taken else None
 
+    def size(self, stage: str, key: str) -> int | None:
+        """Return how many bytes a fetch would bring; None when the remote has none or fails."""
+        name = self._name(stage, key)
+        try:
+            return int(self._fs.size(name) or 0) if self._fs.exists(name) else None
+        except Exception as exc:  # noqa: BLE001  every protocol of fsspec raises its own kinds
+            log.warning("remote store %s: %s", self.url, exc)
+            return None
+
     def push(self, artifact: Artifact) -> bool:
         """Offer an artifact to the others; return whether the remote has it now."""
         if not self._push:
