@@ -36,8 +36,9 @@ def test_dequantize_is_within_half_a_step(
     middle = (1 << (quant.bits - 1)) - 1
     steps = np.repeat(scales.astype(np.float64), quant.group_size, axis=1)[:, : weight.shape[1]]
     # A stored scale may be rounded down, and the largest weight is then cut off: by at most the
-    # rounding (2**-9 for bfloat16, 2**-11 for float16, and float16's smallest step below that).
-    cut = middle * steps * 2**-8 + middle * (2**-24 if quant.dtype == "float16" else 0)
+    # rounding (2**-9 for bfloat16, 2**-11 for float16, and each type's smallest step below that).
+    smallest = 2**-24 if quant.dtype == "float16" else 2.0**-133
+    cut = middle * steps * 2**-8 + middle * smallest
     assert np.all(np.abs(values - weight) <= steps / 2 + cut + 1e-4 * steps)
 
 
