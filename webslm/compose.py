@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from webslm.errors import ConfigError
+from webslm.local_base import fill_shape
 from webslm.paths import conf_dir
-from webslm.schema import Config
+from webslm.schema import BaseSource, Config
 
 CONFIG_NAME = "config"
 Problem = tuple[str, str | None]
@@ -49,6 +50,8 @@ def to_config(raw: Any) -> Config:
     extra = list(_extra_keys(config, ""))
     if extra:
         raise ConfigError(problems=tuple((f"unknown key {key!r}", _nearest(key)) for key in extra))
+    if config.base.source is BaseSource.local:
+        fill_shape(config)
     return config
 
 

@@ -18,6 +18,21 @@ class BaseSource(Enum):
 
     tiny = "tiny"
     hub = "hub"
+    local = "local"
+
+
+class Weights(Enum):
+    """What fills a base's tensors."""
+
+    checkpoint = "checkpoint"
+    random = "random"
+
+
+class Finetune(Enum):
+    """How the base is tuned."""
+
+    lora = "lora"
+    none = "none"
 
 
 class Loss(Enum):
@@ -178,6 +193,12 @@ class BaseConf:
     source: BaseSource = MISSING
     licence: str = MISSING
     """SPDX identifier."""
+    weights: Weights = Weights.checkpoint
+    """random: the shape at full size without a download, to try conversion and compilation."""
+    path: str | None = None
+    """Checkpoint folder of ``source: local``; the shape is read from its config.json."""
+    gated: bool = False
+    """Whether the hub asks for an accepted licence and a token."""
     context_window_size: int = 4096
     """Tokens the page's cache holds; never above ``shape.max_position_embeddings``."""
     prefill_chunk_size: int = 1024
@@ -384,6 +405,8 @@ class Config:
     cache: CacheConf = field(default_factory=CacheConf)
     pins: dict[str, str] = field(default_factory=dict)
     """sha256 of files outside the store, by key as in a lock; another file is refused."""
+    finetune: Finetune = Finetune.lora
+    """none: the base is taken as it is."""
     domain: DomainConf = field(default_factory=DomainConf)
     data: DataConf = field(default_factory=DataConf)
     base: BaseConf = field(default_factory=BaseConf)

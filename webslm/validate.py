@@ -14,7 +14,7 @@ from webslm.compiler.architectures.support import explain_unsupported
 from webslm.errors import ConfigError
 from webslm.matrix import mismatches
 from webslm.registry import STAGE_NAMES, STAGES
-from webslm.schema import BaseSource, Config, Mode
+from webslm.schema import BaseSource, Config, Mode, Weights
 from webslm.toolchain import CHOICES
 
 Problem = tuple[str, str | None]
@@ -46,11 +46,12 @@ def _run(cfg: Config) -> Iterator[Problem]:
         )
     if not cfg.output_dir.strip():
         yield "output_dir: is empty", "output_dir=outputs/my-build"
+    unwanted = {spec.name for spec in STAGES if not spec.wanted(cfg)}
     for key, stage in (("until", cfg.until), ("from", cfg.from_stage), ("only", cfg.only)):
         if stage is not None and stage not in STAGE_NAMES:
             yield f"{key}: no stage {stage!r}", f"one of {stages}"
-        if any(spec.name == stage and not spec.wanted(cfg) for spec in STAGES):
-            yield f"{key}: this build has no {stage}", "add a mode that needs it: app=full"
+        if stage in unwanted:
+            yield f"{key}: this build has no stage {stage}", "leave out what takes it away"
     if cfg.only is not None and (cfg.until is not None or cfg.from_stage is not None):
         yield "only: cannot stand beside until or from", "only=STAGE builds that one stage"
     for stage in cfg.force:
@@ -86,13 +87,19 @@ def _base(cfg: Config) -> Iterator[Problem]:
     base = cfg.base
     if base.dtype not in DTYPES:
         yield f"base.dtype: no type {base.dtype!r}", f"one of {', '.join(DTYPES)}"
-    if base.source is BaseSource.hub:
+    if base.source is BaseSource.local:
+        if base.weights is Weights.random:
+            yield "base.weights: random has no use for a local checkpoint", "take another base"
+    elif base.weights is Weights.random:
+        return
+    elif base.source is BaseSource.hub:
         if not base.hub.id or not re.fullmatch(r"[\w.-]+/[\w.-]+", base.hub.id):
             yield f"base.hub.id: {base.hub.id!r} is not OWNER/NAME", "such as base.hub.id=Qwen/NAME"
         if not base.hub.revision or not COMMIT.fullmatch(base.hub.revision):
             yield (
                 f"base.hub.revision: {base.hub.revision!r} is not a full commit id",
-                "pin the 40 hex digits that the hub shows for the commit; branches float",
+                "pin the 40 hex digits that the hub shows for the commit; branches float "
+                "(base.weights=random needs no hub)",
             )
         if base.hub.trust_remote_code:
             yield (

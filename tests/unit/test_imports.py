@@ -48,7 +48,8 @@ ALLOWED: dict[str, set[str]] = {
     "executor": {"plan", "cache"},
     "report": {"plan"},
     "reporting": {"plan", "reporting"},
-    "compose": set(),
+    "local_base": {"stages"},
+    "compose": {"local_base"},
     "build": {
         *("cache", "executor", "lock", "matrix", "plan", "registry", "report"),
         *("validate", "stages", "proof", "reporting", "store", "selection", "toolchain"),

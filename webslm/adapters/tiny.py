@@ -23,7 +23,7 @@ from webslm.schema import ShapeConf, TinyConf
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
 Report = Callable[[int, int, float], None]
 """Called after a step with (steps done, steps in all, loss)."""
@@ -63,7 +63,7 @@ def make(
         loss = _pretrain(model, encoded, tiny, seed, report)
         model.save_pretrained(folder)
     tokenizers.save(tokenizer, folder, max_length=shape.max_position_embeddings)
-    _write_generation_config(folder)
+    write_generation_config(folder)
     return Pretraining(
         loss=loss,
         seconds=round(time.monotonic() - start, 1),
@@ -104,16 +104,16 @@ def _read(path: str, one_of: tuple[str, ...]) -> list[dict[str, Any]]:
     return rows  # type: ignore[no-any-return]
 
 
-def build(shape: ShapeConf) -> PreTrainedModel:
-    """Return a freshly initialised model of ``shape`` in float32.
+def model_config(shape: ShapeConf) -> PretrainedConfig:
+    """Return transformers' configuration of ``shape``.
 
     Raises:
-        ConfigError: transformers cannot make a model of this shape.
+        ConfigError: transformers knows no such model.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     try:
-        config = AutoConfig.for_model(
+        config: PretrainedConfig = AutoConfig.for_model(
             shape.model_type,
             hidden_size=shape.hidden_size,
             intermediate_size=shape.intermediate_size,
@@ -134,6 +134,21 @@ def build(shape: ShapeConf) -> PreTrainedModel:
             eos_token_id=tokenizers.SPECIAL.index(tokenizers.TURN_END),
             pad_token_id=tokenizers.SPECIAL.index(tokenizers.TEXT_END),
         )
+    except (ValueError, KeyError) as exc:
+        raise ConfigError(f"base.shape: {exc}") from exc
+    return config
+
+
+def build(shape: ShapeConf) -> PreTrainedModel:
+    """Return a freshly initialised model of ``shape`` in float32.
+
+    Raises:
+        ConfigError: transformers cannot make a model of this shape.
+    """
+    from transformers import AutoModelForCausalLM
+
+    config = model_config(shape)
+    try:
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
     except (ValueError, KeyError) as exc:
         raise ConfigError(f"base.shape: {exc}") from exc
@@ -211,7 +226,7 @@ class _Batches:
         return torch.tensor(taken).view(self._batch, self._length)
 
 
-def _write_generation_config(folder: Path) -> None:
+def write_generation_config(folder: Path) -> None:
     """Write sampling defaults and both stop tokens; the first one ends a turn."""
     turn_end, text_end = (
         tokenizers.SPECIAL.index(token) for token in (tokenizers.TURN_END, tokenizers.TEXT_END)
