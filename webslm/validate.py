@@ -20,6 +20,7 @@ from webslm.toolchain import CHOICES
 Problem = tuple[str, str | None]
 SUPPORTED_MODELS = tuple(sorted(ARCHITECTURES))
 DTYPES = ("float32", "float16", "bfloat16")
+CODE_BITS = (3, 4, 8)
 QUANT_DTYPES = ("float32", "float16")
 SCHEDULERS = ("linear", "cosine", "constant", "constant_with_warmup")
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -181,28 +182,22 @@ def _lora(cfg: Config) -> Iterator[Problem]:
 
 
 def _quant(cfg: Config) -> Iterator[Problem]:
-    quant, shape = cfg.quant, cfg.base.shape
-    if quant.bits not in (0, 4):
-        yield f"quant.bits: {quant.bits} bits are not supported", "0 (none) or 4"
+    quant = cfg.quant
+    if quant.bits and quant.bits not in CODE_BITS:
+        listed = ", ".join(str(bits) for bits in CODE_BITS)
+        yield f"quant.bits: {quant.bits} bits are not supported", f"0 (none), or one of {listed}"
     if quant.dtype not in QUANT_DTYPES:
         yield f"quant.dtype: no type {quant.dtype!r}", f"one of {', '.join(QUANT_DTYPES)}"
     if quant.scale_encoding not in ("raw", "f32-to-bf16"):
         yield f"quant.scale_encoding: no encoding {quant.scale_encoding!r}", "raw or f32-to-bf16"
     elif quant.scale_encoding == "f32-to-bf16" and quant.dtype != "float32":
         yield "quant.scale_encoding: f32-to-bf16 packs float32 scales only", "raw"
-    if quant.bits and (quant.group_size <= 0 or quant.group_size % 8):
+    if quant.bits in CODE_BITS and (quant.group_size <= 0 or quant.group_size % (32 // quant.bits)):
         yield (
-            f"quant.group_size: {quant.group_size} is not a multiple of 8",
-            "eight codes share a word; the ecosystem uses 32",
+            f"quant.group_size: {quant.group_size} is not a multiple of {32 // quant.bits}",
+            f"a word holds {32 // quant.bits} codes of {quant.bits} bits; the ecosystem uses "
+            f"{40 if quant.bits == 3 else 32}",
         )
-    elif quant.bits:
-        for name in ("hidden_size", "intermediate_size"):
-            if getattr(shape, name) % quant.group_size:
-                yield (
-                    f"base.shape.{name}: {getattr(shape, name)} is not a multiple of "
-                    f"quant.group_size {quant.group_size}",
-                    "choose another shape, group size or quant=q0f32",
-                )
 
 
 def _windows(cfg: Config) -> Iterator[Problem]:

@@ -12,11 +12,15 @@ from webslm.compiler.quantization import BF16, dequantize, from_bf16, quantize, 
 from webslm.schema import QuantConf
 
 FORMATS = st.builds(
-    lambda bits, group, kind: QuantConf(
-        name="any", bits=bits, group_size=group, dtype=kind[0], scale_encoding=kind[1]
+    lambda bits, groups, kind: QuantConf(
+        name="any",
+        bits=bits,
+        group_size=groups * (32 // bits),
+        dtype=kind[0],
+        scale_encoding=kind[1],
     ),
-    st.sampled_from([2, 4, 8]),
-    st.sampled_from([16, 32, 64]),
+    st.sampled_from([2, 3, 4, 8]),
+    st.integers(1, 8),
     st.sampled_from([("float32", "raw"), ("float32", BF16), ("float16", "raw")]),
 )
 WEIGHTS = hnp.arrays(
