@@ -119,6 +119,7 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/tiny.py",
             "adapters/hub.py",
             "adapters/random_weights.py",
+            "adapters/template.py",
             *TRAINING_SOURCES,
         ),
         wheels=TRAINING_WHEELS,

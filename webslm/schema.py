@@ -197,6 +197,11 @@ class BaseConf:
     """random: the shape at full size without a download, to try conversion and compilation."""
     path: str | None = None
     """Checkpoint folder of ``source: local``; the shape is read from its config.json."""
+    system_fold: str | None = None
+    """For a template without system role (Gemma): what stands between the system message and the
+    first user message, which takes it in, on all sides; null: the template's own way."""
+    template_date: str = "26 Jul 2024"
+    """What a template that asks for today's date is told; a clock would not be reproducible."""
     gated: bool = False
     """Whether the hub asks for an accepted licence and a token."""
     context_window_size: int = 4096

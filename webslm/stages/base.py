@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import hub, random_weights, tiny
+from webslm.adapters import hub, random_weights, template, tiny
 from webslm.errors import ConfigError, StageFailed
 from webslm.fs import tree_files, write_text
 from webslm.keys import file_digest
@@ -39,6 +39,7 @@ def run(
     else:
         facts = _fetch(cfg.base, out, ctx)
     fold_chat_template(out)
+    edit_chat_template(cfg.base, out)
     facts |= {
         "source": cfg.base.source.value,
         "weights": cfg.base.weights.value,
@@ -124,6 +125,21 @@ def _check_licence(declared: str, found: str | None, name: str) -> None:
             f"base.licence: {declared!r} is declared, the card of {name} says {found!r}",
             hint=f"read the terms of {name}, then set base.licence={found}",
         )
+
+
+def edit_chat_template(base: BaseConf, folder: Path) -> None:
+    """Fold the system role where the base asks for it, and stop the template's clock."""
+    file = folder / "tokenizer_config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    found = config["chat_template"]
+    if not isinstance(found, str):
+        raise StageFailed(
+            "base: the checkpoint has several named chat templates",
+            hint="keep one: write it as text under chat_template of tokenizer_config.json",
+        )
+    config["chat_template"] = template.edited(found, fold=base.system_fold, date=base.template_date)
+    if config["chat_template"] != found:
+        write_text(file, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 
 def fold_chat_template(folder: Path) -> None:
