@@ -47,7 +47,7 @@ def read_shape(folder: Path) -> ShapeConf:
     Raises:
         ConfigError: What is missing from it, or why its model cannot be compiled.
     """
-    from webslm.schema import ShapeConf
+    from webslm.compiler.architectures import architecture
     from webslm.stages.normalize import canonical
 
     if not folder.is_dir():
@@ -63,13 +63,13 @@ def read_shape(folder: Path) -> ShapeConf:
             hint="save model and fast tokenizer with save_pretrained (safetensors)",
         )
     try:
-        config: dict[str, Any] = canonical(json.loads((folder / NEEDED[0]).read_text("utf-8")))
+        config = json.loads((folder / NEEDED[0]).read_text("utf-8"))
+        canonical(config)
+        return architecture(config["model_type"]).shape(config)
     except StageFailed as exc:
         raise ConfigError(f"base.path: {folder}: {exc}", hint=exc.hint) from exc
     except (ValueError, TypeError, AttributeError) as exc:
         raise ConfigError(f"base.path: {folder / NEEDED[0]}: not a model's JSON: {exc}") from exc
-    names = (field.name for field in dataclasses.fields(ShapeConf))
-    return ShapeConf(**{name: config[name] for name in names if name in config})
 
 
 def _declared(base: BaseConf) -> list[tuple[str, Any]]:

@@ -120,6 +120,7 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/hub.py",
             "adapters/random_weights.py",
             "adapters/template.py",
+            *WEIGHT_MAP_SOURCES,
             *TRAINING_SOURCES,
         ),
         wheels=TRAINING_WHEELS,

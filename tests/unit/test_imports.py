@@ -48,7 +48,7 @@ ALLOWED: dict[str, set[str]] = {
     "executor": {"plan", "cache"},
     "report": {"plan"},
     "reporting": {"plan", "reporting"},
-    "local_base": {"stages"},
+    "local_base": {"compiler", "stages"},
     "compose": {"local_base"},
     "build": {
         *("cache", "executor", "lock", "matrix", "plan", "registry", "report"),

@@ -16,7 +16,7 @@ from webslm.adapters import tokenizer as tokenizers
 from webslm.adapters.torch_mode import quiet
 from webslm.errors import ConfigError
 from webslm.fs import write_text
-from webslm.schema import ShapeConf, TinyConf
+from webslm.schema import TinyConf
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def make(
-    shape: ShapeConf,
+    config: Mapping[str, Any],
     corpus: TinyConf,
     *,
     dtype: str,
@@ -44,39 +44,54 @@ def make(
     """Write a checkpoint folder: config, sharded safetensors, a tokenizer trained on ``corpus``.
 
     Weights are normal with standard deviation ``hidden_size ** -0.5``, gains of norms normal
-    around one, biases small; one seed gives one checkpoint, whatever the machine.
+    around one (around zero where the family adds one), biases as weights; one seed gives one
+    checkpoint, whatever the machine.
+
+    Args:
+        config: A config.json's content without dtype and token ids.
+        corpus: Texts of the tokenizer.
+        dtype: Type of every tensor.
+        seed: Of the numbers.
+        folder: Where to.
+        report: Told of every tensor.
 
     Raises:
         ConfigError: transformers knows no such model, or the dtype is none.
     """
     if dtype not in KINDS:
         raise ConfigError(f"base.dtype: no type {dtype!r}", hint=f"one of {', '.join(KINDS)}")
+    end, text_end = (
+        tokenizers.SPECIAL.index(token) for token in (tokenizers.TURN_END, tokenizers.TEXT_END)
+    )
+    ids = {"bos_token_id": None, "eos_token_id": end, "pad_token_id": text_end}
+    document = {**config, "torch_dtype": dtype, **ids}
     with quiet():
-        config, shapes = _plan(shape, dtype)
-    tokenizer = tokenizers.train(tiny.corpus(corpus), min(VOCABULARY, shape.vocab_size))
-    tokenizers.save(tokenizer, folder, max_length=shape.max_position_embeddings)
+        shapes = _tensors(document)
+    size = min(VOCABULARY, int(config["vocab_size"]))
+    tokenizer = tokenizers.train(tiny.corpus(corpus), size)
+    tokenizers.save(tokenizer, folder, max_length=int(config["max_position_embeddings"]))
     tiny.write_generation_config(folder)
-    write_text(folder / "config.json", json.dumps(config, indent=2, sort_keys=True) + "\n")
-    _write_shards(folder, shapes, dtype, seed, shape.hidden_size**-0.5, report)
+    write_text(folder / "config.json", json.dumps(document, indent=2, sort_keys=True) + "\n")
+    _write_shards(folder, shapes, dtype, seed, int(config["hidden_size"]) ** -0.5, report)
     parameters = sum(_count(size) for size in shapes.values())
     return {"parameters": parameters, "seed": seed, "tensors": len(shapes)}
 
 
-def _plan(shape: ShapeConf, dtype: str) -> tuple[dict[str, Any], Shapes]:
-    """Return config.json and the tensors that transformers saves for it, without their data."""
+def _tensors(document: Mapping[str, Any]) -> Shapes:
+    """Return the tensors that transformers saves for a config.json, without their data."""
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = tiny.model_config(shape)
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
-    tied = set(model.all_tied_weights_keys) if shape.tie_word_embeddings else set()
-    shapes = {
+    try:
+        config = AutoConfig.for_model(**document)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+    except (ValueError, KeyError) as exc:
+        raise ConfigError(f"base.shape: {exc}") from exc
+    tied = set(model.all_tied_weights_keys) if document["tie_word_embeddings"] else set()
+    return {
         name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name not in tied
     }
-    document = config.to_dict() | {"dtype": dtype, "architectures": [type(model).__name__]}
-    document.pop("transformers_version", None)
-    return document, shapes
 
 
 def _write_shards(

@@ -23,7 +23,7 @@ from webslm.schema import ShapeConf, TinyConf
 
 if TYPE_CHECKING:
     from torch import Tensor
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import PreTrainedModel
 
 Report = Callable[[int, int, float], None]
 """Called after a step with (steps done, steps in all, loss)."""
@@ -104,16 +104,16 @@ def _read(path: str, one_of: tuple[str, ...]) -> list[dict[str, Any]]:
     return rows  # type: ignore[no-any-return]
 
 
-def model_config(shape: ShapeConf) -> PretrainedConfig:
-    """Return transformers' configuration of ``shape``.
+def build(shape: ShapeConf) -> PreTrainedModel:
+    """Return a freshly initialised model of ``shape`` in float32.
 
     Raises:
-        ConfigError: transformers knows no such model.
+        ConfigError: transformers cannot make a model of this shape.
     """
-    from transformers import AutoConfig
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
-        config: PretrainedConfig = AutoConfig.for_model(
+        config = AutoConfig.for_model(
             shape.model_type,
             hidden_size=shape.hidden_size,
             intermediate_size=shape.intermediate_size,
@@ -134,21 +134,6 @@ def model_config(shape: ShapeConf) -> PretrainedConfig:
             eos_token_id=tokenizers.SPECIAL.index(tokenizers.TURN_END),
             pad_token_id=tokenizers.SPECIAL.index(tokenizers.TEXT_END),
         )
-    except (ValueError, KeyError) as exc:
-        raise ConfigError(f"base.shape: {exc}") from exc
-    return config
-
-
-def build(shape: ShapeConf) -> PreTrainedModel:
-    """Return a freshly initialised model of ``shape`` in float32.
-
-    Raises:
-        ConfigError: transformers cannot make a model of this shape.
-    """
-    from transformers import AutoModelForCausalLM
-
-    config = model_config(shape)
-    try:
         model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
     except (ValueError, KeyError) as exc:
         raise ConfigError(f"base.shape: {exc}") from exc

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from webslm.adapters import hub, random_weights, template, tiny
+from webslm.compiler.architectures import architecture
 from webslm.errors import ConfigError, StageFailed
 from webslm.fs import tree_files, write_text
 from webslm.keys import file_digest
@@ -80,7 +81,7 @@ def _make(cfg: BaseStageConf, out: Path, ctx: Context) -> dict[str, Any]:
 
 def _random(cfg: BaseStageConf, out: Path, ctx: Context) -> dict[str, Any]:
     made = random_weights.make(
-        cfg.base.shape,
+        architecture(cfg.base.shape.model_type).config(cfg.base.shape),
         cfg.base.tiny,
         dtype=cfg.base.dtype,
         seed=cfg.seed,
