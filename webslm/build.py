@@ -24,7 +24,7 @@ from webslm.registry import STAGES
 from webslm.report import LiveDisplay, make_report, show_plan, show_verify, write_report
 from webslm.reporting.page import NAME as PAGE_NAME
 from webslm.reporting.page import write_page
-from webslm.schema import BaseSource, Config, DataStageConf, VerifyStageConf
+from webslm.schema import BaseSource, Config, DataStageConf, VerifyStageConf, Weights
 from webslm.selection import select
 from webslm.stage import Result
 from webslm.store.remote import open_remote
@@ -64,6 +64,7 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
         show_plan(console, steps, stored)
         return []
     check_environment(cfg, steps)
+    _check_access(cfg, steps, cache)
     _check_browser(steps, cache)
     shared = open_remote(cfg.cache.remote, push=cfg.cache.push)
     output = _output_dir(cfg)
@@ -130,6 +131,19 @@ def check_pins(cfg: Config, steps: Sequence[Step]) -> None:
     ]
     if problems:
         raise ConfigError(problems=tuple(problems))
+
+
+def _check_access(cfg: Config, steps: Sequence[Step], cache: Cache) -> None:
+    """Ask for the token of a gated base before the work, not in its middle."""
+    base = cfg.base
+    fetched = base.source is BaseSource.hub and base.weights is Weights.checkpoint
+    stored = any(step.stage == "base" and cache.lookup("base", step.key) for step in steps)
+    if base.gated and fetched and not stored and not os.environ.get("HF_TOKEN"):
+        raise EnvironmentMismatch(
+            f"base: {base.hub.id} is gated and HF_TOKEN is not set",
+            hint="accept its terms on the model's page, then set HF_TOKEN to a read token "
+            "(base.weights=random tries the shape without)",
+        )
 
 
 def _check_browser(steps: Sequence[Step], cache: Cache) -> None:

@@ -26,7 +26,7 @@ def fill_shape(cfg: Config) -> None:
         ConfigError: No such folder, a file is missing, the model cannot be compiled, or
             ``base.shape`` was written by hand.
     """
-    declared = [key for key, value in _declared(cfg.base)]
+    declared = [key for key, _ in _declared(cfg.base)]
     if declared:
         raise ConfigError(
             f"base.shape.{declared[0]}: a local base's shape is its config.json's",
@@ -77,5 +77,5 @@ def _declared(base: BaseConf) -> list[tuple[str, Any]]:
     return [
         (field.name, value)
         for field in dataclasses.fields(base.shape)
-        if (value := getattr(base.shape, field.name)) not in (0, "", field.default)
+        if (value := getattr(base.shape, field.name)) not in (0, "", [], field.default)
     ]

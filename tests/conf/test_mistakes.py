@@ -117,6 +117,18 @@ def test_mistake_in_the_configuration(mistake: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_gated_base_without_a_token_ends_before_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    done = run(["base=gemma_2_2b", "until=base"], tmp_path)
+    assert done.returncode == 3
+    assert "google/gemma-2-2b-it is gated and HF_TOKEN is not set" in done.stderr
+    assert "set HF_TOKEN to a read token" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "outputs").exists()
+
+
 @pytest.mark.parametrize("mistake", ROWS)
 def test_mistake_in_the_dataset(mistake: str, tmp_path: Path) -> None:
     rows, expected = ROWS[mistake]

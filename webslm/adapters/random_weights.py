@@ -66,7 +66,7 @@ def make(
     ids = {"bos_token_id": None, "eos_token_id": end, "pad_token_id": text_end}
     document = {**config, "torch_dtype": dtype, **ids}
     with quiet():
-        shapes = _tensors(document)
+        shapes = tensors(document)
     size = min(VOCABULARY, int(config["vocab_size"]))
     tokenizer = tokenizers.train(tiny.corpus(corpus), size)
     tokenizers.save(tokenizer, folder, max_length=int(config["max_position_embeddings"]))
@@ -77,7 +77,7 @@ def make(
     return {"parameters": parameters, "seed": seed, "tensors": len(shapes)}
 
 
-def _tensors(document: Mapping[str, Any]) -> Shapes:
+def tensors(document: Mapping[str, Any]) -> Shapes:
     """Return the tensors that transformers saves for a config.json, without their data."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
