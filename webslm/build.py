@@ -20,11 +20,12 @@ from webslm.lock import BUNDLE, check_lock, make_lock, versions, write_lock
 from webslm.matrix import check_wheels
 from webslm.paths import cache_dir, resolve_data
 from webslm.plan import Step, plan
+from webslm.precision import settled, unsettled
 from webslm.registry import STAGES
 from webslm.report import LiveDisplay, make_report, show_plan, show_verify, write_report
 from webslm.reporting.page import NAME as PAGE_NAME
 from webslm.reporting.page import write_page
-from webslm.schema import BaseSource, Config, DataStageConf, VerifyStageConf, Weights
+from webslm.schema import BaseSource, Config, DataStageConf, Precision, VerifyStageConf, Weights
 from webslm.selection import select
 from webslm.stage import Result
 from webslm.store.remote import open_remote
@@ -55,14 +56,33 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
         WebslmError: What stopped the build; report.json holds it too.
     """
     preflight(cfg)
+    cache = Cache(cache_dir())
+    if cfg.precision is Precision.auto:
+        chosen = _settle(cfg, command, cache, console)
+        if chosen is None:
+            return []
+        cfg = chosen
     planned = plan(cfg)
     check_pins(cfg, planned)
-    cache = Cache(cache_dir())
     steps = select(planned, cfg, lambda step: cache.lookup(step.stage, step.key) is not None)
     if cfg.dry_run:
-        stored = {step.stage: cache.lookup(step.stage, step.key) is not None for step in steps}
-        show_plan(console, steps, stored)
+        _show_plan(console, steps, cache)
         return []
+    results = _walk(cfg, command, steps, cache, console)
+    output = _output_dir(cfg)
+    _deliver(cfg, command, steps, results, output)
+    _show(results, output, console)
+    return results
+
+
+def _walk(
+    cfg: Config,
+    command: Sequence[str],
+    steps: Sequence[Step],
+    cache: Cache,
+    console: Console,
+) -> list[Result]:
+    """Run the steps; what stops them is reported in the output folder too."""
     check_environment(cfg, steps)
     _check_access(cfg, steps, cache)
     _check_browser(steps, cache)
@@ -71,7 +91,7 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
     log_dir = output / "runs" / time.strftime("%Y%m%d-%H%M%S")
     handler = _log_to(log_dir)
     try:
-        results = execute(
+        return execute(
             steps,
             cache,
             log_dir=log_dir,
@@ -94,9 +114,32 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
         raise exc.error from exc
     finally:
         logging.getLogger("webslm").removeHandler(handler)
-    _deliver(cfg, command, steps, results, output)
-    _show(results, output, console)
-    return results
+
+
+def _settle(cfg: Config, command: Sequence[str], cache: Cache, console: Console) -> Config | None:
+    """Return the build with its precision chosen; None: a dry run that cannot know it yet.
+
+    A build that ends before calibration is returned as it is.
+    """
+    steps = plan(unsettled(cfg))
+    names = tuple(step.stage for step in steps)
+    if cfg.until in names[:-1] or cfg.only in names[:-1]:
+        return cfg
+    last = steps[-1]
+    stored = None if any(step.forced for step in steps) else cache.lookup(last.stage, last.key)
+    if stored is not None:
+        return settled(cfg, stored.metrics, ())
+    if cfg.dry_run:
+        _show_plan(console, steps, cache)
+        console.print("the rest follows from what calibrate finds", highlight=False)
+        return None
+    results = _walk(cfg, command, steps, cache, console)
+    return settled(cfg, results[-1].metrics, names)
+
+
+def _show_plan(console: Console, steps: Sequence[Step], cache: Cache) -> None:
+    stored = {step.stage: cache.lookup(step.stage, step.key) is not None for step in steps}
+    show_plan(console, steps, stored)
 
 
 def check_environment(cfg: Config, steps: Sequence[Step]) -> None:

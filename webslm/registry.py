@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from webslm import schema
 from webslm.hosting import shard_bytes
-from webslm.schema import Config, Finetune, RuntimeConf
+from webslm.schema import Config, Finetune, Precision, RuntimeConf
 
 TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
 TRAINING_SOURCES = ("adapters/tokenizer.py", "adapters/torch_mode.py", "adapters/turns.py")
@@ -145,6 +145,19 @@ STAGES: tuple[StageSpec, ...] = (
             *TRAINING_SOURCES,
         ),
         wheels=(*TRAINING_WHEELS, "peft"),
+    ),
+    StageSpec(
+        name="calibrate",
+        needs=("merge", "data"),
+        configure=lambda _: schema.CalibrateStageConf(),
+        sources=(
+            "stages/calibrate.py",
+            "adapters/calibration.py",
+            "adapters/reference.py",
+            *TRAINING_SOURCES,
+        ),
+        wheels=TRAINING_WHEELS,
+        wanted=lambda cfg: cfg.precision is Precision.auto,
     ),
     StageSpec(
         name="normalize",

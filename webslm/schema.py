@@ -28,6 +28,13 @@ class Weights(Enum):
     random = "random"
 
 
+class Precision(Enum):
+    """Who says whether a format computes in float16 or float32."""
+
+    declared = "declared"
+    auto = "auto"
+
+
 class Finetune(Enum):
     """How the base is tuned."""
 
@@ -412,6 +419,8 @@ class Config:
     """sha256 of files outside the store, by key as in a lock; another file is refused."""
     finetune: Finetune = Finetune.lora
     """none: the base is taken as it is."""
+    precision: Precision = Precision.declared
+    """auto: ``quant.dtype`` follows from activations on training rows (``quant=auto``)."""
     domain: DomainConf = field(default_factory=DomainConf)
     data: DataConf = field(default_factory=DataConf)
     base: BaseConf = field(default_factory=BaseConf)
@@ -452,6 +461,16 @@ class MergeStageConf:
     """``merge``: adapter and base as one plain checkpoint."""
 
     dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateStageConf:
+    """``calibrate``: the precision that activations on real rows allow."""
+
+    rows: int = 16
+    """Training rows looked at, evenly spaced."""
+    tokens: int = 512
+    """Longest start of a row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -541,6 +560,7 @@ StageConf = (
     | BaseStageConf
     | FinetuneStageConf
     | MergeStageConf
+    | CalibrateStageConf
     | NormalizeStageConf
     | ConvertStageConf
     | ChatConfigStageConf

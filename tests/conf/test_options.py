@@ -14,6 +14,7 @@ from webslm.compose import compose
 from webslm.errors import ConfigError
 from webslm.paths import conf_dir, data_dir, resolve_data
 from webslm.plan import Step, plan
+from webslm.precision import settled, unsettled
 from webslm.registry import STAGE_NAMES, STAGES
 from webslm.schema import Config
 
@@ -45,9 +46,8 @@ def test_option_composes_passes_and_plans(group: str, option: str, tmp_path: Pat
         words.append(f"base.path={tmp_path}")
     cfg = compose(words)
     preflight(cfg)
-    assert {step.stage for step in plan(cfg)} == set(STAGE_NAMES) - (
-        set() if option == "full" else {"convert_base"}
-    )
+    wanted = [spec.name for spec in STAGES if spec.wanted(cfg)]
+    assert [step.stage for step in plan(cfg)] == wanted
     assert getattr(cfg, group).name == option if hasattr(getattr(cfg, group), "name") else True
 
 
@@ -92,7 +92,7 @@ def test_dataset_changes_everything_but_base_and_library(tmp_path: Path) -> None
     source = resolve_data("shipped:medical/train.jsonl").read_text(encoding="utf-8")
     mine = tmp_path / "mine.jsonl"
     mine.write_text("\n".join(source.splitlines()[:-1]) + "\n", encoding="utf-8")
-    assert changed(f"data.path={mine}") == set(STAGE_NAMES) - {"base", "compile", "convert_base"}
+    assert changed(f"data.path={mine}") == set(keys()) - {"base", "compile"}
 
 
 def test_same_rows_at_another_path_change_nothing(tmp_path: Path) -> None:
@@ -163,6 +163,25 @@ def test_untuned_build_has_no_adapter_and_shares_the_library() -> None:
     verify = next(step for step in plan(compose(["finetune=none"])) if step.stage == "verify")
     assert "finetune" not in verify.needs
     assert verify.conf.verify.min_answers == 0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("dtype", "name"), [("float16", "q4f16_1"), ("float32", "q4f32_1")])
+def test_chosen_precision_shares_every_artifact_with_the_declared_format(
+    dtype: str, name: str
+) -> None:
+    cfg = settled(compose(["quant=auto"]), {"dtype": dtype}, ())
+    found = {step.stage: step.key for step in plan(cfg)}
+    assert cfg.quant == compose([f"quant={name}"]).quant
+    assert set(found) - {"calibrate"} == set(keys(f"quant={name}"))
+    library = {stage: found[stage] for stage in ("convert", "compile", "bundle", "verify")}
+    assert library == {
+        stage: keys(f"quant={name}", "name=medical-tiny-auto")[stage] for stage in library
+    }
+
+
+def test_open_precision_runs_no_further_than_calibration() -> None:
+    steps = plan(unsettled(compose(["quant=auto"])))
+    assert [step.stage for step in steps] == ["data", "base", "finetune", "merge", "calibrate"]
 
 
 def test_local_base_takes_shape_and_windows_from_its_folder(tmp_path: Path) -> None:
