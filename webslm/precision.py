@@ -16,7 +16,7 @@ STAGE = "calibrate"
 
 def unsettled(cfg: Config) -> Config:
     """Return the build up to the stage that the choice needs."""
-    return replace(cfg, until=STAGE)
+    return replace(cfg, until=STAGE, from_stage=None, only=None)
 
 
 def settled(cfg: Config, calibration: Mapping[str, Metric], done: tuple[str, ...]) -> Config:
