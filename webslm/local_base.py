@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,8 +73,11 @@ def read_shape(folder: Path) -> ShapeConf:
 
 def _declared(base: BaseConf) -> list[tuple[str, Any]]:
     """Return the shape's fields that are neither empty nor the schema's default."""
+    from webslm.schema import ShapeConf
+
+    default = vars(ShapeConf())
     return [
-        (field.name, value)
-        for field in dataclasses.fields(base.shape)
-        if (value := getattr(base.shape, field.name)) not in (0, "", [], field.default)
+        (name, value)
+        for name, value in vars(base.shape).items()
+        if value not in (0, "", default[name])
     ]

@@ -52,7 +52,7 @@ def _run(cfg: Config) -> Iterator[Problem]:
         if stage is not None and stage not in STAGE_NAMES:
             yield f"{key}: no stage {stage!r}", f"one of {stages}"
         if stage in unwanted:
-            yield f"{key}: this build has no stage {stage}", "leave out what takes it away"
+            yield f"{key}: this build has no stage {stage}", "finetune=none takes finetune away; app=full adds convert_base"
     if cfg.only is not None and (cfg.until is not None or cfg.from_stage is not None):
         yield "only: cannot stand beside until or from", "only=STAGE builds that one stage"
     for stage in cfg.force:
@@ -60,11 +60,6 @@ def _run(cfg: Config) -> Iterator[Problem]:
             yield f"force: no stage {stage!r}", f"a list of {stages}, such as force=[compile]"
     if not 0 <= cfg.seed < 2**32:
         yield f"seed: {cfg.seed} is out of range", "0 to 4294967295"
-
-
-def _wanted(cfg: Config) -> Iterator[Problem]:
-    if any(spec.name == cfg.until and not spec.wanted(cfg) for spec in STAGES):
-        yield f"until: this build has no {cfg.until}", "add a mode that needs it: app=full"
 
 
 def _data(cfg: Config) -> Iterator[Problem]:
@@ -295,7 +290,6 @@ def _runtime(cfg: Config) -> Iterator[Problem]:
 
 CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _run,
-    _wanted,
     _data,
     _base,
     _shape,
