@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -13,41 +12,22 @@ from pathlib import Path
 from rich.console import Console
 
 from webslm.cache import Cache
-from webslm.errors import ConfigError, EnvironmentMismatch, WebslmError
+from webslm.errors import EnvironmentMismatch, WebslmError
 from webslm.executor import BuildFailed, execute
-from webslm.explain import explain
-from webslm.forecast import forecast
 from webslm.fs import copy_tree, sync_tree, temporary_dir
 from webslm.lock import BUNDLE, check_lock, make_lock, read_lock, versions, write_lock
-from webslm.matrix import check_wheels
-from webslm.paths import cache_dir, resolve_data
+from webslm.paths import cache_dir
 from webslm.plan import Step, plan
-from webslm.registry import STAGES
-from webslm.report import LiveDisplay, make_report, show_plan, show_verify, write_report
+from webslm.precision import settled, unsettled
+from webslm.preflight import check_access, check_browser, check_environment, check_pins, preflight
+from webslm.preview import preview
+from webslm.report import LiveDisplay, make_report, show_verify, write_report
 from webslm.reporting.page import NAME as PAGE_NAME
 from webslm.reporting.page import write_page
-from webslm.schema import BaseSource, Config, DataStageConf, VerifyStageConf
+from webslm.schema import Config, Precision
 from webslm.selection import select
 from webslm.stage import Result
 from webslm.store.remote import open_remote
-from webslm.toolchain import is_elsewhere
-from webslm.validate import validate
-
-
-def preflight(cfg: Config) -> None:
-    """Refuse what cannot be built, before any work: values, combinations, files, dataset lines.
-
-    Raises:
-        ConfigError: Holds every problem found.
-    """
-    problems: list[tuple[str, str | None]] = []
-    for check in (validate, _check_files, _check_data):
-        try:
-            check(cfg)
-        except ConfigError as exc:
-            problems.extend(exc.problems)
-    if problems:
-        raise ConfigError(problems=tuple(dict.fromkeys(problems)))
 
 
 def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]:
@@ -57,21 +37,42 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
         WebslmError: What stopped the build; report.json holds it too.
     """
     preflight(cfg)
+    cache = Cache(cache_dir())
+    if cfg.precision is Precision.auto:
+        chosen = _settle(cfg, command, cache, console)
+        if chosen is None:
+            return []
+        cfg = chosen
     planned = plan(cfg)
     check_pins(cfg, planned)
-    cache = Cache(cache_dir())
     steps = select(planned, cfg, lambda step: cache.lookup(step.stage, step.key) is not None)
     if cfg.dry_run or cfg.explain is not None:
-        _preview(cfg, steps, cache, console)
+        preview(cfg, steps, cache, console)
         return []
+    results = _walk(cfg, command, steps, cache, console)
+    output = _output_dir(cfg)
+    _deliver(cfg, command, steps, results, output)
+    _show(results, output, console)
+    return results
+
+
+def _walk(
+    cfg: Config,
+    command: Sequence[str],
+    steps: Sequence[Step],
+    cache: Cache,
+    console: Console,
+) -> list[Result]:
+    """Run the steps; what stops them is reported in the output folder too."""
     check_environment(cfg, steps)
-    _check_browser(steps, cache)
+    check_access(cfg, steps, cache)
+    check_browser(steps, cache)
     shared = open_remote(cfg.cache.remote, push=cfg.cache.push)
     output = _output_dir(cfg)
     log_dir = output / "runs" / time.strftime("%Y%m%d-%H%M%S")
     handler = _log_to(log_dir)
     try:
-        results = execute(
+        return execute(
             steps,
             cache,
             log_dir=log_dir,
@@ -94,114 +95,27 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
         raise exc.error from exc
     finally:
         logging.getLogger("webslm").removeHandler(handler)
-    _deliver(cfg, command, steps, results, output)
-    _show(results, output, console)
-    return results
 
 
-def check_environment(cfg: Config, steps: Sequence[Step]) -> None:
-    """Hold the wheels of the steps that run in this Python to the row; others check their own.
+def _settle(cfg: Config, command: Sequence[str], cache: Cache, console: Console) -> Config | None:
+    """Return the build with its precision chosen; None: a dry run that cannot know it yet.
 
-    Raises:
-        EnvironmentMismatch: Names what differs and the command that mends it.
+    A build that ends before calibration is returned as it is.
     """
-    wheels = {
-        name: version
-        for step in steps
-        if step.stage != "compile" or not is_elsewhere(cfg.compiler.python, step.wheels)
-        for name, version in step.wheels.items()
-    }
-    check_wheels(wheels, cfg.runtime.name)
-
-
-def check_pins(cfg: Config, steps: Sequence[Step]) -> None:
-    """Refuse files that are not those a recipe was frozen with.
-
-    Raises:
-        ConfigError: Names every file that differs.
-    """
-    found = {key: digest for step in steps for key, digest in step.files.items()}
-    problems = [
-        (
-            f"pins.{key}: the file has sha256 {found[key][:16]}..., pinned is {pin[:16]}...",
-            "bring back the pinned file, or drop the pin: '~pins' and freeze again",
-        )
-        for key, pin in cfg.pins.items()
-        if key in found and found[key] != pin
-    ]
-    if problems:
-        raise ConfigError(problems=tuple(problems))
-
-
-def _preview(cfg: Config, steps: Sequence[Step], cache: Cache, console: Console) -> None:
-    """Show what a build would do and why, and do nothing."""
-    if cfg.dry_run:
-        shared = open_remote(cfg.cache.remote, push=False)
-        size = _no_size if shared is None else shared.size
-        show_plan(console, steps, forecast(steps, cache, size))
-    if cfg.explain is None:
-        return
-    if cfg.explain not in {step.stage for step in steps}:
-        raise ConfigError(
-            f"explain: this build has no stage {cfg.explain!r}",
-            hint=", ".join(step.stage for step in steps),
-        )
-    for line in explain(steps, cfg.explain, cache, _locked_keys(cfg)):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _no_size(stage: str, key: str) -> None:
-    """Know of no shared store."""
-
-
-def _locked_keys(cfg: Config) -> dict[str, str]:
-    """Return the key of every stage in the last build of this output, if there was one."""
-    try:
-        stages = read_lock(Path(cfg.output_dir).expanduser())["stages"]
-        return {stage: str(entry["key"]) for stage, entry in stages.items()}
-    except (WebslmError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def _check_browser(steps: Sequence[Step], cache: Cache) -> None:
-    """Find out before the work, not minutes later, that the proof of it cannot run."""
-    todo = [step for step in steps if step.forced or not cache.lookup(step.stage, step.key)]
-    proof = next((step.conf for step in todo if isinstance(step.conf, VerifyStageConf)), None)
-    # On its own the stage looks at the browser first anyway.
-    if proof is not None and len(todo) > 1:
-        from webslm.proof.machine import check_machine
-
-        check_machine(proof)
-
-
-def _check_files(cfg: Config) -> None:
-    named = [("domain.knowledge_path", cfg.domain.knowledge_path)]
-    if cfg.base.source is BaseSource.tiny:
-        named.append(("base.tiny.chat_path", cfg.base.tiny.chat_path))
-        named += [("base.tiny.text_paths", path) for path in cfg.base.tiny.text_paths]
-    problems: list[tuple[str, str | None]] = []
-    for key, name in named:
-        if name is None:
-            continue
-        path = resolve_data(name)
-        if not path.is_file():
-            problems.append((f"{key}: {path}: no such file", f"check {key}"))
-            continue
-        try:
-            if path.suffix == ".json":
-                json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as exc:
-            problems.append((f"{key}: {path}: not JSON: {exc}", "a list of {id, title, content}"))
-    if problems:
-        raise ConfigError(problems=tuple(problems))
-
-
-def _check_data(cfg: Config) -> None:
-    from webslm.stages.data import load_split
-
-    conf = next(spec for spec in STAGES if spec.name == "data").configure(cfg)
-    assert isinstance(conf, DataStageConf)
-    load_split(conf.data)
+    steps = plan(unsettled(cfg))
+    names = tuple(step.stage for step in steps)
+    if cfg.until in names[:-1] or cfg.only in names[:-1]:
+        return cfg
+    last = steps[-1]
+    stored = None if any(step.forced for step in steps) else cache.lookup(last.stage, last.key)
+    if stored is not None:
+        return settled(cfg, stored.metrics, ())
+    if cfg.dry_run or cfg.explain is not None:
+        preview(cfg, steps, cache, console)
+        console.print("the rest follows from what calibrate finds", highlight=False)
+        return None
+    results = _walk(cfg, command, steps, cache, console)
+    return settled(cfg, results[-1].metrics, names)
 
 
 def _output_dir(cfg: Config) -> Path:

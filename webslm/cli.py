@@ -136,8 +136,8 @@ def help_text() -> str:
 
 
 def _build(words: list[str]) -> int:
-    from webslm.build import preflight
     from webslm.compose import compose, good_overrides
+    from webslm.preflight import preflight
 
     try:
         cfg = compose(words)

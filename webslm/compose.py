@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from webslm.errors import ConfigError
+from webslm.local_base import fill_shape
 from webslm.paths import conf_dir
-from webslm.schema import Config
+from webslm.schema import BaseSource, Config
 
 CONFIG_NAME = "config"
 Problem = tuple[str, str | None]
@@ -67,6 +68,8 @@ def to_config(raw: Any) -> Config:
     extra = list(_extra_keys(config, ""))
     if extra:
         raise ConfigError(problems=tuple((f"unknown key {key!r}", _nearest(key)) for key in extra))
+    if config.base.source is BaseSource.local:
+        fill_shape(config)
     return config
 
 

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from webslm.axes import Sweep, read_sweep
-from webslm.build import build, preflight
+from webslm.build import build
 from webslm.cache import Cache
 from webslm.compose import compose_job, explain, to_config
 from webslm.errors import ConfigError, StageFailed, WebslmError
 from webslm.executor import BuildFailed
 from webslm.paths import cache_dir, conf_dir
 from webslm.plan import Step, plan
+from webslm.preflight import preflight
 from webslm.schema import Config
 from webslm.selection import select
 from webslm.sweep import capacity as machine

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from webslm.keys import file_digest, lines_digest, plain, stage_key, tree_lines, without
+from webslm.keys import (
+    file_digest,
+    lines_digest,
+    plain,
+    stage_key,
+    tree_digest,
+    tree_lines,
+    without,
+)
 from webslm.paths import PACKAGE, resolve_data
 from webslm.registry import STAGES, StageSpec
 from webslm.schema import Config, StageConf
@@ -105,5 +113,12 @@ def _file_digests(config: Any, dotted_keys: Sequence[str]) -> dict[str, str]:
         paths = value if isinstance(value, list) else [value]
         for index, path in enumerate(paths):
             if path is not None:
-                digests[f"{dotted}.{index}"] = file_digest(Path(resolve_data(path)))
+                digests[f"{dotted}.{index}"] = _digest(resolve_data(path))
     return digests
+
+
+def _digest(path: Path) -> str:
+    """Digest a file, or the files (not the folders) of a folder such as a checkpoint."""
+    if path.is_dir():
+        return tree_digest(sorted(file for file in path.iterdir() if file.is_file()))
+    return file_digest(path)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from webslm import schema
 from webslm.hosting import shard_bytes
-from webslm.schema import Config, RuntimeConf
+from webslm.schema import Config, Finetune, Precision, RuntimeConf
 
 TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
 TRAINING_SOURCES = ("adapters/tokenizer.py", "adapters/torch_mode.py", "adapters/turns.py")
@@ -89,6 +89,21 @@ CONVERT_SOURCES = (
     "compiler/conversion.py",
     *WEIGHT_MAP_SOURCES,
 )
+
+
+def _verify(cfg: Config) -> schema.VerifyStageConf:
+    verify = cfg.verify
+    if cfg.finetune is Finetune.none:
+        # Nobody taught this model the rows' answers; only its faithfulness can be asked for.
+        verify = replace(verify, min_answers=0)
+    return schema.VerifyStageConf(
+        verify=verify,
+        shape=cfg.base.shape,
+        quant=cfg.quant,
+        browser_min=cfg.runtime.browser_min,
+    )
+
+
 STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="data",
@@ -99,9 +114,17 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="base",
         configure=lambda cfg: schema.BaseStageConf(base=cfg.base, seed=cfg.seed),
-        sources=("stages/base.py", "adapters/tiny.py", "adapters/hub.py", *TRAINING_SOURCES),
+        sources=(
+            "stages/base.py",
+            "adapters/tiny.py",
+            "adapters/hub.py",
+            "adapters/random_weights.py",
+            "adapters/template.py",
+            *WEIGHT_MAP_SOURCES,
+            *TRAINING_SOURCES,
+        ),
         wheels=TRAINING_WHEELS,
-        external=("base.tiny.chat_path", "base.tiny.text_paths"),
+        external=("base.tiny.chat_path", "base.tiny.text_paths", "base.path"),
     ),
     StageSpec(
         name="finetune",
@@ -118,6 +141,7 @@ STAGES: tuple[StageSpec, ...] = (
             *TRAINING_SOURCES,
         ),
         wheels=(*TRAINING_WHEELS, "peft", "trl", "accelerate", "datasets"),
+        wanted=lambda cfg: cfg.finetune is not Finetune.none,
     ),
     StageSpec(
         name="merge",
@@ -130,6 +154,19 @@ STAGES: tuple[StageSpec, ...] = (
             *TRAINING_SOURCES,
         ),
         wheels=(*TRAINING_WHEELS, "peft"),
+    ),
+    StageSpec(
+        name="calibrate",
+        needs=("merge", "data"),
+        configure=lambda _: schema.CalibrateStageConf(),
+        sources=(
+            "stages/calibrate.py",
+            "adapters/calibration.py",
+            "adapters/reference.py",
+            *TRAINING_SOURCES,
+        ),
+        wheels=TRAINING_WHEELS,
+        wanted=lambda cfg: cfg.precision is Precision.auto,
     ),
     StageSpec(
         name="normalize",
@@ -216,12 +253,7 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="verify",
         needs=("bundle", "convert", "normalize", "merge", "base", "data"),
-        configure=lambda cfg: schema.VerifyStageConf(
-            verify=cfg.verify,
-            shape=cfg.base.shape,
-            quant=cfg.quant,
-            browser_min=cfg.runtime.browser_min,
-        ),
+        configure=_verify,
         sources=(
             "stages/verify.py",
             "proof",

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from webslm.build import check_environment, preflight
 from webslm.cache import Cache
 from webslm.difference import compare, file_differences, first_byte
 from webslm.errors import CacheCorrupt, ConfigError
@@ -15,6 +14,7 @@ from webslm.executor import BuildFailed, Display, execute
 from webslm.fs import copy_tree
 from webslm.lock import BUNDLE, make_lock
 from webslm.plan import Step, plan
+from webslm.preflight import check_environment, preflight
 from webslm.schema import Config
 from webslm.stage import Result
 

@@ -18,6 +18,28 @@ class BaseSource(Enum):
 
     tiny = "tiny"
     hub = "hub"
+    local = "local"
+
+
+class Weights(Enum):
+    """What fills a base's tensors."""
+
+    checkpoint = "checkpoint"
+    random = "random"
+
+
+class Precision(Enum):
+    """Who says whether a format computes in float16 or float32."""
+
+    declared = "declared"
+    auto = "auto"
+
+
+class Finetune(Enum):
+    """How the base is tuned."""
+
+    lora = "lora"
+    none = "none"
 
 
 class Loss(Enum):
@@ -185,6 +207,17 @@ class BaseConf:
     source: BaseSource = MISSING
     licence: str = MISSING
     """SPDX identifier."""
+    weights: Weights = Weights.checkpoint
+    """random: the shape at full size without a download, to try conversion and compilation."""
+    path: str | None = None
+    """Checkpoint folder of ``source: local``; the shape is read from its config.json."""
+    system_fold: str | None = None
+    """For a template without system role (Gemma): what stands between the system message and the
+    first user message, which takes it in, on all sides; null: the template's own way."""
+    template_date: str = "26 Jul 2024"
+    """What a template that asks for today's date is told; a clock would not be reproducible."""
+    gated: bool = False
+    """Whether the hub asks for an accepted licence and a token."""
     context_window_size: int = 4096
     """Tokens the page's cache holds; never above ``shape.max_position_embeddings``."""
     prefill_chunk_size: int = 1024
@@ -413,6 +446,10 @@ class Config:
     cache: CacheConf = field(default_factory=CacheConf)
     pins: dict[str, str] = field(default_factory=dict)
     """sha256 of files outside the store, by key as in a lock; another file is refused."""
+    finetune: Finetune = Finetune.lora
+    """none: the base is taken as it is."""
+    precision: Precision = Precision.declared
+    """auto: ``quant.dtype`` follows from activations on training rows (``quant=auto``)."""
     domain: DomainConf = field(default_factory=DomainConf)
     data: DataConf = field(default_factory=DataConf)
     base: BaseConf = field(default_factory=BaseConf)
@@ -456,6 +493,16 @@ class MergeStageConf:
     """``merge``: adapter and base as one plain checkpoint."""
 
     dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateStageConf:
+    """``calibrate``: the precision that activations on real rows allow."""
+
+    rows: int = 16
+    """Training rows looked at, evenly spaced."""
+    tokens: int = 512
+    """Longest start of a row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -545,6 +592,7 @@ StageConf = (
     | BaseStageConf
     | FinetuneStageConf
     | MergeStageConf
+    | CalibrateStageConf
     | NormalizeStageConf
     | ConvertStageConf
     | ChatConfigStageConf

@@ -14,12 +14,13 @@ from webslm.compiler.architectures.support import explain_unsupported
 from webslm.errors import ConfigError
 from webslm.matrix import mismatches
 from webslm.registry import STAGE_NAMES, STAGES
-from webslm.schema import BaseSource, Config, Mode, Sharding
+from webslm.schema import BaseSource, Config, Mode, Sharding, Weights
 from webslm.toolchain import CHOICES
 
 Problem = tuple[str, str | None]
 SUPPORTED_MODELS = tuple(sorted(ARCHITECTURES))
 DTYPES = ("float32", "float16", "bfloat16")
+CODE_BITS = (3, 4, 8)
 QUANT_DTYPES = ("float32", "float16")
 SCHEDULERS = ("linear", "cosine", "constant", "constant_with_warmup")
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -46,6 +47,7 @@ def _run(cfg: Config) -> Iterator[Problem]:
         )
     if not cfg.output_dir.strip():
         yield "output_dir: is empty", "output_dir=outputs/my-build"
+    unwanted = {spec.name for spec in STAGES if not spec.wanted(cfg)}
     for key, stage in (
         ("explain", cfg.explain),
         ("until", cfg.until),
@@ -54,8 +56,11 @@ def _run(cfg: Config) -> Iterator[Problem]:
     ):
         if stage is not None and stage not in STAGE_NAMES:
             yield f"{key}: no stage {stage!r}", f"one of {stages}"
-        if any(spec.name == stage and not spec.wanted(cfg) for spec in STAGES):
-            yield f"{key}: this build has no {stage}", "add a mode that needs it: app=full"
+        if stage in unwanted:
+            yield (
+                f"{key}: this build has no stage {stage}",
+                "finetune=none takes finetune away; app=full adds convert_base",
+            )
     if cfg.only is not None and (cfg.until is not None or cfg.from_stage is not None):
         yield "only: cannot stand beside until or from", "only=STAGE builds that one stage"
     for stage in cfg.force:
@@ -63,11 +68,6 @@ def _run(cfg: Config) -> Iterator[Problem]:
             yield f"force: no stage {stage!r}", f"a list of {stages}, such as force=[compile]"
     if not 0 <= cfg.seed < 2**32:
         yield f"seed: {cfg.seed} is out of range", "0 to 4294967295"
-
-
-def _wanted(cfg: Config) -> Iterator[Problem]:
-    if any(spec.name == cfg.until and not spec.wanted(cfg) for spec in STAGES):
-        yield f"until: this build has no {cfg.until}", "add a mode that needs it: app=full"
 
 
 def _data(cfg: Config) -> Iterator[Problem]:
@@ -91,13 +91,19 @@ def _base(cfg: Config) -> Iterator[Problem]:
     base = cfg.base
     if base.dtype not in DTYPES:
         yield f"base.dtype: no type {base.dtype!r}", f"one of {', '.join(DTYPES)}"
-    if base.source is BaseSource.hub:
+    if base.source is BaseSource.local:
+        if base.weights is Weights.random:
+            yield "base.weights: random has no use for a local checkpoint", "take another base"
+    elif base.weights is Weights.random:
+        return
+    elif base.source is BaseSource.hub:
         if not base.hub.id or not re.fullmatch(r"[\w.-]+/[\w.-]+", base.hub.id):
             yield f"base.hub.id: {base.hub.id!r} is not OWNER/NAME", "such as base.hub.id=Qwen/NAME"
         if not base.hub.revision or not COMMIT.fullmatch(base.hub.revision):
             yield (
                 f"base.hub.revision: {base.hub.revision!r} is not a full commit id",
-                "pin the 40 hex digits that the hub shows for the commit; branches float",
+                "pin the 40 hex digits that the hub shows for the commit; branches float "
+                "(base.weights=random needs no hub)",
             )
         if base.hub.trust_remote_code:
             yield (
@@ -195,28 +201,22 @@ def _launch(cfg: Config) -> Iterator[Problem]:
 
 
 def _quant(cfg: Config) -> Iterator[Problem]:
-    quant, shape = cfg.quant, cfg.base.shape
-    if quant.bits not in (0, 4):
-        yield f"quant.bits: {quant.bits} bits are not supported", "0 (none) or 4"
+    quant = cfg.quant
+    if quant.bits and quant.bits not in CODE_BITS:
+        listed = ", ".join(str(bits) for bits in CODE_BITS)
+        yield f"quant.bits: {quant.bits} bits are not supported", f"0 (none), or one of {listed}"
     if quant.dtype not in QUANT_DTYPES:
         yield f"quant.dtype: no type {quant.dtype!r}", f"one of {', '.join(QUANT_DTYPES)}"
     if quant.scale_encoding not in ("raw", "f32-to-bf16"):
         yield f"quant.scale_encoding: no encoding {quant.scale_encoding!r}", "raw or f32-to-bf16"
     elif quant.scale_encoding == "f32-to-bf16" and quant.dtype != "float32":
         yield "quant.scale_encoding: f32-to-bf16 packs float32 scales only", "raw"
-    if quant.bits and (quant.group_size <= 0 or quant.group_size % 8):
+    if quant.bits in CODE_BITS and (quant.group_size <= 0 or quant.group_size % (32 // quant.bits)):
         yield (
-            f"quant.group_size: {quant.group_size} is not a multiple of 8",
-            "eight codes share a word; the ecosystem uses 32",
+            f"quant.group_size: {quant.group_size} is not a multiple of {32 // quant.bits}",
+            f"a word holds {32 // quant.bits} codes of {quant.bits} bits; the ecosystem uses "
+            f"{40 if quant.bits == 3 else 32}",
         )
-    elif quant.bits:
-        for name in ("hidden_size", "intermediate_size"):
-            if getattr(shape, name) % quant.group_size:
-                yield (
-                    f"base.shape.{name}: {getattr(shape, name)} is not a multiple of "
-                    f"quant.group_size {quant.group_size}",
-                    "choose another shape, group size or quant=q0f32",
-                )
 
 
 def _windows(cfg: Config) -> Iterator[Problem]:
@@ -314,7 +314,6 @@ def _runtime(cfg: Config) -> Iterator[Problem]:
 
 CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _run,
-    _wanted,
     _data,
     _base,
     _shape,

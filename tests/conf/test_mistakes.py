@@ -18,7 +18,7 @@ CONFIG = {
     "added key": (["+lora.x=1"], "unknown key 'lora.x'"),
     "added top key": (["+foo=1"], "unknown key 'foo'"),
     "wrong option": (["domain=medcal"], "did you mean domain=medical?"),
-    "wrong quant": (["quant=q4f64_1"], "one of q0f16, q0f32, q4f16_1, q4f32_1"),
+    "wrong quant": (["quant=q4f64_1"], "did you mean quant=q4f16_1? one of auto, q0f16, q0f32"),
     "text for a number": (["lora.r=many"], "lora.r"),
     "number for a list": (["lora.target_modules=q_proj"], "lora.target_modules"),
     "number for a group": (["lora=3"], "lora"),
@@ -40,7 +40,9 @@ CONFIG = {
     "context above the base": (["compiler.context_window_size=99999"], "compiler.context_window"),
     "chunk above the context": (["compiler.prefill_chunk_size=513"], "compiler.prefill_chunk_size"),
     "heads that do not share": (["base.shape.num_key_value_heads=3"], "do not share"),
-    "width no group divides": (["base.shape.hidden_size=100"], "quant.group_size"),
+    "group of half a word": (["quant.group_size=12"], "quant.group_size: 12 is not a multiple"),
+    "group of q4 for three bits": (["quant.bits=3"], "a word holds 10 codes of 3 bits"),
+    "five bits": (["quant.bits=5"], "one of 3, 4, 8"),
     "unknown architecture": (["base.shape.model_type=gpt2"], "cannot be compiled yet"),
     "a relative's architecture": (["base.shape.model_type=mixtral"], "nearest supported"),
     "sliding layers without a window": (
@@ -58,11 +60,19 @@ CONFIG = {
     "no passages": (["app.retrieval.passages=0"], "app.retrieval.passages: 0 is not above 0"),
     "unknown ranking": (["app.retrieval.method=dense"], "tfidf, bm25"),
     "answer that is a list": (["app.answer_schema={type:array}"], "app.answer_schema"),
-    "stage this build has not": (["until=convert_base"], "this build has no convert_base"),
+    "stage this build has not": (["until=convert_base"], "this build has no stage convert_base"),
     "answers beyond prompts": (["verify.min_answers=9"], "verify.min_answers"),
     "bad expression": (["data.closing='('"], "not a regular expression"),
     "absent dataset": (["data.path=nowhere.jsonl"], "no such file"),
     "absent corpus": (["base.tiny.chat_path=nowhere.jsonl"], "base.tiny.chat_path"),
+    "local base without a path": (["base=local"], "base.path"),
+    "local base that is nowhere": (["base=local", "base.path=nowhere"], "no such folder"),
+    "shape of a local base": (
+        ["base=local", "base.path=.", "base.shape.hidden_size=64"],
+        "base.shape.hidden_size: a local base's shape",
+    ),
+    "random weights misspelt": (["base.weights=noise"], "checkpoint, random"),
+    "stage that is not wanted": (["finetune=none", "until=finetune"], "no stage finetune"),
     "lock without folder": (["lock", "check"], "lock: say what to do"),
     "lock of nothing": (["lock", "check", "."], "no webslm.lock.json"),
     "serve nothing": (["serve", "nowhere"], "nowhere"),
@@ -106,6 +116,18 @@ def test_mistake_in_the_configuration(mistake: str, tmp_path: Path) -> None:
     words, expected = CONFIG[mistake]
     check_screen(run(words, tmp_path), expected)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_gated_base_without_a_token_ends_before_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    done = run(["base=gemma_2_2b", "until=base"], tmp_path)
+    assert done.returncode == 3
+    assert "google/gemma-2-2b-it is gated and HF_TOKEN is not set" in done.stderr
+    assert "set HF_TOKEN to a read token" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "outputs").exists()
 
 
 @pytest.mark.parametrize("mistake", ROWS)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from webslm.build import preflight
 from webslm.compose import compose
+from webslm.errors import ConfigError
 from webslm.paths import conf_dir, data_dir, resolve_data
 from webslm.plan import Step, plan
+from webslm.precision import settled, unsettled
+from webslm.preflight import preflight
 from webslm.registry import STAGE_NAMES, STAGES
 from webslm.schema import Config
 
@@ -36,12 +39,15 @@ def changed(*overrides: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
-def test_option_composes_passes_and_plans(group: str, option: str) -> None:
-    cfg = compose([f"{group}={option}"])
+def test_option_composes_passes_and_plans(group: str, option: str, tmp_path: Path) -> None:
+    words = [f"{group}={option}"]
+    if option == "local":
+        write_folder(tmp_path)
+        words.append(f"base.path={tmp_path}")
+    cfg = compose(words)
     preflight(cfg)
-    assert {step.stage for step in plan(cfg)} == set(STAGE_NAMES) - (
-        set() if option == "full" else {"convert_base"}
-    )
+    wanted = [spec.name for spec in STAGES if spec.wanted(cfg)]
+    assert [step.stage for step in plan(cfg)] == wanted
     assert getattr(cfg, group).name == option if hasattr(getattr(cfg, group), "name") else True
 
 
@@ -86,7 +92,7 @@ def test_dataset_changes_everything_but_base_and_library(tmp_path: Path) -> None
     source = resolve_data("shipped:medical/train.jsonl").read_text(encoding="utf-8")
     mine = tmp_path / "mine.jsonl"
     mine.write_text("\n".join(source.splitlines()[:-1]) + "\n", encoding="utf-8")
-    assert changed(f"data.path={mine}") == set(STAGE_NAMES) - {"base", "compile", "convert_base"}
+    assert changed(f"data.path={mine}") == set(keys()) - {"base", "compile"}
 
 
 def test_same_rows_at_another_path_change_nothing(tmp_path: Path) -> None:
@@ -146,6 +152,99 @@ def test_shipped_knowledge_is_ten_or_more_short_documents(domain: str) -> None:
     for document in documents:
         assert document["title"]
         assert 40 <= len(document["content"].split()) <= 150
+
+
+def test_untuned_build_has_no_adapter_and_shares_the_library() -> None:
+    tuned, untuned = keys(), keys("finetune=none")
+    assert set(tuned) - set(untuned) == {"finetune"}
+    assert untuned["base"] == tuned["base"]
+    assert untuned["compile"] == tuned["compile"]
+    assert untuned["merge"] != tuned["merge"]
+    verify = next(step for step in plan(compose(["finetune=none"])) if step.stage == "verify")
+    assert "finetune" not in verify.needs
+    assert verify.conf.verify.min_answers == 0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("dtype", "name"), [("float16", "q4f16_1"), ("float32", "q4f32_1")])
+def test_chosen_precision_shares_every_artifact_with_the_declared_format(
+    dtype: str, name: str
+) -> None:
+    cfg = settled(compose(["quant=auto"]), {"dtype": dtype}, ())
+    found = {step.stage: step.key for step in plan(cfg)}
+    assert cfg.quant == compose([f"quant={name}"]).quant
+    assert set(found) - {"calibrate"} == set(keys(f"quant={name}"))
+    library = {stage: found[stage] for stage in ("convert", "compile", "bundle", "verify")}
+    assert library == {
+        stage: keys(f"quant={name}", "name=medical-tiny-auto")[stage] for stage in library
+    }
+
+
+def test_open_precision_runs_no_further_than_calibration() -> None:
+    steps = plan(unsettled(compose(["quant=auto"])))
+    assert [step.stage for step in steps] == ["data", "base", "finetune", "merge", "calibrate"]
+
+
+def test_local_base_takes_shape_and_windows_from_its_folder(tmp_path: Path) -> None:
+    write_folder(tmp_path, max_position_embeddings=1000)
+    cfg = compose(["base=local", f"base.path={tmp_path}"])
+    assert (cfg.base.shape.hidden_size, cfg.base.shape.num_hidden_layers) == (64, 2)
+    assert cfg.base.shape.rope_theta == 12345.0
+    assert cfg.compiler.context_window_size == cfg.base.context_window_size == 1000
+    chosen = ["base=local", f"base.path={tmp_path}", "compiler.context_window_size=300"]
+    assert compose(chosen).compiler.context_window_size == 300
+
+
+def test_local_base_is_keyed_by_its_files_not_its_place(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_folder(tmp_path / name)
+    one, two = (keys("base=local", f"base.path={tmp_path / n}")["base"] for n in ("one", "two"))
+    assert one == two
+    (tmp_path / "two" / "model.safetensors").write_bytes(b"other")
+    assert keys("base=local", f"base.path={tmp_path / 'two'}")["base"] != one
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_local_base_that_lacks_a_file_is_named_before_work(name: str, tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    (tmp_path / name).unlink()
+    expected = "*.safetensors" if name.endswith("safetensors") else name
+    with pytest.raises(ConfigError, match=f"has no {re.escape(expected)}"):
+        compose(["base=local", f"base.path={tmp_path}"])
+
+
+def test_local_base_of_an_unknown_model_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    write_folder(tmp_path, model_type="gpt2")
+    with pytest.raises(ConfigError, match="model_type 'gpt2' cannot be compiled") as caught:
+        compose(["base=local", f"base.path={tmp_path}"])
+    assert "qwen2" in str(caught.value.problems[0][1])
+
+
+def test_random_weights_need_no_pin_and_refuse_a_local_folder(tmp_path: Path) -> None:
+    preflight(compose(["base=qwen2_5_0_5b", "base.hub.revision=null", "base.weights=random"]))
+    write_folder(tmp_path)
+    cfg = compose(["base=local", f"base.path={tmp_path}", "base.weights=random"])
+    with pytest.raises(ConfigError, match=r"base\.weights"):
+        preflight(cfg)
+
+
+def write_folder(folder: Path, **changes: object) -> None:
+    """Write what is looked at before a build: no weights are read then."""
+    config = {
+        "model_type": "qwen2",
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": 512,
+        "max_position_embeddings": 8192,
+        "rope_theta": 12345.0,
+        **changes,
+    }
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    for name in ("tokenizer.json", "tokenizer_config.json", "model.safetensors"):
+        (folder / name).write_text("{}", encoding="utf-8")
 
 
 def asked(path: str) -> set[str]:

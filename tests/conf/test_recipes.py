@@ -7,7 +7,7 @@ import pytest
 from webslm.compose import compose
 from webslm.paths import conf_dir
 from webslm.plan import plan
-from webslm.registry import STAGE_NAMES
+from webslm.registry import STAGES
 from webslm.validate import validate
 
 RECIPES = sorted(path.stem for path in (conf_dir() / "recipe").glob("*.yaml"))
@@ -17,9 +17,7 @@ RECIPES = sorted(path.stem for path in (conf_dir() / "recipe").glob("*.yaml"))
 def test_recipe_composes_and_plans_every_stage(recipe: str) -> None:
     cfg = compose([f"recipe={recipe}"])
     validate(cfg)
-    assert [step.stage for step in plan(cfg)] == [
-        name for name in STAGE_NAMES if name != "convert_base"
-    ]
+    assert [step.stage for step in plan(cfg)] == [spec.name for spec in STAGES if spec.wanted(cfg)]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

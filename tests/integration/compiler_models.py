@@ -17,6 +17,12 @@ Q0F32 = QuantConf(name="q0f32", bits=0, dtype="float32")
 Q4F32 = QuantConf(name="q4f32_1", bits=4, dtype="float32", scale_encoding="f32-to-bf16")
 Q0F16 = QuantConf(name="q0f16", bits=0, dtype="float16")
 Q4F16 = QuantConf(name="q4f16_1", bits=4, dtype="float16")
+Q3F32 = QuantConf(
+    name="q3f32_1", bits=3, group_size=40, dtype="float32", scale_encoding="f32-to-bf16"
+)
+Q8F32 = QuantConf(name="q8f32_1", bits=8, dtype="float32", scale_encoding="f32-to-bf16")
+Q3F16 = QuantConf(name="q3f16_1", bits=3, group_size=40, dtype="float16")
+Q8F16 = QuantConf(name="q8f16_1", bits=8, dtype="float16")
 
 SHAPE = ShapeConf(
     model_type="qwen2",

@@ -8,8 +8,12 @@ import pytest
 from tests.integration.compiler_models import (
     Q0F16,
     Q0F32,
+    Q3F16,
+    Q3F32,
     Q4F16,
     Q4F32,
+    Q8F16,
+    Q8F32,
     random_model,
     reference_logits,
     shape,
@@ -53,12 +57,18 @@ def test_native_logits_equal_transformers(name: str, quant: QuantConf) -> None:
     assert worst_error(SHAPES[name], quant, chunk=16) < LIMIT["float32"]
 
 
+@pytest.mark.parametrize("quant", [Q3F32, Q8F32], ids=["q3f32_1", "q8f32_1"])
+def test_native_logits_equal_transformers_for_other_widths(quant: QuantConf) -> None:
+    # Of 72 and 100 inputs neither width fills its last group.
+    assert worst_error(SHAPES["odd"], quant, chunk=16) < LIMIT["float32"]
+
+
 @pytest.mark.parametrize("chunk", [1, 39, 40, 128])
 def test_native_logits_do_not_depend_on_the_prefill_chunk(chunk: int) -> None:
     assert worst_error(SHAPES["tied"], Q4F32, chunk=chunk) < LIMIT["float32"]
 
 
-@pytest.mark.parametrize("quant", [Q0F16, Q4F16], ids=["q0f16", "q4f16_1"])
+@pytest.mark.parametrize("quant", [Q0F16, Q3F16, Q4F16, Q8F16], ids=lambda quant: quant.name)
 def test_native_float16_logits_are_near_transformers(quant: QuantConf) -> None:
     assert worst_error(SHAPES["tied"], quant, chunk=16) < LIMIT["float16"]
 

@@ -12,11 +12,15 @@ from webslm.compiler.quantization import BF16, dequantize, from_bf16, quantize, 
 from webslm.schema import QuantConf
 
 FORMATS = st.builds(
-    lambda bits, group, kind: QuantConf(
-        name="any", bits=bits, group_size=group, dtype=kind[0], scale_encoding=kind[1]
+    lambda bits, groups, kind: QuantConf(
+        name="any",
+        bits=bits,
+        group_size=groups * (32 // bits),
+        dtype=kind[0],
+        scale_encoding=kind[1],
     ),
-    st.sampled_from([2, 4, 8]),
-    st.sampled_from([16, 32, 64]),
+    st.sampled_from([2, 3, 4, 8]),
+    st.integers(1, 8),
     st.sampled_from([("float32", "raw"), ("float32", BF16), ("float16", "raw")]),
 )
 WEIGHTS = hnp.arrays(
@@ -36,8 +40,9 @@ def test_dequantize_is_within_half_a_step(
     middle = (1 << (quant.bits - 1)) - 1
     steps = np.repeat(scales.astype(np.float64), quant.group_size, axis=1)[:, : weight.shape[1]]
     # A stored scale may be rounded down, and the largest weight is then cut off: by at most the
-    # rounding (2**-9 for bfloat16, 2**-11 for float16, and float16's smallest step below that).
-    cut = middle * steps * 2**-8 + middle * (2**-24 if quant.dtype == "float16" else 0)
+    # rounding (2**-9 for bfloat16, 2**-11 for float16, and each type's smallest step below that).
+    smallest = 2**-24 if quant.dtype == "float16" else 2.0**-133
+    cut = middle * steps * 2**-8 + middle * smallest
     assert np.all(np.abs(values - weight) <= steps / 2 + cut + 1e-4 * steps)
 
 

@@ -16,6 +16,7 @@ from webslm.schema import QuantConf
 
 PLAIN = QuantConf(name="q0f32", bits=0, dtype="float32")
 FOUR = QuantConf(name="q4f32_1", bits=4, dtype="float32")
+THREE = QuantConf(name="q3f32", bits=3, group_size=40, dtype="float32")
 EIGHT = QuantConf(name="q8f32", bits=8, dtype="float32")
 HALF = QuantConf(name="q4f16_1", bits=4, dtype="float16")
 
@@ -35,7 +36,9 @@ def run(plan: Gemv, quant: QuantConf, arrays: dict[str, np.ndarray]) -> np.ndarr
     return found
 
 
-@pytest.mark.parametrize("quant", [PLAIN, FOUR, EIGHT, HALF], ids=lambda quant: str(quant.name))
+@pytest.mark.parametrize(
+    "quant", [PLAIN, THREE, FOUR, EIGHT, HALF], ids=lambda quant: str(quant.name)
+)
 @pytest.mark.parametrize(("rows", "columns"), [(64, 128), (37, 100), (5, 896), (1, 32)])
 @pytest.mark.parametrize("gated", [False, True])
 def test_gemv_equals_numpy(quant: QuantConf, rows: int, columns: int, gated: bool) -> None:

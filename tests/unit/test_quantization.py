@@ -124,10 +124,35 @@ def test_bf16_rounds_to_nearest_even() -> None:
 
 def test_check_format_names_every_problem() -> None:
     with pytest.raises(ConfigError) as caught:
-        check_format(QuantConf(name="x", bits=3, dtype="bfloat16", scale_encoding="f32-to-bf16"))
+        check_format(QuantConf(name="x", bits=5, dtype="bfloat16", scale_encoding="f32-to-bf16"))
     keys = [message.split(":")[0] for message, _ in caught.value.problems]
     assert keys == ["quant.dtype", "quant.scale_encoding", "quant.bits"]
     with pytest.raises(ConfigError, match=r"quant\.group_size"):
         check_format(QuantConf(name="x", bits=4, group_size=12, dtype="float16"))
     for quant in (Q4F32, Q4F16, Q0F32):
         check_format(quant)
+
+
+def test_three_bits_pack_ten_codes_to_a_word_and_leave_its_top_bits_zero() -> None:
+    quant = QuantConf(name="q3", bits=3, group_size=40, dtype="float32")
+    weight = np.zeros((1, 45), dtype=np.float32)
+    weight[0, :11] = [-3, -2, -1, 0, 1, 2, 3, -3, 3, 2, -2]
+    weight[0, 40:] = [6, 4, 2, 0, -6]
+    words, scales = quantize(weight, quant)
+    assert words.shape == (1, 8)
+    assert scales.tolist() == [[1.0, 2.0]]
+    codes = [(int(word) >> (3 * place)) & 7 for word in words[0] for place in range(10)]
+    assert codes[:11] == [0, 1, 2, 3, 4, 5, 6, 0, 6, 5, 1]
+    assert codes[40:] == [6, 5, 4, 3, 0] + [0] * 35
+    assert not (words >> np.uint32(30)).any()
+    assert np.array_equal(dequantize(words, scales, 45, quant), weight)
+
+
+def test_three_bits_store_what_they_say() -> None:
+    quant = QuantConf(name="q3", bits=3, group_size=40, dtype="float16")
+    parameter = Parameter(name="up.weight", shape=(5, 896), sources=("up",), quantize=True)
+    codes, scales = stored_tensors(parameter, quant)
+    assert (codes.shape, scales.shape) == ((5, 92), (5, 23))
+    check_format(quant)
+    with pytest.raises(ConfigError, match=r"quant\.group_size"):
+        check_format(QuantConf(name="x", bits=3, group_size=32, dtype="float16"))

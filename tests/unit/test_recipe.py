@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from webslm.build import check_pins
 from webslm.compose import compose
 from webslm.errors import ConfigError
 from webslm.keys import plain
 from webslm.plan import plan
+from webslm.preflight import check_pins
 from webslm.recipe import freeze
 
 

@@ -63,7 +63,7 @@ def make(
         loss = _pretrain(model, encoded, tiny, seed, report)
         model.save_pretrained(folder)
     tokenizers.save(tokenizer, folder, max_length=shape.max_position_embeddings)
-    _write_generation_config(folder)
+    write_generation_config(folder)
     return Pretraining(
         loss=loss,
         seconds=round(time.monotonic() - start, 1),
@@ -211,7 +211,7 @@ class _Batches:
         return torch.tensor(taken).view(self._batch, self._length)
 
 
-def _write_generation_config(folder: Path) -> None:
+def write_generation_config(folder: Path) -> None:
     """Write sampling defaults and both stop tokens; the first one ends a turn."""
     turn_end, text_end = (
         tokenizers.SPECIAL.index(token) for token in (tokenizers.TURN_END, tokenizers.TEXT_END)

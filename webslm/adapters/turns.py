@@ -157,7 +157,7 @@ def _tokens(tokenizer: Any, messages: Messages, number: int, *, prompt: bool) ->
     except TemplateError as exc:
         raise ConfigError(
             f"row {number}: the base's chat template refuses it: {exc}",
-            hint="some bases know no system role: drop the system message or take another base",
+            hint="for a base without system role, base.system_fold puts it into the user message",
         ) from exc
     # The template writes the special tokens itself; adding them again would start a row twice.
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]

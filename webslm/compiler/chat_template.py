@@ -125,7 +125,7 @@ def _layout(parts: Parts, specials: Sequence[str], system_prompt: str) -> tuple[
         if before is None or after is None:
             raise StageFailed(
                 "the chat template takes no system message, but the training rows have one",
-                hint="choose another base, or move the system text into the user messages",
+                hint="base.system_fold='\\n\\n' puts it into the first user message on all sides",
             )
         first = after
     user = _shared_end(parts.next_turn, first, specials)
@@ -209,7 +209,8 @@ def _cut(text: str, *markers: str) -> list[str]:
         if text.count(marker) != 1:
             raise StageFailed(
                 f"the chat template renders a message {text.count(marker)} times or out of order",
-                hint="web-llm renders each message once, in order",
+                hint="web-llm renders each message once, in order; where only the system message "
+                "is out of place, base.system_fold puts it into the first user message",
             )
         part, _, text = text.partition(marker)
         found.append(part)

@@ -76,6 +76,9 @@ class Proof:
     """Tokens of the longest row, answer included."""
     continues: bool
     """Whether a chat that goes on in web-llm's cache keeps exactly the trained form."""
+    empty_system: bool
+    """Whether a request that empties the system message has the tokens that the template gives;
+    a template that trims a turn which took the system message in (Gemma) cannot be said so."""
 
 
 def load(folder: Path) -> Tokens:
@@ -104,6 +107,7 @@ def prove(
     progress: Progress,
 ) -> Proof:
     """Compare the tokens of every prompt that the page can be led to with the data at hand."""
+    _check_one_start(tokens, conv, system_prompt)
     prompts = longest = 0
     continues = _continues(conv, tokens, _with_system(CHAT, system_prompt))
     for number, (where, messages) in enumerate(rows):
@@ -118,7 +122,13 @@ def prove(
         for messages in _special_conversations(text, system_prompt):
             _compare(conv, tokens, f"the text {text!r}", messages, system_prompt)
             prompts += 1
-    return Proof(rows=len(rows), prompts=prompts, longest=longest, continues=continues)
+    return Proof(
+        rows=len(rows),
+        prompts=prompts,
+        longest=longest,
+        continues=continues,
+        empty_system=all(_empties(conv, tokens, messages) for messages in (CHAT[:1], CHAT)),
+    )
 
 
 def _special_conversations(text: str, system_prompt: str) -> Iterator[list[Message]]:
@@ -132,6 +142,20 @@ def _special_conversations(text: str, system_prompt: str) -> Iterator[list[Messa
         yield messages
         if system_prompt:
             yield _with_system(messages, system_prompt)
+
+
+def _check_one_start(tokens: Tokens, conv: ConvTemplate, system_prompt: str) -> None:
+    """Raise StageFailed unless a prompt has the start token once, or never if it never should."""
+    start = tokens.trained.bos_token_id
+    if start is None or start in conv["stop_token_ids"]:
+        return
+    for messages in (CHAT[:1], CHAT):
+        found = tokens.web_ids(pieces(conv, _with_system(messages, system_prompt))).count(start)
+        if found > 1:
+            raise StageFailed(
+                f"the chat template starts a prompt with {found} start tokens",
+                hint="remove bos_token from the chat template of tokenizer_config.json",
+            )
 
 
 def _with_system(messages: Sequence[Message], system_prompt: str) -> list[Message]:
@@ -170,6 +194,16 @@ def _continues(conv: ConvTemplate, tokens: Tokens, messages: Sequence[Message]) 
     text = tokens.web.decode(answer, skip_special_tokens=False)
     same_text = text == messages[answered[-1]]["content"]
     return same_text and before + answer + added == expected
+
+
+def _empties(conv: ConvTemplate, tokens: Tokens, messages: Sequence[Message]) -> bool:
+    """Tell whether a prompt with an empty system message is the template's; refused counts too."""
+    emptied: list[Message] = [{"role": "system", "content": ""}, *messages]
+    try:
+        expected = tokens.trained_ids(emptied)
+    except StageFailed:
+        return True
+    return tokens.web_ids(pieces(conv, emptied)) == expected
 
 
 def _keeps_edges(tokens: Tokens) -> bool:

@@ -29,7 +29,7 @@ RAW = "raw"
 BF16 = "f32-to-bf16"
 ITEM_BYTES = {"uint32": 4, "float32": 4, "float16": 2}
 WORD_BITS = 32
-CODE_BITS = (2, 4, 8)
+CODE_BITS = (2, 3, 4, 8)
 BLOCK_BYTES = 2 << 20
 """Weights worked on at once: small enough for a CPU cache, large enough for numpy."""
 
@@ -72,7 +72,7 @@ def check_format(quant: QuantConf) -> None:
         )
     if quant.bits and quant.bits not in CODE_BITS:
         problems.append((f"quant.bits: {quant.bits}", f"0, or one of {CODE_BITS}"))
-    elif quant.bits and (quant.group_size <= 0 or quant.group_size * quant.bits % WORD_BITS):
+    elif quant.bits and (quant.group_size <= 0 or quant.group_size % codes_per_word(quant.bits)):
         problems.append(
             (
                 f"quant.group_size: {quant.group_size} codes of {quant.bits} bits",
@@ -93,6 +93,16 @@ def num_groups(columns: int, quant: QuantConf) -> int:
     return -(-columns // quant.group_size)
 
 
+def codes_per_word(bits: int) -> int:
+    """Return how many whole codes a 32-bit word holds; of 3 bits ten, and two bits stay zero."""
+    return WORD_BITS // bits
+
+
+def num_words(columns: int, quant: QuantConf) -> int:
+    """Return the 32-bit words of a row of ``columns`` inputs."""
+    return num_groups(columns, quant) * quant.group_size // codes_per_word(quant.bits)
+
+
 def stored_tensors(parameter: Parameter, quant: QuantConf) -> list[StoredTensor]:
     """Return what a parameter is stored as, in the order of the library's metadata."""
     if not is_quantized(parameter, quant):
@@ -100,9 +110,10 @@ def stored_tensors(parameter: Parameter, quant: QuantConf) -> list[StoredTensor]
     stem = parameter.name.removesuffix(".weight")
     rows, columns = parameter.shape
     groups = num_groups(columns, quant)
-    words = groups * quant.group_size * quant.bits // WORD_BITS
     return [
-        StoredTensor(name=f"{stem}.q_weight", shape=(rows, words), dtype="uint32"),
+        StoredTensor(
+            name=f"{stem}.q_weight", shape=(rows, num_words(columns, quant)), dtype="uint32"
+        ),
         StoredTensor(
             name=f"{stem}.q_scale",
             shape=(rows, groups),
@@ -120,17 +131,15 @@ def quantize(weight: Float32, quant: QuantConf) -> tuple[UInt32, npt.NDArray[np.
         quant: A format with ``bits`` > 0.
 
     Returns:
-        Codes, uint32 [n, G * group_size * bits / 32], lowest bits first along K, padding codes 0;
+        Codes, uint32 [n, ``num_words``], lowest bits first along K, padding codes 0;
         scales, ``quant.dtype`` [n, G], already rounded to what ``scale_encoding`` keeps
         (infinite where float16 cannot hold them: the caller must look).
     """
     import numpy as np
 
     rows, columns = weight.shape
-    groups = num_groups(columns, quant)
-    words = groups * quant.group_size * quant.bits // WORD_BITS
-    codes = np.empty((rows, words), dtype="<u4")
-    scales = np.empty((rows, groups), dtype=quant.dtype)
+    codes = np.empty((rows, num_words(columns, quant)), dtype="<u4")
+    scales = np.empty((rows, num_groups(columns, quant)), dtype=quant.dtype)
     step = max(1, BLOCK_BYTES // max(1, columns * 4))
     for start in range(0, rows, step):
         block = slice(start, start + step)
@@ -220,7 +229,10 @@ def _round_scales(scales: Float32, quant: QuantConf) -> npt.NDArray[np.floating]
 
 
 def _pack(codes: UInt8, bits: int) -> UInt32:
-    """Pack codes [n, K] into little-endian words [n, K * bits / 32], lowest bits first."""
+    """Pack codes [n, K] into little-endian words, lowest bits first."""
+    if 8 % bits:
+        return _pack_words(codes, bits)
+    # Bytes first, where a byte holds whole codes: a quarter of the memory traffic.
     per_byte = 8 // bits
     packed = codes[:, 0::per_byte].copy()
     for place in range(1, per_byte):
@@ -228,13 +240,25 @@ def _pack(codes: UInt8, bits: int) -> UInt32:
     return packed.view("<u4")
 
 
+def _pack_words(codes: UInt8, bits: int) -> UInt32:
+    import numpy as np
+
+    per_word = codes_per_word(bits)
+    packed = codes[:, 0::per_word].astype("<u4")
+    for place in range(1, per_word):
+        packed |= codes[:, place::per_word].astype(np.uint32) << np.uint32(bits * place)
+    return packed
+
+
 def _unpack(words: UInt32, bits: int) -> UInt8:
     """Return the codes [n, K] of little-endian words."""
     import numpy as np
 
-    packed = np.ascontiguousarray(words, dtype="<u4").view(np.uint8)
-    per_byte = 8 // bits
-    codes = np.empty((packed.shape[0], packed.shape[1] * per_byte), dtype=np.uint8)
-    for place in range(per_byte):
-        codes[:, place::per_byte] = (packed >> (bits * place)) & ((1 << bits) - 1)
+    # Units that hold whole codes: bytes where they do, else words.
+    whole = np.ascontiguousarray(words, dtype="<u4")
+    packed = whole if 8 % bits else whole.view(np.uint8)
+    per_unit = codes_per_word(bits) if 8 % bits else 8 // bits
+    codes = np.empty((packed.shape[0], packed.shape[1] * per_unit), dtype=np.uint8)
+    for place in range(per_unit):
+        codes[:, place::per_unit] = (packed >> (bits * place)) & ((1 << bits) - 1)
     return codes

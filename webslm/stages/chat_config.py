@@ -64,6 +64,7 @@ def run(cfg: ChatConfigStageConf, inputs: Mapping[str, Path], out: Path, ctx: Co
         "longest_row_tokens": proof.longest,
         "stop_token_ids": list(conv["stop_token_ids"]),
         "continued_chat_exact": proof.continues,
+        "empty_system_exact": proof.empty_system,
     }
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from webslm.adapters import merging, turns
-from webslm.fs import tree_files, write_text
+from webslm.fs import link_or_copy, tree_files, write_text
 from webslm.schema import MergeStageConf
 from webslm.stage import Context, Metrics
 
@@ -20,13 +20,15 @@ OWN = ("config.json", "base.json")
 
 
 def run(cfg: MergeStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
-    """Merge the adapter of ``inputs['finetune']`` into ``inputs['base']``.
+    """Merge the adapter of ``inputs['finetune']``, if there is one, into ``inputs['base']``.
 
     Raises:
         ConfigError: Unknown dtype.
         StageFailed: The merged model is not the tuned one, or is the base.
     """
     base = inputs["base"]
+    if "finetune" not in inputs:
+        return _pass_through(base, out)
     rows = turns.read_rows(inputs["data"] / "train.jsonl")
     probes = turns.probe_ids(base, rows, count=PROBES, tokens=PROBE_TOKENS)
     ctx.progress.update(0, 1, "merging and comparing logits")
@@ -36,6 +38,16 @@ def run(cfg: MergeStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context
     write_text(out / "merge.json", json.dumps(metrics, indent=1, sort_keys=True) + "\n")
     ctx.progress.update(1, 1, f"logits within {found.merged_to_adapter:.1e} of the adapter's")
     return metrics
+
+
+def _pass_through(base: Path, out: Path) -> Metrics:
+    """Take a base that nothing tuned as it is, in its own precision."""
+    carry(base, out)
+    for path in tree_files(base):
+        if ".safetensors" in path.name or path.name == "config.json":
+            link_or_copy(path, out / path.relative_to(base))
+    write_text(out / "merge.json", json.dumps({"tuned": False}) + "\n")
+    return {"tuned": False}
 
 
 def carry(base: Path, out: Path) -> None:

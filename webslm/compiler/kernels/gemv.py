@@ -72,7 +72,7 @@ def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
     bits, group = max(quant.bits, 1), quant.group_size
     unit = WORD_BITS // bits if quantized else PLAIN_UNIT
     turns = -(-columns // (unit * LANES))
-    words = -(-columns // group) * group * bits // WORD_BITS
+    words = -(-columns // group) * group // unit
     groups = -(-columns // group)
     mask, middle = (1 << bits) - 1, float((1 << (bits - 1)) - 1)
     width = LANES * LANE_GROUPS

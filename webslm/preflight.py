@@ -1,0 +1,121 @@
+"""Own what is asked before a build starts: configuration, files, rows, machine. Start no work."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+
+from webslm.cache import Cache
+from webslm.errors import ConfigError, EnvironmentMismatch
+from webslm.matrix import check_wheels
+from webslm.paths import resolve_data
+from webslm.plan import Step
+from webslm.registry import STAGES
+from webslm.schema import BaseSource, Config, DataStageConf, VerifyStageConf, Weights
+from webslm.toolchain import is_elsewhere
+from webslm.validate import validate
+
+
+def preflight(cfg: Config) -> None:
+    """Refuse what cannot be built, before any work: values, combinations, files, dataset lines.
+
+    Raises:
+        ConfigError: Holds every problem found.
+    """
+    problems: list[tuple[str, str | None]] = []
+    for check in (validate, _check_files, _check_data):
+        try:
+            check(cfg)
+        except ConfigError as exc:
+            problems.extend(exc.problems)
+    if problems:
+        raise ConfigError(problems=tuple(dict.fromkeys(problems)))
+
+
+def check_environment(cfg: Config, steps: Sequence[Step]) -> None:
+    """Hold the wheels of the steps that run in this Python to the row; others check their own.
+
+    Raises:
+        EnvironmentMismatch: Names what differs and the command that mends it.
+    """
+    wheels = {
+        name: version
+        for step in steps
+        if step.stage != "compile" or not is_elsewhere(cfg.compiler.python, step.wheels)
+        for name, version in step.wheels.items()
+    }
+    check_wheels(wheels, cfg.runtime.name)
+
+
+def check_pins(cfg: Config, steps: Sequence[Step]) -> None:
+    """Refuse files that are not those a recipe was frozen with.
+
+    Raises:
+        ConfigError: Names every file that differs.
+    """
+    found = {key: digest for step in steps for key, digest in step.files.items()}
+    problems = [
+        (
+            f"pins.{key}: the file has sha256 {found[key][:16]}..., pinned is {pin[:16]}...",
+            "bring back the pinned file, or drop the pin: '~pins' and freeze again",
+        )
+        for key, pin in cfg.pins.items()
+        if key in found and found[key] != pin
+    ]
+    if problems:
+        raise ConfigError(problems=tuple(problems))
+
+
+def check_access(cfg: Config, steps: Sequence[Step], cache: Cache) -> None:
+    """Ask for the token of a gated base before the work, not in its middle."""
+    base = cfg.base
+    fetched = base.source is BaseSource.hub and base.weights is Weights.checkpoint
+    stored = any(step.stage == "base" and cache.lookup("base", step.key) for step in steps)
+    if base.gated and fetched and not stored and not os.environ.get("HF_TOKEN"):
+        raise EnvironmentMismatch(
+            f"base: {base.hub.id} is gated and HF_TOKEN is not set",
+            hint="accept its terms on the model's page, then set HF_TOKEN to a read token "
+            "(base.weights=random tries the shape without)",
+        )
+
+
+def check_browser(steps: Sequence[Step], cache: Cache) -> None:
+    """Find out before the work, not minutes later, that the proof of it cannot run."""
+    todo = [step for step in steps if step.forced or not cache.lookup(step.stage, step.key)]
+    proof = next((step.conf for step in todo if isinstance(step.conf, VerifyStageConf)), None)
+    # On its own the stage looks at the browser first anyway.
+    if proof is not None and len(todo) > 1:
+        from webslm.proof.machine import check_machine
+
+        check_machine(proof)
+
+
+def _check_files(cfg: Config) -> None:
+    named = [("domain.knowledge_path", cfg.domain.knowledge_path)]
+    if cfg.base.source is BaseSource.tiny:
+        named.append(("base.tiny.chat_path", cfg.base.tiny.chat_path))
+        named += [("base.tiny.text_paths", path) for path in cfg.base.tiny.text_paths]
+    problems: list[tuple[str, str | None]] = []
+    for key, name in named:
+        if name is None:
+            continue
+        path = resolve_data(name)
+        if not path.is_file():
+            problems.append((f"{key}: {path}: no such file", f"check {key}"))
+            continue
+        try:
+            if path.suffix == ".json":
+                json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as exc:
+            problems.append((f"{key}: {path}: not JSON: {exc}", "a list of {id, title, content}"))
+    if problems:
+        raise ConfigError(problems=tuple(problems))
+
+
+def _check_data(cfg: Config) -> None:
+    from webslm.stages.data import load_split
+
+    conf = next(spec for spec in STAGES if spec.name == "data").configure(cfg)
+    assert isinstance(conf, DataStageConf)
+    load_split(conf.data)

@@ -1,0 +1,48 @@
+"""Own what a build would do and why: the plan and explanations, shown without work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from webslm.cache import Cache
+from webslm.errors import ConfigError, WebslmError
+from webslm.explain import explain
+from webslm.forecast import forecast
+from webslm.lock import read_lock
+from webslm.plan import Step
+from webslm.report import show_plan
+from webslm.schema import Config
+from webslm.store.remote import open_remote
+
+
+def preview(cfg: Config, steps: Sequence[Step], cache: Cache, console: Console) -> None:
+    """Show what a build would do and why, and do nothing."""
+    if cfg.dry_run:
+        shared = open_remote(cfg.cache.remote, push=False)
+        size = _no_size if shared is None else shared.size
+        show_plan(console, steps, forecast(steps, cache, size))
+    if cfg.explain is None:
+        return
+    if cfg.explain not in {step.stage for step in steps}:
+        raise ConfigError(
+            f"explain: this build has no stage {cfg.explain!r}",
+            hint=", ".join(step.stage for step in steps),
+        )
+    for line in explain(steps, cfg.explain, cache, _locked_keys(cfg)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _no_size(stage: str, key: str) -> None:
+    """Know of no shared store."""
+
+
+def _locked_keys(cfg: Config) -> dict[str, str]:
+    """Return the key of every stage in the last build of this output, if there was one."""
+    try:
+        stages = read_lock(Path(cfg.output_dir).expanduser())["stages"]
+        return {stage: str(entry["key"]) for stage, entry in stages.items()}
+    except (WebslmError, KeyError, TypeError, AttributeError):
+        return {}
