@@ -71,8 +71,6 @@ def card(cfg: BundleStageConf, inputs: Mapping[str, Path]) -> dict[str, Any]:
     try:
         stats = _read(inputs["data"] / "stats.json")
         converted = _read(inputs["convert"] / "convert.json")
-        training = _read(inputs["finetune"] / "train_log.json")
-        losses = training["loss"]
         return {
             "base": {
                 "name": cfg.card.base,
@@ -81,17 +79,7 @@ def card(cfg: BundleStageConf, inputs: Mapping[str, Path]) -> dict[str, Any]:
                 "licence": cfg.card.licence,
             },
             "data": {"train": stats["train"], "held_out": stats["held_out"]},
-            "training": {
-                "method": "LoRA",
-                "r": cfg.card.lora.r,
-                "alpha": cfg.card.lora.alpha,
-                "epochs": cfg.card.lora.epochs,
-                "learning_rate": cfg.card.lora.learning_rate,
-                "steps": training["steps"],
-                "first_loss": losses[0][1],
-                "last_loss": losses[-1][1],
-                "seed": cfg.card.seed,
-            },
+            "training": _training(cfg, inputs),
             "weights": {
                 "format": cfg.quant.name,
                 "bytes": converted["bytes"],
@@ -103,6 +91,24 @@ def card(cfg: BundleStageConf, inputs: Mapping[str, Path]) -> dict[str, Any]:
         }
     except (OSError, ValueError, KeyError, IndexError) as exc:
         raise StageFailed(f"model card: {type(exc).__name__}: {exc}") from exc
+
+
+def _training(cfg: BundleStageConf, inputs: Mapping[str, Path]) -> dict[str, Any] | None:
+    """Return how the base was tuned; None: it was not."""
+    if "finetune" not in inputs:
+        return None
+    log = _read(inputs["finetune"] / "train_log.json")
+    return {
+        "method": "LoRA",
+        "r": cfg.card.lora.r,
+        "alpha": cfg.card.lora.alpha,
+        "epochs": cfg.card.lora.epochs,
+        "learning_rate": cfg.card.lora.learning_rate,
+        "steps": log["steps"],
+        "first_loss": log["loss"][0][1],
+        "last_loss": log["loss"][-1][1],
+        "seed": cfg.card.seed,
+    }
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -19,6 +19,15 @@ export async function fill(panel, { forgetModel }) {
   );
 }
 
+function trainingFacts(training) {
+  if (training === null) return [["Training", "none: the base as it is"]];
+  return [
+    ["Training", `${training.method}, rank ${training.r}, alpha ${training.alpha}, ${training.epochs} epochs, `
+      + `${training.steps} steps, learning rate ${training.learning_rate}, seed ${training.seed}`],
+    ["Training loss", `${training.first_loss.toFixed(2)} at the first step, ${training.last_loss.toFixed(2)} at the last`],
+  ];
+}
+
 function modelCard({ base, data, training, weights, runtime }) {
   const { config } = session;
   const { model } = config;
@@ -27,9 +36,7 @@ function modelCard({ base, data, training, weights, runtime }) {
     ["Tuned from", base.id ? `${base.id}, commit ${base.commit}` : `${base.name}, made on the builder's machine`],
     ["Base licence", base.licence],
     ["Trained on", `${data.train.rows} conversations; ${data.held_out.rows} were held out`],
-    ["Training", `${training.method}, rank ${training.r}, alpha ${training.alpha}, ${training.epochs} epochs, `
-      + `${training.steps} steps, learning rate ${training.learning_rate}, seed ${training.seed}`],
-    ["Training loss", `${training.first_loss.toFixed(2)} at the first step, ${training.last_loss.toFixed(2)} at the last`],
+    ...trainingFacts(training),
     ["Weights", `${weights.format}; largest error of a tensor ${(weights.worst_rms_relative_error * 100).toFixed(1)} % (rms)`],
     ["Reads at once", `${model.context_window_size} tokens`],
     ["Sampling", Object.entries(config.decoding).filter(([, value]) => value !== null)
