@@ -289,7 +289,7 @@ def test_device_test_finds_the_recorded_tokens(tab: Tab) -> None:
 
 @pytest.mark.slow
 def test_device_test_notices_another_token(tab: Tab, full_site: Path) -> None:
-    golden = json.loads((full_site / "facts" / "golden.json").read_text(encoding="utf-8"))
+    golden = json.loads(next(full_site.glob("app/*/facts/golden.json")).read_text(encoding="utf-8"))
     golden["answers"][1]["texts"][4] = "wrong"
     tab._page.route("**/facts/golden.json", lambda route: route.fulfill(json=golden))
     show(tab, "about")
