@@ -51,7 +51,8 @@ def examine(cfg: Config) -> list[Finding]:
 def show(console: Any, findings: list[Finding]) -> None:
     """Print one line per finding, and what to type below those that need it."""
     for finding in findings:
-        console.print(f"{finding.state:<8}{finding.part:<12}{finding.text}", markup=False)
+        line = f"{finding.state:<8}{finding.part:<12}{finding.text}"
+        console.print(line, markup=False, soft_wrap=True)
         if finding.hint:
             console.print(f"{'':<20}type: {finding.hint}", markup=False, soft_wrap=True)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.progress import (
@@ -85,7 +85,8 @@ def show_plan(console: Console, steps: Sequence[Step], expected: Mapping[str, Fo
     """Print steps, keys, what is stored already and what the rest will cost."""
     table = Table(title="plan", title_justify="left", box=None, pad_edge=False)
     for column in ("stage", "key", "status", "time", "memory", "download", "needs"):
-        table.add_column(column, justify="right" if column in ("time", "memory") else "left")
+        justify: JustifyMethod = "right" if column in ("time", "memory") else "left"
+        table.add_column(column, justify=justify, no_wrap=column != "needs")
     for step in steps:
         seen = expected[step.stage]
         took = "" if seen.seconds is None else f"{seen.seconds:.1f} s"
