@@ -7,7 +7,7 @@ demo: setup
 	$(PYTHON_BIN) -m webslm domain=medical quant=q4f32_1
 
 test: setup lint types
-	$(PYTHON_BIN) -m pytest -m "not slow and not gpu"
+	$(PYTHON_BIN) -m pytest --durations=15 -m "not slow and not gpu"
 
 setup:
 	@scripts/setup.sh

@@ -56,6 +56,9 @@ def _restored(hint: Any, value: Any) -> Any:
     if typing.get_origin(hint) is dict:
         item = typing.get_args(hint)[1]
         return {key: _restored(item, part) for key, part in value.items()}
+    if typing.get_origin(hint) is list:
+        (item,) = typing.get_args(hint)
+        return [_restored(item, part) for part in value]
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint[value]
     return value

@@ -124,6 +124,7 @@ def test_question_can_be_edited_and_answer_tried_again(tab: Tab) -> None:
     assert [m["role"] for m in sent_requests(tab)[-1]["messages"]] == ["system", "user"]
 
 
+@pytest.mark.slow
 def test_sampling_panel_warns_and_is_obeyed(tab: Tab) -> None:
     fresh(tab)
     tab.click("#sampling summary")
@@ -140,6 +141,7 @@ def test_sampling_panel_warns_and_is_obeyed(tab: Tab) -> None:
     tab.click("#sampling summary")
 
 
+@pytest.mark.slow
 def test_conversations_are_kept_opened_exported_and_erased(tab: Tab) -> None:
     fresh(tab)
     answer = chat(tab, TAUGHT)
@@ -163,6 +165,7 @@ def test_conversations_are_kept_opened_exported_and_erased(tab: Tab) -> None:
     tab.click("#kept summary")
 
 
+@pytest.mark.slow
 def test_control_tokens_in_a_question_are_broken_up(tab: Tab) -> None:
     fresh(tab)
     sent_requests(tab)
@@ -172,6 +175,7 @@ def test_control_tokens_in_a_question_are_broken_up(tab: Tab) -> None:
     assert "<|im_" not in messages[1]["content"]
 
 
+@pytest.mark.slow
 def test_page_stays_quick_while_it_answers(tab: Tab) -> None:
     fresh(tab)
     worst: list[float] = []
@@ -183,6 +187,7 @@ def test_page_stays_quick_while_it_answers(tab: Tab) -> None:
     assert worst[-1] < LONGEST_TASK_MS, worst
 
 
+@pytest.mark.slow
 def test_proof_shows_what_the_fine_tune_changed(tab: Tab) -> None:
     show(tab, "proof")
     marks = tab.evaluate("document.querySelectorAll('#panel-proof .choices input').length")

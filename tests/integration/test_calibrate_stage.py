@@ -72,6 +72,7 @@ def test_a_number_that_is_none_is_an_error(tmp_path: Path, checkpoint: Path) -> 
         measured(tmp_path, checkpoint)
 
 
+@pytest.mark.slow
 def test_auto_build_writes_its_choice_and_reason_into_the_lock(tmp_path: Path) -> None:
     words = (*SMALL, "quant=auto", "until=convert", "output_dir=out")
     cache = tmp_path / "cache"

@@ -89,6 +89,7 @@ def test_two_processes_share_accumulation_and_repeat_their_bytes(
     )
 
 
+@pytest.mark.slow
 def test_what_a_process_says_arrives_as_one_sentence(
     inputs: tuple[Path, Path], tmp_path: Path
 ) -> None:

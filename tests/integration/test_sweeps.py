@@ -63,6 +63,7 @@ def test_formats_share_one_finetune_and_a_second_run_does_nothing(
     assert sweep_report(tmp_path)["executed"] == 0
 
 
+@pytest.mark.slow
 def test_joblib_runs_all_shows_every_failure_and_ends_with_the_first_code(
     tmp_path: Path, store: Path
 ) -> None:
@@ -84,6 +85,7 @@ def test_joblib_runs_all_shows_every_failure_and_ends_with_the_first_code(
     assert len(outputs) == 4
 
 
+@pytest.mark.slow
 def test_two_builds_of_one_key_at_once_work_once(tmp_path: Path, store: Path) -> None:
     env = {**os.environ, "WEBSLM_CACHE": str(store)}
     words = [sys.executable, "-m", "webslm", *SMALL, "seed=11", "until=finetune"]
@@ -103,6 +105,7 @@ def test_two_builds_of_one_key_at_once_work_once(tmp_path: Path, store: Path) ->
     assert counts["base"] == counts["finetune"] == 1
 
 
+@pytest.mark.slow
 def test_killed_sweep_goes_on_where_it_was(tmp_path: Path, store: Path) -> None:
     env = {**os.environ, "WEBSLM_CACHE": str(store)}
     swept = ("-m", *SMALL, "lora.r=2,4,6", "until=merge", "sweep.name=s", "seed=7")
