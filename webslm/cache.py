@@ -91,10 +91,14 @@ class Cache:
         try:
             return fresh_dir(self.artifacts / stage, "work")
         except OSError as exc:
-            raise EnvironmentMismatch(
-                f"the cache folder {self.root} cannot be written: {exc.strerror}",
-                hint="set WEBSLM_CACHE to a folder on a disk with room",
-            ) from exc
+            raise self.unwritable(exc) from exc
+
+    def unwritable(self, exc: OSError) -> EnvironmentMismatch:
+        """Return what to raise when the store's folder refuses a write."""
+        return EnvironmentMismatch(
+            f"the cache folder {self.root} cannot be written: {exc.strerror}",
+            hint="set WEBSLM_CACHE to a folder on a disk with room",
+        )
 
     def abandon(self, work: Path) -> None:
         """Remove what a failed stage left."""

@@ -137,19 +137,15 @@ def _step(
 
 @contextlib.contextmanager
 def _alone(step: Step, cache: Cache, progress: Progress) -> Iterator[None]:
-    try:
-        with only_builder(
-            cache.root,
-            step.stage,
-            step.key,
-            lambda: progress.note("another build makes it: waiting"),
-        ):
-            yield
-    except PermissionError as exc:
-        raise EnvironmentMismatch(
-            f"the cache folder {cache.root} cannot be written: {exc.strerror}",
-            hint="set WEBSLM_CACHE to a folder on a disk with room",
-        ) from exc
+    def waiting() -> None:
+        progress.note("another build makes it: waiting")
+
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(only_builder(cache.root, step.stage, step.key, waiting))
+        except OSError as exc:
+            raise cache.unwritable(exc) from exc
+        yield
 
 
 def _run(step: Step, inputs: Mapping[str, Path], cache: Cache, ctx: Context) -> Artifact:

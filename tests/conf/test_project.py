@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,10 @@ WEBSLM = (sys.executable, "-m", "webslm")
 
 
 def webslm(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*WEBSLM, *words], cwd=cwd, capture_output=True, text=True, check=False)
+    env = os.environ | {"WEBSLM_CACHE": str(cwd / "cache")}
+    return subprocess.run(
+        [*WEBSLM, *words], cwd=cwd, env=env, capture_output=True, text=True, check=False
+    )
 
 
 def test_project_builds_its_data_from_its_own_folder(tmp_path: Path) -> None:
@@ -35,7 +39,9 @@ def test_project_recipe_composes_in_multirun(tmp_path: Path) -> None:
     write_project(tmp_path / "mine")
     done = webslm("-m", "recipe=mine,medical_tiny", "dry_run=true", cwd=tmp_path / "mine")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("finetune") >= 2
+    rows = [line.split()[0] for line in done.stdout.splitlines() if line[:1].strip()]
+    assert rows == ["plan", "job", "mine", "medical-tiny-q4f32_1"]
+    assert done.stdout.count("finetune") == 2
 
 
 def test_project_holds_no_placeholder(tmp_path: Path) -> None:

@@ -112,6 +112,6 @@ def test_compile_refuses_sizes_before_any_work(
 
 
 def test_compile_refuses_a_format_nobody_can_store(tmp_path: Path) -> None:
-    quant = dataclasses.replace(Q4F32, bits=3)
-    with pytest.raises(ConfigError, match=r"quant\.bits: 3"):
+    quant = dataclasses.replace(Q4F32, bits=5)
+    with pytest.raises(ConfigError, match=r"quant\.bits: 5"):
         run(stage_conf(quant), {}, tmp_path, context(tmp_path))

@@ -1,0 +1,115 @@
+"""Own what a user says of a base checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from omegaconf import MISSING
+
+from webslm.schema.choices import BaseSource, Weights
+
+
+@dataclass
+class RopeScalingConf:
+    """How a rotary embedding is stretched: names and meaning as in a config.json."""
+
+    rope_type: str = "default"
+    """default, linear, llama3 or longrope."""
+    factor: float = 1.0
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    original_max_position_embeddings: int | None = None
+    """Positions before the stretching; longrope's long factors begin there."""
+    short_factor: list[float] = field(default_factory=list)
+    long_factor: list[float] = field(default_factory=list)
+    attention_factor: float | None = None
+    """What cosine and sine are multiplied with (longrope); null: follows from the lengths."""
+
+
+@dataclass
+class ShapeConf:
+    """What the compiled library depends on: names and meaning as in a Hugging Face config.json."""
+
+    model_type: str = MISSING
+    hidden_size: int = MISSING
+    intermediate_size: int = MISSING
+    num_hidden_layers: int = MISSING
+    num_attention_heads: int = MISSING
+    num_key_value_heads: int = MISSING
+    head_dim: int = MISSING
+    vocab_size: int = MISSING
+    rms_norm_eps: float = 1e-6
+    rope_theta: float = 10000.0
+    tie_word_embeddings: bool = True
+    attention_bias: bool = True
+    """Whether the q, k and v projections have a bias."""
+    max_position_embeddings: int = MISSING
+    """Longest context the checkpoint was made for, in tokens."""
+    hidden_act: str = "silu"
+    """Of the gated layer: silu or gelu_pytorch_tanh."""
+    rope_scaling: RopeScalingConf = field(default_factory=RopeScalingConf)
+    rope_local_base_freq: float | None = None
+    """``rope_theta`` of the layers with a sliding window, never scaled; null: as the others."""
+    partial_rotary_factor: float = 1.0
+    """Share of a head that is rotated."""
+    sliding_window: int | None = None
+    """Newest tokens, its own included, that a token sees in layers with a sliding window."""
+    layer_types: list[str] = field(default_factory=list)
+    """full_attention or sliding_attention per layer; empty: sliding when there is a window."""
+    attn_logit_softcapping: float | None = None
+    final_logit_softcapping: float | None = None
+    query_pre_attn_scalar: int | None = None
+    """Scores are divided by its square root; null: ``head_dim``."""
+
+
+@dataclass
+class HubConf:
+    """A checkpoint on the Hugging Face hub."""
+
+    id: str | None = None
+    revision: str | None = None
+    """Full commit id; a branch or tag name floats and is refused."""
+    trust_remote_code: bool = False
+
+
+@dataclass
+class TinyConf:
+    """How the embedded base is made from the shipped text."""
+
+    chat_path: str = "shipped:tiny/chat.jsonl"
+    text_paths: list[str] = field(default_factory=list)
+    """JSONL of {text} or JSON lists of {title, content}."""
+    steps: int = 250
+    batch_size: int = 8
+    sequence_length: int = 160
+    learning_rate: float = 2e-3
+
+
+@dataclass
+class BaseConf:
+    """The model that is tuned."""
+
+    name: str = MISSING
+    source: BaseSource = MISSING
+    licence: str = MISSING
+    """SPDX identifier."""
+    weights: Weights = Weights.checkpoint
+    """random: the shape at full size without a download, to try conversion and compilation."""
+    path: str | None = None
+    """Checkpoint folder of ``source: local``; the shape is read from its config.json."""
+    system_fold: str | None = None
+    """For a template without system role (Gemma): what stands between the system message and the
+    first user message, which takes it in, on all sides; null: the template's own way."""
+    template_date: str = "26 Jul 2024"
+    """What a template that asks for today's date is told; a clock would not be reproducible."""
+    gated: bool = False
+    """Whether the hub asks for an accepted licence and a token."""
+    context_window_size: int = 4096
+    """Tokens the page's cache holds; never above ``shape.max_position_embeddings``."""
+    prefill_chunk_size: int = 1024
+    """Longest run of prompt tokens computed at once."""
+    dtype: str = "float32"
+    """Precision of the merged checkpoint: float32, float16 or bfloat16."""
+    shape: ShapeConf = field(default_factory=ShapeConf)
+    hub: HubConf = field(default_factory=HubConf)
+    tiny: TinyConf = field(default_factory=TinyConf)

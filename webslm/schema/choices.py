@@ -1,0 +1,83 @@
+"""Own the words a choice is made of."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class BaseSource(Enum):
+    """Where a base checkpoint comes from."""
+
+    tiny = "tiny"
+    hub = "hub"
+    local = "local"
+
+
+class Weights(Enum):
+    """What fills a base's tensors."""
+
+    checkpoint = "checkpoint"
+    random = "random"
+
+
+class Precision(Enum):
+    """Who says whether a format computes in float16 or float32."""
+
+    declared = "declared"
+    auto = "auto"
+
+
+class Finetune(Enum):
+    """How the base is tuned."""
+
+    lora = "lora"
+    none = "none"
+
+
+class Loss(Enum):
+    """Which tokens the fine-tune learns from."""
+
+    assistant_only = "assistant_only"
+    full = "full"
+
+
+class Graphics(Enum):
+    """Which WebGPU adapter the proving browser uses."""
+
+    software = "software"
+    hardware = "hardware"
+
+
+class Sharding(Enum):
+    """What training processes hold of the base."""
+
+    none = "none"
+    fsdp = "fsdp"
+
+
+class Device(Enum):
+    """Where training runs."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Mode(Enum):
+    """A tab of the page."""
+
+    chat = "chat"
+    proof = "proof"
+    product = "product"
+    structured = "structured"
+
+
+COMPARING = (Mode.proof, Mode.product)
+"""Modes that need the untuned base beside the tuned model."""
+
+
+class Retriever(Enum):
+    """How documents are ranked for a question."""
+
+    tfidf = "tfidf"
+    bm25 = "bm25"

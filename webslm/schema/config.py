@@ -1,0 +1,75 @@
+"""Own a build, whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from omegaconf import MISSING
+
+from webslm.schema.base import BaseConf
+from webslm.schema.choices import Finetune, Precision
+from webslm.schema.data import DataConf, DomainConf
+from webslm.schema.library import CompilerConf, QuantConf, RuntimeConf
+from webslm.schema.page import AppConf, HostConf, VerifyConf
+from webslm.schema.training import LaunchConf, LoraConf
+
+
+@dataclass
+class CacheConf:
+    """Where finished steps are shared, besides this machine's own store."""
+
+    remote: str | None = None
+    """Folder or URL (file, s3, sftp, ... as fsspec knows them); null: ``WEBSLM_REMOTE``."""
+    push: bool = True
+    """Whether steps that ran here are offered to the others."""
+
+
+@dataclass
+class SweepConf:
+    """How several builds of one command are compared; no stage reads it."""
+
+    name: str | None = None
+    """Folder below outputs/sweeps; null: the swept keys and a digest of the command."""
+    metric: str | None = None
+    """What a searching sweeper improves: stage.metric, such as verify.rouge_l."""
+
+
+@dataclass
+class Config:
+    """One build, whole."""
+
+    name: str = MISSING
+    output_dir: str = MISSING
+    seed: int = 0
+    dry_run: bool = False
+    explain: str | None = None
+    """Stage of which to say why it will run, instead of building."""
+    until: str | None = None
+    """Last stage to build."""
+    from_stage: str | None = None
+    """First of the stages to run again, with every later one; ``from=`` on the command line."""
+    only: str | None = None
+    """The one stage to build; what it reads must be stored."""
+    force: list[str] = field(default_factory=list)
+    """Stages to run again although their artifacts are stored."""
+    keep_going: bool = False
+    """Whether a failed stage ends only what reads it; the build fails all the same."""
+    cache: CacheConf = field(default_factory=CacheConf)
+    pins: dict[str, str] = field(default_factory=dict)
+    """sha256 of files outside the store, by key as in a lock; another file is refused."""
+    finetune: Finetune = Finetune.lora
+    """none: the base is taken as it is."""
+    precision: Precision = Precision.declared
+    """auto: ``quant.dtype`` follows from activations on training rows (``quant=auto``)."""
+    domain: DomainConf = field(default_factory=DomainConf)
+    data: DataConf = field(default_factory=DataConf)
+    base: BaseConf = field(default_factory=BaseConf)
+    lora: LoraConf = field(default_factory=LoraConf)
+    launch: LaunchConf = field(default_factory=LaunchConf)
+    quant: QuantConf = field(default_factory=QuantConf)
+    compiler: CompilerConf = field(default_factory=CompilerConf)
+    runtime: RuntimeConf = field(default_factory=RuntimeConf)
+    app: AppConf = field(default_factory=AppConf)
+    host: HostConf = field(default_factory=HostConf)
+    verify: VerifyConf = field(default_factory=VerifyConf)
+    sweep: SweepConf = field(default_factory=SweepConf)

@@ -1,0 +1,39 @@
+"""Own what a user says of a domain and its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from omegaconf import MISSING
+
+
+@dataclass
+class DomainConf:
+    """What the assistant is about."""
+
+    name: str = MISSING
+    title: str = MISSING
+    train_path: str = MISSING
+    """Chat JSONL; ``shipped:`` paths lie in the package."""
+    held_out_path: str | None = None
+    knowledge_path: str | None = None
+    """JSON list of {id, title, content}."""
+    closing: str | None = None
+    """Regular expression that the last sentence of every answer must match; null: no rule."""
+    disclaimer: str = MISSING
+    """Always visible on the page."""
+    questions: list[str] = field(default_factory=list)
+    """Example questions offered by the page."""
+
+
+@dataclass
+class DataConf:
+    """Which rows are learnt."""
+
+    path: str = MISSING
+    held_out_path: str | None = None
+    """Rows kept out of training; null: a share of ``path`` is split off."""
+    held_out_fraction: float = 0.1
+    """Share of ``path`` kept out when there is no ``held_out_path``."""
+    closing: str | None = None
+    seed: int = 0

@@ -1,0 +1,66 @@
+"""Own what a user says of a format, a compiler and a runtime row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from omegaconf import MISSING
+
+
+@dataclass
+class QuantConf:
+    """A weight format as data."""
+
+    name: str = MISSING
+    bits: int = MISSING
+    """Bits of a weight code; 0: weights are kept in ``dtype``."""
+    group_size: int = 32
+    """Inputs that share one scale."""
+    dtype: str = MISSING
+    """Type of activations, scales and what is not quantized: float16 or float32."""
+    scale_encoding: str = "raw"
+    """How scales lie on disk: raw, or f32-to-bf16 (half the bytes; codes allow for it)."""
+
+    @property
+    def required_features(self) -> list[str]:
+        """Return the WebGPU features without which the library's shaders do not compile."""
+        return ["shader-f16"] if self.dtype == "float16" else []
+
+
+@dataclass
+class CompilerConf:
+    """Which compiler makes the library."""
+
+    name: str = "tvm"
+    context_window_size: int = 4096
+    prefill_chunk_size: int = 1024
+    opt_level: int = 2
+    """Optimisation level of the library's host code."""
+    python: str = "auto"
+    """Which Python compiles: ``here`` (this one), ``isolated`` (the row's own environment in the
+    cache), ``auto`` (this one where its wheels are the row's, else isolated), or a path."""
+
+
+@dataclass
+class AllowedConf:
+    """A range of versions and why it ends there."""
+
+    range: str = MISSING
+    """Version specifiers as pip reads them, such as ``>=3.10,<3.14``."""
+    reason: str = MISSING
+
+
+@dataclass
+class RuntimeConf:
+    """A matrix row: versions that work together."""
+
+    name: str = MISSING
+    web_llm: str = MISSING
+    web_llm_integrity: str = MISSING
+    """npm's sha512 of the package archive."""
+    wheels: dict[str, str] = field(default_factory=dict)
+    """PyPI name to exact version."""
+    browser_min: int = 113
+    """Lowest Chromium major version with WebGPU."""
+    allowed: dict[str, AllowedConf] = field(default_factory=dict)
+    """What may stand in the row, by part: ``python``, ``web_llm`` or a wheel."""

@@ -1,0 +1,93 @@
+"""Own what a user says of the site, its host and its proof."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+from webslm.schema.choices import Graphics, Mode, Retriever
+
+
+@dataclass
+class DecodingConf:
+    """How the page samples."""
+
+    temperature: float = 0.7
+    top_p: float = 0.8
+    repetition_penalty: float = 1.0
+    max_tokens: int = 256
+    seed: int | None = None
+
+
+@dataclass
+class ProofModeConf:
+    """What the page's comparison of base and fine-tune asks."""
+
+    questions: int = 4
+    """Questions offered of each split (trained, held out), evenly spaced over its rows."""
+    samples: int = 2
+    """Answers of each model to each question, unless the visitor chooses otherwise."""
+
+
+@dataclass
+class RetrievalConf:
+    """How the page finds passages for the base model."""
+
+    method: Retriever = Retriever.tfidf
+    passages: int = 3
+    min_score: float = 0.01
+
+
+@dataclass
+class AppConf:
+    """The page."""
+
+    name: str = "chat"
+    title: str = MISSING
+    modes: list[Mode] = field(default_factory=lambda: [Mode.chat])
+    """Tabs, in order; proof and product add the base's weights to the site."""
+    decoding: DecodingConf = field(default_factory=DecodingConf)
+    proof: ProofModeConf = field(default_factory=ProofModeConf)
+    retrieval: RetrievalConf = field(default_factory=RetrievalConf)
+    answer_schema: dict[str, Any] = field(default_factory=dict)
+    """JSON Schema that the structured mode starts with."""
+
+
+@dataclass
+class HostConf:
+    """Where the site will lie, as far as sizes go."""
+
+    name: str = "static"
+    max_file_bytes: int | None = None
+    """Largest file that the host takes; null: no limit."""
+    max_site_bytes: int | None = None
+    """Largest site that the host takes; null: no limit."""
+    shard_bytes: int = 33554432
+    """Size at which a shard of weights is closed; a larger tensor gets a shard of its own."""
+
+
+@dataclass
+class VerifyConf:
+    """What a browser must show before a build is believed."""
+
+    name: str = "browser"
+    num_prompts: int = 5
+    """Training questions asked, evenly spaced over the training rows."""
+    num_tokens: int = 32
+    """Tokens compared per prompt."""
+    max_answer_tokens: int = 128
+    min_greedy_agreement: float = 1.0
+    """Lowest share of prompts with the dequantized reference's greedy tokens (ties aside)."""
+    min_forced_top1_agreement: float = 0.99
+    tie_gap: float = 1e-3
+    """A first difference is a tie when the reference's two best logits are closer than this."""
+    min_answers: int = 4
+    """Fewest answers that must reach ``min_rouge_l`` and stop by themselves."""
+    min_rouge_l: float = 0.8
+    timeout_s: int = 300
+    graphics: Graphics = Graphics.software
+    """software: Chromium's SwiftShader, the same everywhere; hardware: this machine's GPU."""
+    browser: str | None = None
+    """Path or name of the browser; null: ``WEBSLM_BROWSER``, then what is found."""

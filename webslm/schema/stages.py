@@ -1,0 +1,150 @@
+"""Own what each stage receives, cut out of a Config by ``registry``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from webslm.schema.base import BaseConf, ShapeConf
+from webslm.schema.data import DataConf, DomainConf
+from webslm.schema.library import CompilerConf, QuantConf, RuntimeConf
+from webslm.schema.page import AppConf, DecodingConf, HostConf, VerifyConf
+from webslm.schema.training import LaunchConf, LoraConf
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataStageConf:
+    """``data``: rows checked and split."""
+
+    data: DataConf
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseStageConf:
+    """``base``: a checkpoint folder."""
+
+    base: BaseConf
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneStageConf:
+    """``finetune``: an adapter."""
+
+    lora: LoraConf
+    seed: int
+    launch: LaunchConf = field(default_factory=LaunchConf)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergeStageConf:
+    """``merge``: adapter and base as one plain checkpoint."""
+
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateStageConf:
+    """``calibrate``: the precision that activations on real rows allow."""
+
+    rows: int = 16
+    """Training rows looked at, evenly spaced."""
+    tokens: int = 512
+    """Longest start of a row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalizeStageConf:
+    """``normalize``: one spelling of config.json, checked against the declared shape."""
+
+    shape: ShapeConf
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertStageConf:
+    """``convert``: quantized shards."""
+
+    shape: ShapeConf
+    quant: QuantConf
+    shard_bytes: int = 33554432
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatConfigStageConf:
+    """``chat_config``: mlc-chat-config.json, proved equal to the tokenizer's template."""
+
+    shape: ShapeConf
+    quant_name: str
+    context_window_size: int
+    prefill_chunk_size: int
+    decoding: DecodingConf
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompileStageConf:
+    """``compile``: the library; knows nothing of weights, data or names."""
+
+    shape: ShapeConf
+    quant: QuantConf
+    compiler: CompilerConf
+    runtime: RuntimeConf
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenStageConf:
+    """``golden``: answers that a device can be tested with."""
+
+    shape: ShapeConf
+    quant: QuantConf
+    num_prompts: int = 3
+    num_tokens: int = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardConf:
+    """What a model card says that no other stage's output holds."""
+
+    base: str
+    base_id: str | None
+    base_commit: str | None
+    licence: str
+    lora: LoraConf
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleStageConf:
+    """``bundle``: the static site."""
+
+    name: str
+    app: AppConf
+    domain: DomainConf
+    runtime: RuntimeConf
+    quant: QuantConf
+    card: CardConf
+    host: HostConf = field(default_factory=HostConf)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyStageConf:
+    """``verify``: the browser's proof."""
+
+    verify: VerifyConf
+    shape: ShapeConf
+    quant: QuantConf
+    browser_min: int
+
+
+StageConf = (
+    DataStageConf
+    | BaseStageConf
+    | FinetuneStageConf
+    | MergeStageConf
+    | CalibrateStageConf
+    | NormalizeStageConf
+    | ConvertStageConf
+    | ChatConfigStageConf
+    | CompileStageConf
+    | GoldenStageConf
+    | BundleStageConf
+    | VerifyStageConf
+)
