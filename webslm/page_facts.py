@@ -6,6 +6,7 @@ Every value comes from the configuration or from what a stage measured; nothing 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from webslm.dataset import Row, read_rows
 from webslm.errors import ConfigError, StageFailed
 from webslm.proof.scoring import evenly_spaced
 from webslm.schema import BundleStageConf
+
+# Byte-level vocabularies write a byte below 33 as the letter 256 places up.
+BYTE_LEVEL_BLANK = re.compile("[\u0120\u010a\u0109\u010d]")
+BLANK = re.compile(r"[\u2581 \n\t\r]|<0x(?:20|0A|09|0D)>")
 
 
 def comparison(data: Path, count: int) -> list[dict[str, Any]]:
@@ -60,6 +65,23 @@ def special_tokens(tokenizer: Path) -> list[str]:
     """Return the texts that the tokenizer turns into control tokens, longest first."""
     added = json.loads(tokenizer.read_text(encoding="utf-8")).get("added_tokens", [])
     return sorted({str(token["content"]) for token in added}, key=lambda text: (-len(text), text))
+
+
+def blank_tokens(tokenizer: Path) -> list[int]:
+    """Return the ids of tokens that are white space and nothing else, in order.
+
+    JSON allows any amount of it between values, where a small model can stay for ever.
+    """
+    value = json.loads(tokenizer.read_text(encoding="utf-8"))
+    vocabulary = value["model"]["vocab"]
+    # Unigram models list [text, score]; the others map a text to its id.
+    entries = (
+        vocabulary.items()
+        if isinstance(vocabulary, dict)
+        else ((text, index) for index, (text, _) in enumerate(vocabulary))
+    )
+    blank = BYTE_LEVEL_BLANK if '"ByteLevel"' in json.dumps(value["decoder"]) else BLANK
+    return sorted(index for text, index in entries if text and not blank.sub("", text))
 
 
 def card(cfg: BundleStageConf, inputs: Mapping[str, Path]) -> dict[str, Any]:

@@ -264,9 +264,12 @@ def test_product_asks_a_question_without_passages_and_refuses_no_text(tab: Tab) 
 
 def test_structured_answer_has_the_form_asked_for(tab: Tab) -> None:
     show(tab, "structured")
+    sent_requests(tab)
     tab.click("#structured-run")
     finish(tab, "the structured answer")
     tab.wait_for("#structured-result[data-valid=true]", "the answer is not JSON")
+    (request,) = sent_requests(tab)
+    assert set(request["logit_bias"].values()) == {-100}
     value = json.loads(tab.evaluate("document.querySelector('#structured-result pre').textContent"))
     assert set(value) == {"topic", "urgent", "who_to_ask"}
     assert isinstance(value["urgent"], bool)

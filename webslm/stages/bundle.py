@@ -67,7 +67,10 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     trained = trained_questions(inputs["data"] / "train.jsonl")
     site = site_config(cfg, stats["system_prompt"], trained, model)
     site["base"] = base
-    site["special_tokens"] = page_facts.special_tokens(inputs["chat_config"] / TOKENIZER)
+    tokenizer = inputs["chat_config"] / TOKENIZER
+    site["special_tokens"] = page_facts.special_tokens(tokenizer)
+    if Mode.structured in cfg.app.modes:
+        site["blank_tokens"] = page_facts.blank_tokens(tokenizer)
     fs.write_text(draft / delivery.CONFIG, _json(site))
     check_own_files()
     app = delivery.seal(out, draft, title=cfg.app.title, disclaimer=cfg.domain.disclaimer)

@@ -6,6 +6,9 @@ import { conversation } from "../prompt.js";
 import { KINDS, STARTER, complaint, toFields, toSchema } from "../schema.js";
 import { session } from "../session.js";
 
+// Between values JSON allows white space without end, and a small model may never leave it.
+const unlikely = (tokens) => Object.fromEntries(tokens.map((id) => [id, -100]));
+
 export function fill(panel) {
   const mode = new Structured();
   panel.replaceChildren(...mode.parts());
@@ -109,7 +112,7 @@ class Structured {
     this.#said = "";
     delete this.result.dataset.valid;
     await session.busy(async () => {
-      const options = { response_format: { type: "json_object", schema } };
+      const options = { response_format: { type: "json_object", schema }, logit_bias: unlikely(config.blank_tokens) };
       for await (const { text, finish } of session.answer("tuned", messages, config.decoding, options)) {
         if (text !== undefined) {
           this.#said += text;
