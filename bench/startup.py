@@ -2,13 +2,15 @@
 
     python bench/startup.py [RECIPE [ROUNDS [OVERRIDE ...]]]
 
-Prints the median wall time of each command, in seconds, and its ratio to ``python -c pass``, taken
-in turns so that other work on the machine weighs on all alike. Asserts nothing. The recipe should
-be stored already; the first round, which may build it, is not counted.
+Prints the median and the shortest wall time of each command, its processor time, and the ratio of
+the medians to that of ``python -c pass``, taken in turns so that other work on the machine weighs
+on all alike. Without other work, wall time is hardly more than processor time. Asserts nothing. The
+recipe should be stored already; the first round, which may build it, is not counted.
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
@@ -32,16 +34,29 @@ def main() -> None:
             "--cfg job": (*webslm, "--cfg", "job"),
         }
         seconds: dict[str, list[float]] = {name: [] for name in commands}
+        worked: dict[str, list[float]] = {name: [] for name in commands}
         for turn in range(ROUNDS + 1):
             for name, command in commands.items():
-                started = time.perf_counter()
+                before, started = os.times(), time.perf_counter()
                 subprocess.run(command, check=True, capture_output=True, cwd=folder)
+                taken, after = time.perf_counter() - started, os.times()
                 if turn:
-                    seconds[name].append(time.perf_counter() - started)
+                    seconds[name].append(taken)
+                    worked[name].append(
+                        after.children_user
+                        + after.children_system
+                        - before.children_user
+                        - before.children_system
+                    )
         bare = statistics.median(seconds["python -c pass"])
-        for name, taken in seconds.items():
-            middle = statistics.median(taken)
-            print(f"{name:<15} {middle:6.3f} s  {middle / bare:6.1f} x")
+        print(f"{ROUNDS} rounds, {os.cpu_count()} cores, load {os.getloadavg()[0]:.0f}")
+        print(f"{'command':<15}  {'median':>8}  {'shortest':>8}  {'processor':>9}  {'ratio':>6}")
+        for name, taken_s in seconds.items():
+            middle, cpu = statistics.median(taken_s), statistics.median(worked[name])
+            print(
+                f"{name:<15}  {middle:6.3f} s  {min(taken_s):6.3f} s  {cpu:7.3f} s  "
+                f"{middle / bare:5.1f} x"
+            )
 
 
 if __name__ == "__main__":

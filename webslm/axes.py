@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webslm.compose import compose_raw, composition_errors, explain, initialized, syntax_problem
+from webslm.compose import compose_raw, composition_errors, explain, initialized
 from webslm.errors import ConfigError
 from webslm.keys import text_digest
+from webslm.mistakes import syntax_problem
 
 
 @dataclass(frozen=True, kw_only=True)

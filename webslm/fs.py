@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import socket
@@ -12,9 +13,12 @@ from pathlib import Path
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 file or leave the old one: temporary name, fsync, rename."""
+    """Write a whole UTF-8 file or leave the old one: temporary name, fsync, rename.
+
+    What killed processes of this host left of earlier writes of it is removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path.parent, path.name))
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
             file.write(text)
@@ -69,12 +73,20 @@ def fresh_dir(parent: Path, purpose: str) -> Path:
     host left under the same purpose is removed first.
     """
     parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(dir=parent, prefix=_prefix(parent, purpose)))
+
+
+def _prefix(parent: Path, purpose: str) -> str:
+    """Return how this process's temporary names begin; clear away those of dead processes."""
     mine = f".{purpose}-{socket.gethostname()}-"
-    for left in parent.glob(f"{mine}*"):
+    for left in parent.glob(f"{glob.escape(mine)}*"):
         owner = left.name.removeprefix(mine).partition("-")[0]
         if owner.isdigit() and not _is_alive(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(dir=parent, prefix=f"{mine}{os.getpid()}-"))
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+    return f"{mine}{os.getpid()}-"
 
 
 @contextmanager

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from webslm import schema
-from webslm.hosting import shard_bytes
-from webslm.schema import Config, Finetune, Precision, RuntimeConf
+from webslm import schema, stage_conf
+from webslm.schema import Config, Finetune, Precision
 
 TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
 TRAINING_SOURCES = ("adapters/tokenizer.py", "adapters/torch_mode.py", "adapters/turns.py")
@@ -39,48 +38,6 @@ class StageSpec:
     """Whether a build has this stage; a need that is not wanted is left out of the inputs."""
 
 
-def _runtime(cfg: Config, wheels: tuple[str, ...]) -> RuntimeConf:
-    kept = {name: version for name, version in cfg.runtime.wheels.items() if name in wheels}
-    return replace(cfg.runtime, wheels=kept)
-
-
-def _data(cfg: Config) -> schema.DataStageConf:
-    held_out = cfg.data.held_out_path
-    if held_out is None and cfg.data.path == cfg.domain.train_path:
-        held_out = cfg.domain.held_out_path
-    return schema.DataStageConf(data=replace(cfg.data, held_out_path=held_out))
-
-
-def compares(cfg: Config) -> bool:
-    """Return whether some mode of the page needs the base's weights."""
-    return any(mode in schema.COMPARING for mode in cfg.app.modes)
-
-
-def _convert(cfg: Config) -> schema.ConvertStageConf:
-    return schema.ConvertStageConf(
-        shape=cfg.base.shape, quant=cfg.quant, shard_bytes=shard_bytes(cfg.host)
-    )
-
-
-def _bundle(cfg: Config) -> schema.BundleStageConf:
-    return schema.BundleStageConf(
-        name=cfg.name,
-        app=cfg.app,
-        domain=cfg.domain,
-        runtime=_runtime(cfg, ()),
-        quant=cfg.quant,
-        host=cfg.host,
-        card=schema.CardConf(
-            base=cfg.base.name,
-            base_id=cfg.base.hub.id,
-            base_commit=cfg.base.hub.revision,
-            licence=cfg.base.licence,
-            lora=cfg.lora,
-            seed=cfg.seed,
-        ),
-    )
-
-
 CONVERT_SOURCES = (
     "stages/convert.py",
     "compiler/quantization.py",
@@ -91,23 +48,10 @@ CONVERT_SOURCES = (
 )
 
 
-def _verify(cfg: Config) -> schema.VerifyStageConf:
-    verify = cfg.verify
-    if cfg.finetune is Finetune.none:
-        # Nobody taught this model the rows' answers; only its faithfulness can be asked for.
-        verify = replace(verify, min_answers=0)
-    return schema.VerifyStageConf(
-        verify=verify,
-        shape=cfg.base.shape,
-        quant=cfg.quant,
-        browser_min=cfg.runtime.browser_min,
-    )
-
-
 STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="data",
-        configure=_data,
+        configure=stage_conf.data,
         sources=("stages/data.py", "dataset.py"),
         external=("data.path", "data.held_out_path"),
     ),
@@ -177,15 +121,15 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="convert",
         needs=("merge", "normalize"),
-        configure=_convert,
+        configure=stage_conf.convert,
         sources=CONVERT_SOURCES,
     ),
     StageSpec(
         name="convert_base",
         needs=("base",),
-        configure=_convert,
+        configure=stage_conf.convert,
         sources=("stages/convert_base.py", *CONVERT_SOURCES),
-        wanted=compares,
+        wanted=stage_conf.compares,
     ),
     StageSpec(
         name="chat_config",
@@ -211,7 +155,7 @@ STAGES: tuple[StageSpec, ...] = (
             shape=cfg.base.shape,
             quant=cfg.quant,
             compiler=cfg.compiler,
-            runtime=_runtime(cfg, COMPILER_WHEELS),
+            runtime=stage_conf.runtime(cfg, COMPILER_WHEELS),
         ),
         sources=("stages/compile.py", "compiler", "toolchain.py", "worker.py", "matrix.py"),
         wheels=COMPILER_WHEELS,
@@ -234,7 +178,7 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="bundle",
         needs=("convert", "convert_base", "chat_config", "compile", "golden", "finetune", "data"),
-        configure=_bundle,
+        configure=stage_conf.bundle,
         sources=(
             "stages/bundle.py",
             "delivery.py",
@@ -253,7 +197,7 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="verify",
         needs=("bundle", "convert", "normalize", "merge", "base", "data"),
-        configure=_verify,
+        configure=stage_conf.verify,
         sources=(
             "stages/verify.py",
             "proof",

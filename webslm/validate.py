@@ -7,23 +7,17 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from webslm import hosting
-from webslm.compiler.architectures import ARCHITECTURES
-from webslm.compiler.architectures.shape import check_shape
-from webslm.compiler.architectures.support import explain_unsupported
+from webslm import hosting, validate_base
 from webslm.errors import ConfigError
 from webslm.matrix import mismatches
 from webslm.registry import STAGE_NAMES, STAGES
-from webslm.schema import BaseSource, Config, Mode, Sharding, Weights
+from webslm.schema import Config, Mode, Sharding
 from webslm.toolchain import CHOICES
+from webslm.validate_base import Problem, positive
 
-Problem = tuple[str, str | None]
-SUPPORTED_MODELS = tuple(sorted(ARCHITECTURES))
-DTYPES = ("float32", "float16", "bfloat16")
 CODE_BITS = (3, 4, 8)
 QUANT_DTYPES = ("float32", "float16")
 SCHEDULERS = ("linear", "cosine", "constant", "constant_with_warmup")
-COMMIT = re.compile(r"[0-9a-f]{40}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -87,76 +81,9 @@ def _data(cfg: Config) -> Iterator[Problem]:
             return
 
 
-def _base(cfg: Config) -> Iterator[Problem]:
-    base = cfg.base
-    if base.dtype not in DTYPES:
-        yield f"base.dtype: no type {base.dtype!r}", f"one of {', '.join(DTYPES)}"
-    if base.source is BaseSource.local:
-        if base.weights is Weights.random:
-            yield "base.weights: random has no use for a local checkpoint", "take another base"
-    elif base.weights is Weights.random:
-        return
-    elif base.source is BaseSource.hub:
-        if not base.hub.id or not re.fullmatch(r"[\w.-]+/[\w.-]+", base.hub.id):
-            yield f"base.hub.id: {base.hub.id!r} is not OWNER/NAME", "such as base.hub.id=Qwen/NAME"
-        if not base.hub.revision or not COMMIT.fullmatch(base.hub.revision):
-            yield (
-                f"base.hub.revision: {base.hub.revision!r} is not a full commit id",
-                "pin the 40 hex digits that the hub shows for the commit; branches float "
-                "(base.weights=random needs no hub)",
-            )
-        if base.hub.trust_remote_code:
-            yield (
-                "base.hub.trust_remote_code: code from the hub is never run",
-                "base.hub.trust_remote_code=false",
-            )
-    else:
-        yield from _positive("base.tiny", base.tiny, ("steps", "batch_size", "sequence_length"))
-        yield from _positive("base.tiny", base.tiny, ("learning_rate",))
-
-
-def _shape(cfg: Config) -> Iterator[Problem]:
-    shape = cfg.base.shape
-    if shape.model_type not in SUPPORTED_MODELS:
-        _, nearest = explain_unsupported({"model_type": shape.model_type}) or ("", None)
-        yield f"base.shape.model_type: {shape.model_type!r} cannot be compiled yet", nearest
-    counts = (
-        "hidden_size",
-        "intermediate_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "num_key_value_heads",
-        "head_dim",
-        "vocab_size",
-        "max_position_embeddings",
-        "rms_norm_eps",
-        "rope_theta",
-    )
-    wrong = list(_positive("base.shape", shape, counts))
-    yield from wrong
-    if wrong:
-        return
-    if shape.num_attention_heads % shape.num_key_value_heads:
-        yield (
-            f"base.shape: {shape.num_attention_heads} query heads do not share "
-            f"{shape.num_key_value_heads} key-value heads evenly",
-            "num_attention_heads is a multiple of num_key_value_heads",
-        )
-    elif shape.head_dim % 4:
-        yield (
-            f"base.shape.head_dim: {shape.head_dim} is not a multiple of 4",
-            "the attention kernels read four values at once",
-        )
-    else:
-        try:
-            check_shape(shape)
-        except ConfigError as exc:
-            yield from exc.problems
-
-
 def _lora(cfg: Config) -> Iterator[Problem]:
     lora = cfg.lora
-    yield from _positive(
+    yield from positive(
         "lora",
         lora,
         (
@@ -186,7 +113,7 @@ def _lora(cfg: Config) -> Iterator[Problem]:
 
 def _launch(cfg: Config) -> Iterator[Problem]:
     launch, lora = cfg.launch, cfg.lora
-    yield from _positive("launch", launch, ("processes",))
+    yield from positive("launch", launch, ("processes",))
     if launch.processes < 1:
         return
     shares = (lora.batch_size, lora.gradient_accumulation_steps)
@@ -221,7 +148,7 @@ def _quant(cfg: Config) -> Iterator[Problem]:
 
 def _windows(cfg: Config) -> Iterator[Problem]:
     compiler, limit = cfg.compiler, cfg.base.shape.max_position_embeddings
-    yield from _positive("compiler", compiler, ("context_window_size", "prefill_chunk_size"))
+    yield from positive("compiler", compiler, ("context_window_size", "prefill_chunk_size"))
     if compiler.context_window_size > limit:
         yield (
             f"compiler.context_window_size: {compiler.context_window_size} is above the "
@@ -272,8 +199,8 @@ def _modes(cfg: Config) -> Iterator[Problem]:
             "app.modes: product retrieves from documents, and the domain has none",
             "set domain.knowledge_path to a JSON list of {id, title, content}",
         )
-    yield from _positive("app.proof", app.proof, ("questions", "samples"))
-    yield from _positive("app.retrieval", app.retrieval, ("passages",))
+    yield from positive("app.proof", app.proof, ("questions", "samples"))
+    yield from positive("app.retrieval", app.retrieval, ("passages",))
     if app.retrieval.min_score < 0:
         yield f"app.retrieval.min_score: {app.retrieval.min_score} is negative", "0 or more"
     kind = app.answer_schema.get("type", "object")
@@ -284,7 +211,7 @@ def _modes(cfg: Config) -> Iterator[Problem]:
 def _verify(cfg: Config) -> Iterator[Problem]:
     verify = cfg.verify
     counts = ("num_prompts", "num_tokens", "max_answer_tokens", "timeout_s")
-    yield from _positive("verify", verify, counts)
+    yield from positive("verify", verify, counts)
     for name in ("min_greedy_agreement", "min_forced_top1_agreement", "min_rouge_l"):
         value = getattr(verify, name)
         if not 0 <= value <= 1:
@@ -298,13 +225,6 @@ def _verify(cfg: Config) -> Iterator[Problem]:
         yield f"verify.tie_gap: {verify.tie_gap} is negative", "0 or more"
 
 
-def _positive(prefix: str, node: object, names: tuple[str, ...]) -> Iterator[Problem]:
-    for name in names:
-        value = getattr(node, name)
-        if not 0 < value < float("inf"):
-            yield f"{prefix}.{name}: {value} is not above 0", "a positive number"
-
-
 def _runtime(cfg: Config) -> Iterator[Problem]:
     yield from mismatches(cfg.runtime)
     python = cfg.compiler.python
@@ -315,8 +235,8 @@ def _runtime(cfg: Config) -> Iterator[Problem]:
 CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _run,
     _data,
-    _base,
-    _shape,
+    validate_base.source_problems,
+    validate_base.shape_problems,
     _lora,
     _launch,
     _quant,

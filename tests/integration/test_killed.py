@@ -72,3 +72,17 @@ def test_killed_build_ends_whole_and_equal_when_run_again(tmp_path: Path, own_ca
         name = f"artifacts/{step['stage']}/{step['key'][:16]}/files"
         if step["stage"] in STAGES:
             assert tree_digest([own_cache / name]) == tree_digest([undisturbed / name])
+
+
+@pytest.mark.slow
+def test_random_kills_end_whole_and_equal(tmp_path: Path) -> None:
+    words = ("--kills", "6", "--proof-every", "0", "--fresh-every", "6", "--compile-every", "6")
+    bench = Path(__file__).parents[2] / "bench" / "kills.py"
+    done = subprocess.run(
+        [sys.executable, str(bench), *words, "--keep", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "6 kills, 0 did not end whole and equal" in done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests import slurm_stand_in
 from tests.integration.conftest import SMALL, run_build
 
 FORMATS = ("q4f32_1", "q0f32", "q4f16_1", "q0f16")
@@ -137,6 +139,35 @@ def test_submitit_on_this_machine(tmp_path: Path, store: Path) -> None:
     report = sweep_report(tmp_path)
     assert ran(report).count("finetune") == 2
     assert report["ok"]
+
+
+def test_slurm_jobs_meet_in_the_store(tmp_path: Path) -> None:
+    need_extra()
+    slurm_stand_in.install(tmp_path / "bin")
+    env = {
+        **os.environ,
+        "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "WEBSLM_CACHE": str(tmp_path / "store"),
+    }
+    words = ("hydra/launcher=slurm", "hydra.launcher.partition=night", "domain=medical,legal")
+    done = subprocess.run(
+        [sys.executable, "-m", "webslm", "-m", *words, "until=data", "sweep.name=s"],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = sweep_report(tmp_path)
+    assert [job["name"] for job in report["jobs"]] == ["medical-tiny-q4f32_1", "legal-tiny-q4f32_1"]
+    assert ran(report) == ["data", "data"]
+    assert len(list((tmp_path / "store" / "artifacts" / "data").iterdir())) == 2
+    asked = tmp_path / "outputs/sweeps/s/.submitit/4711/4711_submission.sh"
+    flags = re.findall(r"^#SBATCH --(\S+)", asked.read_text(), re.MULTILINE)
+    for flag in ("job-name=webslm", "partition=night", "cpus-per-task=2", "mem=8GB", "time=240"):
+        assert flag in flags
+    assert "array=0-1%2" in flags
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from webslm.compiler.architectures.shape import local_layers
 from webslm.compiler.architectures.support import EXAMPLES, explain_unsupported
 from webslm.errors import ConfigError
 from webslm.schema import RopeScalingConf, ShapeConf
-from webslm.validate import SUPPORTED_MODELS
+from webslm.validate_base import SUPPORTED_MODELS
 
 
 @pytest.mark.parametrize("name", SHAPES)

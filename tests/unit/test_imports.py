@@ -27,11 +27,16 @@ ALLOWED: dict[str, set[str]] = {
     "hosting": set(),
     "delivery": {"http_rules"},
     "serve": {"http_rules"},
+    "serve_verb": {"serve"},
+    "memory": set(),
+    "mistakes": set(),
     "proof": {"adapters", "serve"},
     "matrix": set(),
     "cache": set(),
-    "registry": {"hosting"},
-    "validate": {"registry", "matrix", "toolchain", "compiler", "hosting"},
+    "stage_conf": {"hosting"},
+    "registry": {"stage_conf"},
+    "validate_base": {"compiler"},
+    "validate": {"registry", "matrix", "toolchain", "hosting", "validate_base"},
     "toolchain": {"matrix"},
     "worker": {"matrix"},
     "plan": {"registry"},
@@ -40,7 +45,7 @@ ALLOWED: dict[str, set[str]] = {
     "difference": {"lock", "registry"},
     "recipe": {"compose"},
     "reproduce": {"cache", "preflight", "difference", "executor", "lock", "plan"},
-    "doctor": {"adapters", "matrix", "registry", "serve", "toolchain"},
+    "doctor": {"adapters", "matrix", "memory", "registry", "serve", "toolchain"},
     "commands": {
         *("build", "cache", "compose", "difference", "doctor", "lock", "matrix", "plan"),
         *("recipe", "report", "reproduce"),
@@ -53,7 +58,7 @@ ALLOWED: dict[str, set[str]] = {
     "reporting": {"plan", "reporting"},
     "precision": set(),
     "local_base": {"compiler", "stages"},
-    "compose": {"local_base"},
+    "compose": {"local_base", "mistakes"},
     "preflight": {
         *("cache", "matrix", "plan", "proof", "registry", "stages", "toolchain", "validate"),
     },
@@ -62,10 +67,11 @@ ALLOWED: dict[str, set[str]] = {
         *("cache", "executor", "lock", "plan", "precision", "preflight", "preview"),
         *("report", "reporting", "selection", "store"),
     },
+    "help": {"registry"},
     "project": {"registry"},
     "store": {"store", "cache", "compose", "lock", "plan"},
-    "sweep": {"sweep", "cache", "plan", "registry", "reporting"},
-    "axes": {"compose"},
+    "sweep": {"sweep", "cache", "memory", "plan", "registry", "reporting"},
+    "axes": {"compose", "mistakes"},
     "multirun": {
         *("axes", "build", "preflight", "cache", "compose", "executor", "plan"),
         "selection",
@@ -73,7 +79,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "cli": {
         *("build", "commands", "compose", "multirun", "preflight", "project"),
-        *("registry", "report", "serve", "store"),
+        *("help", "report", "serve_verb", "store"),
     },
     "__main__": {"cli"},
     "adapters": {"adapters", "dataset"},
@@ -126,7 +132,7 @@ def test_module_imports_only_what_its_layer_may(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_stages_and_below_never_see_hydra(path: Path) -> None:
-    users = ("axes.py", "cli.py", "compose.py", "multirun.py")
+    users = ("axes.py", "cli.py", "compose.py", "mistakes.py", "multirun.py")
     if path.name in users or path.parent.name == "schema":
         return
     assert not {name for name in imported(path) if name.split(".")[0] in ("hydra", "omegaconf")}

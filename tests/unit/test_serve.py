@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from webslm import serve
+from webslm import serve, serve_verb
 from webslm.errors import ConfigError, EnvironmentMismatch
 from webslm.http_rules import FOREVER, HEADERS, PAGE_POLICY
 from webslm.paths import site_dir
@@ -175,19 +175,19 @@ def test_many_requests_at_once(url: str) -> None:
 
 def test_main_refuses_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such folder"):
-        serve.main([str(tmp_path / "none")])
+        serve_verb.main([str(tmp_path / "none")])
 
 
 def test_main_refuses_a_folder_that_is_no_bundle_and_names_the_one_inside(bundle: Path) -> None:
     with pytest.raises(ConfigError, match=r"has no index\.html") as caught:
-        serve.main([str(bundle.parent)])
+        serve_verb.main([str(bundle.parent)])
     assert caught.value.hint == f"serve {bundle}"
 
 
 @pytest.mark.parametrize("words", [[], ["a", "--port", "many"], ["a", "--what"]])
 def test_main_refuses_bad_arguments_in_one_line(words: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"^serve: [^\n]+$"):
-        serve.main(words)
+        serve_verb.main(words)
 
 
 def test_main_says_that_a_port_is_taken(bundle: Path) -> None:
@@ -196,12 +196,12 @@ def test_main_says_that_a_port_is_taken(bundle: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(EnvironmentMismatch, match="already in use"):
-            serve.main([str(bundle), "--port", str(port)])
+            serve_verb.main([str(bundle), "--port", str(port)])
 
 
 def test_main_refuses_a_port_that_cannot_be(bundle: Path) -> None:
     with pytest.raises(EnvironmentMismatch, match="cannot listen"):
-        serve.main([str(bundle), "--port", "99999"])
+        serve_verb.main([str(bundle), "--port", "99999"])
 
 
 def test_serve_calls_ready_with_a_url_that_answers(bundle: Path) -> None:

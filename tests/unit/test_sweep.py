@@ -15,10 +15,11 @@ from webslm.plan import Step
 from webslm.schema import MergeStageConf
 from webslm.stage import Result, Status
 from webslm.sweep import capacity
+from webslm.sweep.comparison import picks
 from webslm.sweep.measures import check_metric, measure, measures
 from webslm.sweep.naming import job_name
 from webslm.sweep.record import Record, failure, forget_records, read_records, write_record
-from webslm.sweep.report import Planned, make_report, picks, write_page
+from webslm.sweep.report import Planned, make_report, write_page
 
 TEMPLATE = "${domain.name}-${base.name}-${quant.name}"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # as validate asks
@@ -116,7 +117,7 @@ def test_job_count_knows_cores_and_what_steps_took(
     store(cache, "merge", "a" * 64, 3 << 30)
     store(cache, "merge", "b" * 64, 1 << 30)
     monkeypatch.setattr(capacity, "num_cores", lambda: 16)
-    monkeypatch.setattr(capacity, "_free_bytes", lambda: 20 << 30)
+    monkeypatch.setattr(capacity, "available_memory", lambda: 20 << 30)
     plans = [[step("merge", f"{number}" * 64)] for number in range(9)]
     found = capacity.capacity(plans, cache)
     assert (found.jobs, found.job_bytes) == (5, 3 << 30)  # 0.8 * 20 / 3, the largest ever seen
@@ -124,7 +125,7 @@ def test_job_count_knows_cores_and_what_steps_took(
     assert capacity.capacity(unknown, cache).jobs == 8  # 16 cores at 2
     assert capacity.capacity(unknown[:2], cache).jobs == 2
     assert capacity.capacity([[step("merge", "a" * 64)]] * 4, cache).jobs == 4  # stored: all hits
-    monkeypatch.setattr(capacity, "_free_bytes", lambda: 1 << 20)
+    monkeypatch.setattr(capacity, "available_memory", lambda: 1 << 20)
     assert capacity.capacity(plans, cache).jobs == 1
 
 

@@ -6,9 +6,9 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from webslm.cache import Cache
+from webslm.memory import available_memory
 from webslm.plan import Step
 
 CORES_PER_JOB = 2
@@ -47,7 +47,9 @@ def capacity(plans: Sequence[Sequence[Step]], cache: Cache) -> Capacity:
     }
     past = past_peaks(cache, {stage for stage, _ in todo})
     job_bytes = max((past.get(stage, UNKNOWN_BYTES) for stage, _ in todo), default=1)
-    cores, free = num_cores(), _free_bytes()
+    cores = num_cores()
+    # Where the system does not tell, all of it is taken to be free.
+    free = available_memory() or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     fit = int(free * RESERVE // job_bytes)
     return Capacity(
         jobs=max(1, min(len(plans), cores // CORES_PER_JOB, fit)),
@@ -75,13 +77,3 @@ def num_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _free_bytes() -> int:
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from webslm.cache import Cache
 from webslm.fs import write_text
 from webslm.plan import Step
+from webslm.sweep.comparison import SIZE, SPEED, Measure, axis, columns, picks, text
 from webslm.sweep.record import Record
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 REPORT_NAME = "report.json"
 PAGE_NAME = "report.html"
-MIB = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,48 +27,6 @@ class Planned:
 
     name: str
     steps: Sequence[Step]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measure:
-    """A column of the comparison."""
-
-    key: str
-    label: str
-    higher_is_better: bool
-    unit: str = ""
-    scale: float = 1.0
-
-    def of(self, record: Record) -> float | None:
-        """Return the record's value in the column's unit, or None."""
-        value = record.measures.get(self.key)
-        return None if value is None else value * self.scale
-
-
-SIZE = Measure(
-    key="convert.bytes", label="weights", higher_is_better=False, unit="MiB", scale=1 / MIB
-)
-QUALITY = (
-    Measure(key="verify.rouge_l", label="ROUGE-L of trained answers", higher_is_better=True),
-    Measure(
-        key="verify.forced_top1_agreement.merged",
-        label="top-1 as unquantized",
-        higher_is_better=True,
-        unit="%",
-        scale=100,
-    ),
-    Measure(
-        key="convert.worst_rms_relative_error",
-        label="worst tensor error",
-        higher_is_better=False,
-        unit="%",
-        scale=100,
-    ),
-    Measure(key="finetune.last_loss", label="last training loss", higher_is_better=False),
-)
-SPEED = Measure(
-    key="verify.decode_tok_s", label="speed in the proof", higher_is_better=True, unit="tokens/s"
-)
 
 
 def finish(
@@ -111,37 +69,6 @@ def make_report(
     }
 
 
-def columns(records: Sequence[Record], metric: str | None) -> list[Measure]:
-    """Return the measures that some job has, the sweep's own metric first."""
-    known = [SIZE, *QUALITY, SPEED]
-    if metric is not None and metric not in [each.key for each in known]:
-        known.insert(0, Measure(key=metric, label=metric, higher_is_better=True))
-    return [each for each in known if any(each.of(record) is not None for record in records)]
-
-
-def picks(records: Sequence[Record], metric: str | None) -> list[dict[str, Any]]:
-    """Return the best finished job by every measure; of equals the smallest, then the first."""
-    good = [record for record in records if record.ok]
-    found = []
-    for each in columns(good, metric):
-        # Which way the sweep's own metric improves is the sweeper's business.
-        if each.key == metric and each.label == metric:
-            continue
-        having = [record for record in good if each.of(record) is not None]
-        best = min(having, key=lambda record: (_rank(each, record), _rank(SIZE, record)))
-        found.append(
-            {"by": each.label, "name": best.name, "value": each.of(best), "unit": each.unit}
-        )
-    return found
-
-
-def _rank(each: Measure, record: Record) -> float:
-    value = each.of(record)
-    if value is None:
-        return float("inf")
-    return -value if each.higher_is_better else value
-
-
 def write_page(
     folder: Path, report: Mapping[str, Any], records: Sequence[Record], metric: str | None
 ) -> None:
@@ -173,13 +100,9 @@ def _plots(records: Sequence[Record], shown: Sequence[Measure]) -> list[dict[str
             if (at_x := x.of(record)) is not None and (at_y := y.of(record)) is not None
         ]
         if dots:
-            picture = scatter(dots, x=_axis(x), y=_axis(y))
+            picture = scatter(dots, x=axis(x), y=axis(y))
             plots.append({"picture": picture, "title": f"{y.label} against {x.label}"})
     return plots
-
-
-def _axis(each: Measure) -> str:
-    return f"{each.label} ({each.unit})" if each.unit else each.label
 
 
 def show(
@@ -198,7 +121,7 @@ def show(
     table.add_column(
         "job", overflow="fold", min_width=max((len(r.name) for r in records), default=3)
     )
-    for name in ("", "ran", "time", *(_axis(each) for each in shown)):
+    for name in ("", "ran", "time", *(axis(each) for each in shown)):
         table.add_column(name)
     for record in records:
         mark = "[green]ok[/]" if record.ok else f"[red]exit {record.exit_code}[/]"
@@ -227,13 +150,6 @@ def show(
     for name in report["not_run"]:
         console.print(f"[red]{name}:[/] did not run", highlight=False, soft_wrap=True)
     console.print(f"report {folder / PAGE_NAME}", highlight=False, soft_wrap=True)
-
-
-def text(value: float | None) -> str:
-    """Return a number as a reader wants it."""
-    if value is None:
-        return "-"
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def show_plan(console: Console, planned: Sequence[Planned], cache: Cache) -> None:

@@ -1,0 +1,69 @@
+"""Own which parts of a configuration reach which stage, where that is more than one field."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from webslm import schema
+from webslm.hosting import shard_bytes
+from webslm.schema import Config, Finetune, RuntimeConf
+
+
+def runtime(cfg: Config, wheels: tuple[str, ...]) -> RuntimeConf:
+    """Return the matrix row with only the named wheels."""
+    kept = {name: version for name, version in cfg.runtime.wheels.items() if name in wheels}
+    return replace(cfg.runtime, wheels=kept)
+
+
+def data(cfg: Config) -> schema.DataStageConf:
+    """Return what the data stage reads: a domain's own rows bring their held-out rows."""
+    held_out = cfg.data.held_out_path
+    if held_out is None and cfg.data.path == cfg.domain.train_path:
+        held_out = cfg.domain.held_out_path
+    return schema.DataStageConf(data=replace(cfg.data, held_out_path=held_out))
+
+
+def compares(cfg: Config) -> bool:
+    """Return whether some mode of the page needs the base's weights."""
+    return any(mode in schema.COMPARING for mode in cfg.app.modes)
+
+
+def convert(cfg: Config) -> schema.ConvertStageConf:
+    """Return what weights are packed by."""
+    return schema.ConvertStageConf(
+        shape=cfg.base.shape, quant=cfg.quant, shard_bytes=shard_bytes(cfg.host)
+    )
+
+
+def bundle(cfg: Config) -> schema.BundleStageConf:
+    """Return what the site is made from."""
+    return schema.BundleStageConf(
+        name=cfg.name,
+        app=cfg.app,
+        domain=cfg.domain,
+        runtime=runtime(cfg, ()),
+        quant=cfg.quant,
+        host=cfg.host,
+        card=schema.CardConf(
+            base=cfg.base.name,
+            base_id=cfg.base.hub.id,
+            base_commit=cfg.base.hub.revision,
+            licence=cfg.base.licence,
+            lora=cfg.lora,
+            seed=cfg.seed,
+        ),
+    )
+
+
+def verify(cfg: Config) -> schema.VerifyStageConf:
+    """Return the proof's limits for this build."""
+    verify = cfg.verify
+    if cfg.finetune is Finetune.none:
+        # Nobody taught this model the rows' answers; only its faithfulness can be asked for.
+        verify = replace(verify, min_answers=0)
+    return schema.VerifyStageConf(
+        verify=verify,
+        shape=cfg.base.shape,
+        quant=cfg.quant,
+        browser_min=cfg.runtime.browser_min,
+    )
