@@ -21,11 +21,16 @@ async function start() {
   session.set("starting");
   hideProblem();
   try {
-    if (session.config === null) {
-      session.config = await readConfig();
+    const first = session.config === null;
+    session.config ??= await readConfig();
+    // Before the tabs, or the verdict would push them down; with or without it there is much to read.
+    const lack = await checkSupport(session.config.model).then(() => null, (error) => error);
+    if (first) {
       await openTabs();
     }
-    await checkSupport(session.config.model);
+    if (lack !== null) {
+      throw lack;
+    }
     await offerLoad();
   } catch (error) {
     fail(explain(error));

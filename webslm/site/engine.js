@@ -66,11 +66,17 @@ export class Engine {
    */
   async load(onProgress = () => {}) {
     this.dispose();
+    let most = 0;
+    // Phases overlap, and a bar that runs back tells nothing.
+    const report = (/** @type {Progress} */ progress) => {
+      most = Math.max(most, progress.share);
+      onProgress({ ...progress, share: most });
+    };
     try {
       await download(this.#model, (state) => {
-        onProgress({ share: (DOWNLOAD_SHARE * state.done) / state.total, ...state });
+        report({ share: (DOWNLOAD_SHARE * state.done) / state.total, ...state });
       });
-      onProgress({ share: DOWNLOAD_SHARE, label: "Starting" });
+      report({ share: DOWNLOAD_SHARE, label: "Starting" });
       const { WebWorkerMLCEngine } = await import("./vendor/web-llm.js");
       const channel = await this.#startWorker();
       this.#client = new WebWorkerMLCEngine(channel, {
@@ -78,7 +84,7 @@ export class Engine {
         initProgressCallback: ({ progress, text }) => {
           const phase = PHASES.find((entry) => entry.match.test(text));
           if (phase) {
-            onProgress({ share: phase.from + progress * (phase.to - phase.from), label: phase.label });
+            report({ share: phase.from + progress * (phase.to - phase.from), label: phase.label });
           }
         },
       });
