@@ -124,6 +124,9 @@ class Chat {
         await this.kept.keep();
       } catch (problem) {
         answer.finish("failed", said ? "This answer broke off." : problem.title);
+        // To be asked again, or shortened, without typing it anew.
+        this.input.value ||= this.#turns.at(-1).content;
+        this.#fit();
         // What was not answered is not part of the conversation; it stays to be read, not edited.
         this.#turns.pop();
         for (const { item } of this.#shown.splice(this.#turns.length)) {
