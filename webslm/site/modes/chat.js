@@ -107,6 +107,7 @@ class Chat {
     const decoding = this.sampling.decoding();
     const seed = decoding.seed === null ? null : decoding.seed + attempt;
     let said = "";
+    const began = performance.now();
     await session.busy(async () => {
       try {
         const messages = conversation(session.config, this.#turns);
@@ -114,6 +115,7 @@ class Chat {
           if (event.text === undefined) {
             this.#close(answer, event);
           } else {
+            answer.item.dataset.firstPieceSeconds ??= ((performance.now() - began) / 1000).toFixed(3);
             said += event.text;
             this.#following(() => answer.append(event.text));
           }
