@@ -22,6 +22,9 @@ MANIFEST = "manifest.json"
 WEB_MANIFEST = "app.webmanifest"
 WORKER = "sw.js"
 CONFIG = "webslm.json"
+MODULE = "webslm.js"
+"""What other pages import: here a pointer, in the hashed folder the module itself."""
+RECORDS = "model-record.json"
 THEME = "#1c5fb8"
 SHORT_NAME = 12
 ICONS = (("192", "any", 192), ("512", "any", 512), ("maskable", "maskable", 512))
@@ -33,7 +36,8 @@ def seal(out: Path, draft: Path, *, title: str, disclaimer: str) -> str:
     Args:
         out: The site's folder.
         draft: Folder inside ``out`` with the page's own modules, styles, facts and ``webslm.json``;
-            it also holds the templates of the page and of the service worker.
+            it also holds the templates of the page and of the service worker. ``RECORDS`` must lie
+            in ``out`` already.
         title: The page's title.
         disclaimer: Shown on the page at all times.
 
@@ -52,6 +56,7 @@ def seal(out: Path, draft: Path, *, title: str, disclaimer: str) -> str:
     fs.write_text(out / WEB_MANIFEST, _web_manifest(title, app))
     # At this address for tools and for people; the page reads the copy of its own build.
     fs.write_text(out / CONFIG, (out / app / CONFIG).read_text(encoding="utf-8"))
+    fs.write_text(out / MODULE, f'export * from "./{app}{MODULE}";\n')
     fs.write_text(out / WORKER, _build_line(out, app) + worker)
     return app
 
@@ -97,7 +102,8 @@ def _take(path: Path) -> str:
 
 def _build_line(out: Path, app: str) -> str:
     """Return what the service worker must know of this build: files, digests, headers."""
-    kept = [out / "index.html", out / WEB_MANIFEST, *fs.tree_files(out / app)]
+    fixed = [out / name for name in ("index.html", WEB_MANIFEST, MODULE, RECORDS)]
+    kept = [*fixed, *fs.tree_files(out / app)]
     files = {path.relative_to(out).as_posix(): entry(path) for path in kept}
     ident = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
     build = {"id": ident[:REVISION_DIGITS], "files": files, "headers": HEADERS}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from webslm.schema import Config, HostConf
 
 LEAST_SHARD_BYTES = 1 << 20
+_ADDRESS = re.compile(r"https?://[^\s/?#]+(?:/[^\s?#]*)?")
 ITEM_BYTES = {"float32": 4, "float16": 2}
 
 
@@ -22,6 +24,11 @@ def problems(cfg: Config) -> Iterator[tuple[str, str | None]]:
         value = getattr(host, name)
         if value is not None and value <= 0:
             yield f"host.{name}: {value} is not above 0", "a number of bytes, or null for no limit"
+    if host.url is not None and not _ADDRESS.fullmatch(host.url):
+        yield (
+            f"host.url: {host.url!r} is not the address of a folder on the web",
+            "host.url=https://example.org/assistant/, without query and fragment",
+        )
     if host.shard_bytes < LEAST_SHARD_BYTES:
         yield (
             f"host.shard_bytes: {host.shard_bytes} is too small",

@@ -185,6 +185,7 @@ STAGES: tuple[StageSpec, ...] = (
             "hosting.py",
             "fs.py",
             "page_facts.py",
+            "records.py",
             "dataset.py",
             "proof/scoring.py",
             "adapters/npm.py",

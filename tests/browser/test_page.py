@@ -56,6 +56,32 @@ def test_page_starts_under_a_sub_path_and_asks_no_other_host(session: Session, u
     assert all(request.startswith(url) for request in asked)
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_first_view_is_light_and_keeps_still(session: Session, url: str, width: int) -> None:
+    """Lighthouse's budgets, those that no clock decides: bytes, requests, elements, shifts."""
+    seen = visit(session, url, width=width).call(
+        """async () => {
+            const shifts = [];
+            new PerformanceObserver((list) => shifts.push(...list.getEntries()))
+                .observe({ type: "layout-shift", buffered: true });
+            await new Promise((resolve) => { setTimeout(resolve, 300); });
+            const entries = [...performance.getEntriesByType("navigation"),
+                ...performance.getEntriesByType("resource")];
+            return { names: entries.map(({ name }) => name),
+                bytes: entries.reduce((sum, entry) => sum + entry.encodedBodySize, 0),
+                elements: document.querySelectorAll("*").length,
+                shift: shifts.reduce((sum, { value }) => sum + value, 0) };
+        }""",
+        None,
+        "measuring",
+    )
+    assert not any("web-llm" in name or "/resolve/" in name for name in seen["names"])
+    assert seen["bytes"] < 100_000
+    assert len(seen["names"]) < 50
+    assert seen["elements"] < 800
+    assert seen["shift"] < 0.1
+
+
 def test_page_shows_texts_as_text(session: Session, url: str) -> None:
     tab = visit(session, url)
     assert tab.text("h1") == "Example <assistant>"
@@ -197,7 +223,7 @@ def test_delete_removes_what_the_browser_kept(session: Session, url: str) -> Non
             "It said: InternalError: Check failed: (n == 3) is false",
         ),
         ("QuotaExceededError: x", [], "Not enough room for the model", "refused to store"),
-        ("DeviceLostError: x", [], "The graphics chip ran out of memory", "took the graphics"),
+        ("DeviceLostError: x", [], "The graphics chip was taken away", "took the graphics"),
         (
             "ContextWindowSizeExceededError: x",
             [],

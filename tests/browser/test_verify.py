@@ -53,6 +53,8 @@ def test_verify_finds_the_browser_and_torch_agreed(root: Path, tmp_path: Path) -
     assert metrics["greedy_agreement"]["dequantized"] == 1.0
     assert metrics["forced_top1_agreement"]["dequantized"] == 1.0
     assert metrics["max_logit_difference"]["dequantized"] < 0.01
+    assert metrics["load_s"] > 0
+    assert metrics["first_piece_s"] > 0
     assert metrics["dispatches_per_token"] > 0
     assert metrics["submits_per_token"] > 0
     assert "software GPU" in str(metrics["adapter"])

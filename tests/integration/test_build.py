@@ -35,6 +35,7 @@ def test_browser_said_what_torch_said(medical: Path) -> None:
     assert verify["forced_top1_agreement"]["dequantized"] >= 0.99
     assert 0 < verify["forced_top1_agreement"]["merged"] <= 1
     assert verify["load_s"] > 0
+    assert verify["first_piece_s"] > 0
     assert verify["decode_tok_s"] > 0
 
 

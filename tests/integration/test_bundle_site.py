@@ -15,6 +15,7 @@ from tests.site_inputs import DISCLAIMER, LIBRARY, configuration, context, write
 from webslm import page_facts, paths, serve
 from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed
 from webslm.fs import copy_tree, tree_files
+from webslm.records import app_config
 from webslm.schema import BundleStageConf, Mode, RuntimeConf
 from webslm.stage import Metrics
 from webslm.stages import bundle
@@ -63,6 +64,35 @@ def test_bundle_can_be_served(tmp_path: Path) -> None:
     assert (out / model["url"] / "mlc-chat-config.json").is_file()
     licence = next(out.glob("app/*/vendor/web-llm.LICENSE.txt")).read_text()
     assert licence.lstrip().startswith("Apache")
+
+
+def test_fixed_names_point_at_the_build(tmp_path: Path) -> None:
+    out, _ = build(tmp_path)
+    pointer = (out / "webslm.js").read_text(encoding="utf-8")
+    app = json.loads((out / "manifest.json").read_text(encoding="utf-8"))["app"]
+    assert pointer == f'export * from "./{app}webslm.js";\n'
+    assert (out / app / "webslm.js").is_file()
+
+
+def test_record_for_web_llm_is_whole(tmp_path: Path) -> None:
+    out, _ = build(tmp_path / "a")
+    model = site(out)["model"]
+    [record] = json.loads((out / "model-record.json").read_text(encoding="utf-8"))["model_list"]
+    assert (out / record["model"]).is_dir()
+    assert (out / record["model_lib"]).is_file()
+    assert record["model_id"] == model["id"] == "example"
+    assert record["vram_required_MB"] == pytest.approx(7_000_000 / 2**20, abs=0.01)
+    assert record["integrity"] == {**model["integrity"], "onFailure": "error"}
+    cfg = configuration()
+    for url in ("https://example.org/a", "https://example.org/a/"):
+        host = replace(cfg.host, url=url)
+        records = app_config([model], host.url)["model_list"]
+        assert records[0]["model"] == f"https://example.org/a/{model['url']}"
+        assert records[0]["model_lib"] == f"https://example.org/a/{model['lib']}"
+    host = replace(cfg.host, url="https://example.org/a/")
+    known, _ = build(tmp_path / "b", replace(cfg, host=host))
+    text = (known / "model-record.json").read_text(encoding="utf-8")
+    assert json.loads(text)["model_list"] == records
 
 
 def test_two_builds_have_the_same_bytes(tmp_path: Path) -> None:

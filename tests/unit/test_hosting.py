@@ -35,6 +35,8 @@ def test_a_tensor_too_large_for_the_host_is_refused_before_any_work() -> None:
     [
         ("host.shard_bytes=1000", "host.shard_bytes: 1000 is too small"),
         ("host.max_file_bytes=0", "host.max_file_bytes: 0 is not above 0"),
+        ("host.url=example.org", "host.url: 'example.org' is not the address"),
+        ("host.url='https://example.org/?a'", "host.url: 'https://example.org/?a' is not"),
         ("host.max_site_bytes=-5", "host.max_site_bytes: -5 is not above 0"),
     ],
 )

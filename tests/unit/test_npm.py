@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,23 @@ def test_fetch_unpacks_only_the_wanted_files(tmp_path: Path) -> None:
     written = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert written == {"index.js", "LICENSE", "package.json", "mlc-ai-web-llm-9.9.9.tgz"}
     assert not (tmp_path.parent / "escape.txt").exists()
+
+
+def test_fetch_unpacks_what_a_pattern_names_and_nothing_outside(tmp_path: Path) -> None:
+    types = {
+        "package/lib/a.d.ts": b"a",
+        "package/lib/deep/b.d.ts": b"b",
+        "package/lib/../../../c.d.ts": b"c",
+    }
+    integrity = put(tmp_path, whole() | types)
+    package = replace(npm.WEB_LLM, version="9.9.9", integrity=integrity)
+    plain = npm.fetch(tmp_path, package)
+    more = npm.fetch(tmp_path, replace(package, also=("lib/*.d.ts",)))
+    assert plain != more
+    found = {path.relative_to(more.parent).as_posix() for path in more.parent.rglob("*.d.ts")}
+    assert found == {"a.d.ts", "deep/b.d.ts"}
+    assert not list(plain.parent.rglob("*.d.ts"))
+    assert not list(tmp_path.parent.glob("**/c.d.ts"))
 
 
 def test_fetch_twice_needs_neither_npm_nor_archive(

@@ -11,7 +11,9 @@ import hashlib
 import re
 import shutil
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from webslm import fs, proc
@@ -34,6 +36,8 @@ class Package:
     module: str
     """Path of the file that is used."""
     licence: str = "LICENSE"
+    also: tuple[str, ...] = ()
+    """More files that are wanted, as shell patterns of their paths."""
 
     @property
     def plain_name(self) -> str:
@@ -100,7 +104,8 @@ def fetch(cache_dir: Path, package: Package) -> Path:
         StageFailed: The archive lacks a file, or its module needs other packages.
     """
     root = cache_dir / "tools" / "npm"
-    pin = hashlib.sha256(package.integrity.encode()).hexdigest()[:12]
+    wanted = "\n".join((package.integrity, *package.also))
+    pin = hashlib.sha256(wanted.encode()).hexdigest()[:12]
     folder = root / f"{package.name.split('/')[-1]}-{package.version}-{pin}"
     if (folder / package.module).is_file():
         return folder / package.module
@@ -143,7 +148,8 @@ def unpack(archive: Path, target: Path, package: Package) -> None:
     """
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            for name in (package.module, package.licence, "package.json"):
+            wanted = (package.module, package.licence, "package.json")
+            for name in (*wanted, *_matching(tar, package.also)):
                 member = tar.getmember(f"package/{name}")
                 source = tar.extractfile(member) if member.isfile() else None
                 if source is None:
@@ -154,6 +160,17 @@ def unpack(archive: Path, target: Path, package: Package) -> None:
                     shutil.copyfileobj(source, file)
     except (KeyError, tarfile.TarError) as exc:
         raise StageFailed(f"{archive.name}: not a {package.name} archive: {exc}") from exc
+
+
+def _matching(tar: tarfile.TarFile, patterns: Sequence[str]) -> list[str]:
+    """Return the archive's plain paths that fit a pattern, without the leading folder."""
+    names = [name.removeprefix("package/") for name in tar.getnames()]
+    return [
+        name
+        for name in names
+        if not {"", ".", ".."} & set(name.split("/"))
+        and any(fnmatchcase(name, pattern) for pattern in patterns)
+    ]
 
 
 def check_standalone(module: Path, package: Package) -> None:

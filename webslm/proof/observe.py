@@ -39,6 +39,8 @@ class Visit:
     answer: str
     load_s: float
     """Seconds from the click on the load button until the page was ready."""
+    first_piece_s: float
+    """Seconds from the question until the page showed the first piece of its answer."""
     decode_tok_s: float
     dispatches_per_token: float
     submits_per_token: float
@@ -194,6 +196,7 @@ def visit_page(page: Tab, url: str, fallback: str) -> Visit:
         question=page.text("#log > li.user .text"),
         answer=answer,
         load_s=load_s,
+        first_piece_s=float(data.get("firstPieceSeconds") or 0),
         decode_tok_s=float(data.get("tokensPerSecond") or 0),
         dispatches_per_token=dispatches,
         submits_per_token=submits,

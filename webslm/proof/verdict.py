@@ -104,6 +104,7 @@ def score(
         ],
         "visit": {"question": seen.visit.question, "answer": seen.visit.answer},
         "load_s": round(seen.visit.load_s, 2),
+        "first_piece_s": round(seen.visit.first_piece_s, 2),
         "decode_tok_s": round(seen.visit.decode_tok_s, 2),
         "dispatches_per_token": seen.visit.dispatches_per_token,
         "submits_per_token": seen.visit.submits_per_token,

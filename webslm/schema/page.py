@@ -64,6 +64,8 @@ class HostConf:
     """Largest file that the host takes; null: no limit."""
     max_site_bytes: int | None = None
     """Largest site that the host takes; null: no limit."""
+    url: str | None = None
+    """Address that the site will have; null: not known, and the model record stays relative."""
     shard_bytes: int = 33554432
     """Size at which a shard of weights is closed; a larger tensor gets a shard of its own."""
 

@@ -21,11 +21,16 @@ async function start() {
   session.set("starting");
   hideProblem();
   try {
-    if (session.config === null) {
-      session.config = await readConfig();
+    const first = session.config === null;
+    session.config ??= await readConfig();
+    // Before the tabs, or the verdict would push them down; with or without it there is much to read.
+    const lack = await checkSupport(session.config.model).then(() => null, (error) => error);
+    if (first) {
       await openTabs();
     }
-    await checkSupport(session.config.model);
+    if (lack !== null) {
+      throw lack;
+    }
     await offerLoad();
   } catch (error) {
     fail(explain(error));
@@ -72,7 +77,7 @@ async function load() {
     await session.load("tuned", progressLine(showProgress));
     document.documentElement.dataset.loadSeconds = ((performance.now() - began) / 1000).toFixed(2);
     session.set("ready");
-    document.querySelector("#panel-chat:not([hidden]) #input")?.focus();
+    /** @type {HTMLElement | null} */ (document.querySelector("#panel-chat:not([hidden]) #input"))?.focus();
     // Tidying up never fails a load.
     const current = [session.config.model, session.config.base].filter(Boolean);
     await forget(current, { keepCurrent: true }).catch(() => {});
@@ -103,7 +108,7 @@ session.addEventListener("state", () => {
     hideProblem();
   }
 });
-session.addEventListener("problem", ({ detail }) => showProblem(detail));
+session.addEventListener("problem", (event) => showProblem(/** @type {CustomEvent} */ (event).detail));
 elements.load.addEventListener("click", load);
 elements.retry.addEventListener("click", () => (session.config ? load() : start()));
 

@@ -3,10 +3,65 @@
 
 import { graphics } from "./device.js";
 
+/**
+ * One file of a model.
+ * @typedef {object} ModelFile
+ * @property {string} path Relative to the model's folder, or to the site for the library.
+ * @property {string} url Absolute.
+ * @property {string} scope The cache in which web-llm looks for it.
+ * @property {number} bytes
+ * @property {string} sha256 In hexadecimal digits.
+ */
+
+/**
+ * A model of this site, with absolute addresses.
+ * @typedef {object} Model
+ * @property {string} id
+ * @property {string} url Folder of its files.
+ * @property {string} lib Its library.
+ * @property {ModelFile[]} files All that is downloaded, the library first.
+ * @property {number} bytes Sum of the files' sizes.
+ * @property {number} context_window_size In tokens.
+ * @property {GPUFeatureName[]} required_features
+ * @property {{ total_bytes: number, largest_buffer_bytes?: number } | null} [memory] On the graphics chip.
+ * @property {{ config: string, model_lib: string, tokenizer: Record<string, string> }} integrity
+ */
+
+/**
+ * How answers are sampled; what is left out stays as the model's own configuration has it.
+ * @typedef {object} Decoding
+ * @property {number} [temperature]
+ * @property {number} [top_p]
+ * @property {number} [repetition_penalty]
+ * @property {number} [max_tokens]
+ * @property {number | null} [seed] Null: another answer each time.
+ */
+
+/**
+ * What `webslm.json` says of a site.
+ * @typedef {object} Config
+ * @property {string} name
+ * @property {string} title
+ * @property {string} disclaimer To be shown wherever answers are.
+ * @property {string | null} system_prompt As it was trained.
+ * @property {string[]} special_tokens Spellings that the tokenizer turns into control tokens.
+ * @property {{ text: string, trained: boolean }[]} questions
+ * @property {Decoding} decoding The recipe's.
+ * @property {string[]} modes
+ * @property {number} samples
+ * @property {{ method: string, passages: number, min_score: number }} retrieval
+ * @property {object} answer_schema
+ * @property {Record<string, string>} versions
+ * @property {Model} model The fine-tune.
+ * @property {Model | null} base What it was tuned from, where a mode compares them.
+ */
+
 // The page's own files lie in app/<digest of them>/, so two builds of them can never mix.
 const APP = new URL(".", import.meta.url);
 export const SITE = new URL("../../", APP).href;
+export const RECORDS = new URL("model-record.json", SITE).href;
 
+/** @returns {Promise<Config>} */
 export async function readConfig() {
   const config = await readJson("webslm.json");
   const { features } = await graphics();
@@ -16,28 +71,40 @@ export async function readConfig() {
   return config;
 }
 
-// What one mode needs, read when it is opened: a file of the folder facts.
+/**
+ * What one mode needs, read when it is opened: a file of the folder facts.
+ * @param {string} name
+ */
 export async function readFacts(name) {
   return readJson(`facts/${name}.json`);
 }
 
-// A model may come as several builds (16-bit and 32-bit), best first in `libs`; each entry
-// replaces fields of the record. The first whose features are all there is taken; when none
-// is, the last, so that the device check can say what is missing.
+/**
+ * A model may come as several builds (16-bit and 32-bit), best first in `libs`; each entry
+ * replaces fields of the record. The first whose features are all there is taken; when none
+ * is, the last, so that the device check can say what is missing.
+ * @param {any} model A record as it stands in webslm.json.
+ * @param {string[]} features What the graphics chip offers.
+ */
 export function pickLibrary(model, features) {
   const { libs, ...record } = model;
   const choices = libs?.length ? libs : [{}];
+  /** @param {{ required_features?: string[] }} choice */
   const fits = (choice) => (choice.required_features ?? record.required_features ?? [])
-    .every((feature) => features.includes(feature));
+    .every((/** @type {string} */ feature) => features.includes(feature));
   return { ...record, ...(choices.find(fits) ?? choices.at(-1)) };
 }
 
-// Adds absolute URLs, and to each file the cache scope in which web-llm looks for it.
+/**
+ * Adds absolute URLs, and to each file the cache scope in which web-llm looks for it.
+ * @param {any} model
+ * @returns {Model}
+ */
 function locate(model) {
   const url = new URL(model.url, SITE).href;
   const lib = new URL(model.lib, SITE).href;
   const library = { ...model.library, path: model.lib, url: lib, scope: "webllm/wasm" };
-  const files = model.files.map((file) => ({
+  const files = model.files.map((/** @type {ModelFile} */ file) => ({
     ...file,
     url: new URL(file.path, url).href,
     scope: file.path === "mlc-chat-config.json" ? "webllm/config" : "webllm/model",
@@ -46,6 +113,7 @@ function locate(model) {
   return { ...model, url, lib, files: all, bytes: all.reduce((sum, file) => sum + file.bytes, 0) };
 }
 
+/** @param {string} name */
 async function readJson(name) {
   const response = await fetch(new URL(name, APP));
   if (!response.ok) {
@@ -54,7 +122,11 @@ async function readJson(name) {
   return response.json();
 }
 
-// The record that web-llm's engine looks up by model_id.
+/**
+ * The record that web-llm's engine looks up by model_id.
+ * @param {Model} model
+ * @returns {import("./vendor/web-llm.js").AppConfig}
+ */
 export function appConfig(model) {
   return {
     cacheBackend: "cache",
@@ -70,6 +142,20 @@ export function appConfig(model) {
   };
 }
 
+/**
+ * `model-record.json` with absolute addresses: what plain web-llm needs to load these models.
+ * @returns {Promise<import("./vendor/web-llm.js").AppConfig>}
+ */
+export async function readRecords() {
+  const records = await readJson(RECORDS);
+  for (const record of records.model_list) {
+    record.model = new URL(record.model, RECORDS).href;
+    record.model_lib = new URL(record.model_lib, RECORDS).href;
+  }
+  return records;
+}
+
+/** @param {number} bytes */
 export function readableBytes(bytes) {
   const units = ["B", "kB", "MB", "GB"];
   let unit = 0;

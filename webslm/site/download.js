@@ -5,6 +5,10 @@ import { Meter } from "./progress.js";
 import { Problem } from "./problem.js";
 import { drop, isKept, keep, mark, Parts, readKept } from "./storage.js";
 
+/** @import { Model, ModelFile } from "./config.js" */
+
+/** @typedef {{ label: string, done: number, total: number, speed?: number | null, seconds?: number | null }} State */
+
 export { forget } from "./storage.js";
 
 const LOCK = "webslm download";
@@ -12,11 +16,15 @@ const SLICE_BYTES = 4 << 20;
 const PAUSES_MS = [500, 1000, 2000];
 const ONLINE_WITHIN_MS = 60_000;
 
+/** @param {Model} model */
 export async function isDownloaded(model) {
   return (await Promise.all(model.files.map(isKept))).every(Boolean);
 }
 
-// Calls onProgress({ label, done, total, speed, seconds }) with bytes.
+/**
+ * @param {Model} model
+ * @param {(state: State) => void} onProgress
+ */
 export async function download(model, onProgress) {
   const run = () => fetchMissing(model, onProgress);
   if (!navigator.locks) {
@@ -30,6 +38,10 @@ export async function download(model, onProgress) {
   return undefined;
 }
 
+/**
+ * @param {Model} model
+ * @param {(state: State) => void} onProgress
+ */
 async function fetchMissing(model, onProgress) {
   const total = model.bytes;
   let done = 0;
@@ -43,6 +55,7 @@ async function fetchMissing(model, onProgress) {
     }
   }
   await checkRoom(missing.reduce((sum, file) => sum + file.bytes, 0));
+  /** @type {Meter | null} */
   let meter = null;
   for (const file of missing) {
     await fetchChecked(file, (count) => {
@@ -58,6 +71,7 @@ async function fetchMissing(model, onProgress) {
   }
 }
 
+/** @param {ModelFile} file */
 async function isWhole(file) {
   const bytes = await readKept(file);
   if (bytes === null) {
@@ -70,17 +84,23 @@ async function isWhole(file) {
   return good;
 }
 
+/**
+ * @param {ModelFile} file
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ */
 async function isPublished(file, bytes) {
   return bytes.length === file.bytes && (await sha256(bytes)) === file.sha256;
 }
 
+/** @param {number} needed */
 async function checkRoom(needed) {
   const { quota, usage } = (await navigator.storage?.estimate?.()) ?? {};
-  if (quota !== undefined && quota - usage < needed) {
+  if (quota !== undefined && usage !== undefined && quota - usage < needed) {
     throw noRoom(`needed ${needed} bytes; quota ${quota} bytes, used ${usage} bytes`);
   }
 }
 
+/** @param {string} details */
 function noRoom(details) {
   return new Problem({
     title: "Not enough room for the model",
@@ -90,12 +110,16 @@ function noRoom(details) {
   });
 }
 
+/**
+ * @param {ModelFile} file
+ * @param {(count: number) => void} onBytes
+ */
 async function fetchChecked(file, onBytes) {
   const parts = new Parts(file, SLICE_BYTES);
   await parts.restore();
   try {
     // The second try goes past the browser's own cache, which may hold the broken copy.
-    for (const mode of ["default", "reload"]) {
+    for (const mode of /** @type {const} */ (["default", "reload"])) {
       await receiveAll(file, parts, mode, onBytes);
       const bytes = await parts.join();
       if (await isPublished(file, bytes)) {
@@ -106,7 +130,7 @@ async function fetchChecked(file, onBytes) {
       await parts.clear();
     }
   } catch (error) {
-    throw /quota/i.test(error?.name ?? "") ? noRoom(`${file.path}: ${error}`) : error;
+    throw error instanceof Error && /quota/i.test(error.name) ? noRoom(`${file.path}: ${error}`) : error;
   }
   throw new Problem({
     title: "A file arrived broken",
@@ -116,7 +140,13 @@ async function fetchChecked(file, onBytes) {
   });
 }
 
-// Ends when the server has nothing more to give; throws when it stays silent.
+/**
+ * Ends when the server has nothing more to give; throws when it stays silent.
+ * @param {ModelFile} file
+ * @param {Parts} parts
+ * @param {RequestCache} mode
+ * @param {(count: number) => void} onBytes
+ */
 async function receiveAll(file, parts, mode, onBytes) {
   let failures = 0;
   while (parts.length < file.bytes) {
@@ -128,7 +158,7 @@ async function receiveAll(file, parts, mode, onBytes) {
     } catch (error) {
       await parts.flush();
       failures = parts.length > before ? 0 : failures + 1;
-      if (error.fatal || failures > PAUSES_MS.length) {
+      if (isFinal(error) || failures > PAUSES_MS.length) {
         throw error;
       }
       await online();
@@ -137,8 +167,15 @@ async function receiveAll(file, parts, mode, onBytes) {
   }
 }
 
+/**
+ * @param {ModelFile} file
+ * @param {Parts} parts
+ * @param {RequestCache} mode
+ * @param {(count: number) => void} onBytes
+ */
 async function receive(file, parts, mode, onBytes) {
   const from = parts.length;
+  /** @type {HeadersInit} */
   const headers = from > 0 ? { Range: `bytes=${from}-` } : {};
   // A stored response cannot be trusted to hold the rest of what came before.
   const response = await fetch(file.url, { cache: from > 0 ? "no-store" : mode, headers });
@@ -150,7 +187,7 @@ async function receive(file, parts, mode, onBytes) {
   }
   // A server without ranges starts again: what is known already is passed over.
   let skip = response.status === 206 ? 0 : from;
-  const reader = response.body.getReader();
+  const reader = /** @type {ReadableStream<Uint8Array<ArrayBuffer>>} */ (response.body).getReader();
   let got = 0;
   for (let step = await reader.read(); !step.done; step = await reader.read()) {
     got += step.value.length;
@@ -166,31 +203,53 @@ async function receive(file, parts, mode, onBytes) {
   return parts.length === from || (got > 0 && parts.length >= file.bytes) ? "no more" : "more";
 }
 
+/**
+ * @param {ModelFile} file
+ * @param {number} status
+ */
 function refusal(file, status) {
   if (status === 404 || status === 410) {
-    const gone = new Problem({
+    return new Problem({
       title: "A file could not be downloaded",
       text: `${file.path} is not on the server.`,
       advice: "Reload the page: the site may have been updated since you opened it.",
       details: `${file.path}: the server answered ${status}\n${file.url}`,
     });
-    return Object.assign(gone, { fatal: true });
   }
-  const error = new Error(`${file.path}: the server answered ${status}`);
-  error.fatal = status < 500 && status !== 408 && status !== 429;
-  return error;
+  return new Refusal(`${file.path}: the server answered ${status}`, status);
+}
+
+class Refusal extends Error {
+  /**
+   * @param {string} message
+   * @param {number} status
+   */
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/**
+ * Whether it is no use to ask again.
+ * @param {unknown} error
+ */
+function isFinal(error) {
+  return error instanceof Problem
+    || (error instanceof Refusal && error.status < 500 && error.status !== 408 && error.status !== 429);
 }
 
 async function online() {
   if (navigator.onLine !== false) {
     return;
   }
-  await new Promise((resolve) => {
+  await /** @type {Promise<void>} */ (new Promise((resolve) => {
     const timer = setTimeout(resolve, ONLINE_WITHIN_MS);
     addEventListener("online", () => { clearTimeout(timer); resolve(); }, { once: true });
-  });
+  }));
 }
 
+/** @param {Uint8Array<ArrayBuffer>} bytes */
 async function sha256(bytes) {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");

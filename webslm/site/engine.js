@@ -4,6 +4,27 @@ import { appConfig } from "./config.js";
 import { download } from "./download.js";
 import { explain } from "./problem.js";
 
+/** @import { Decoding, Model } from "./config.js" */
+/** @import { ChatCompletionMessageParam, CompletionUsage, WebWorkerMLCEngine } from "./vendor/web-llm.js" */
+
+/**
+ * How far a load has come.
+ * @typedef {object} Progress
+ * @property {number} share Of the whole load, 0 to 1.
+ * @property {string} label What is being done.
+ * @property {number} [done] Bytes that are here, while the model is downloaded.
+ * @property {number} [total] Bytes in all.
+ * @property {number | null} [speed] Bytes per second; null until it is known.
+ * @property {number | null} [seconds] What is left at that speed.
+ */
+
+/**
+ * A piece of an answer, or its end.
+ * @typedef {{ text: string, finish?: undefined, usage?: undefined }
+ *   | { text?: undefined, finish: string | null, usage: CompletionUsage | null }} ChatEvent
+ * `finish`: "stop" (the model ended), "length" (the limit did) or "abort" (`interrupt()`).
+ */
+
 const OUTPUT_LINES = 40;
 
 // web-llm reports each of its phases from 0 to 1; a share of the whole bar for each.
@@ -14,7 +35,7 @@ const PHASES = [
 const DOWNLOAD_SHARE = 0.5;
 
 /**
- * One model in one worker.
+ * One model in one worker. After a Problem in the middle of an answer, `load()` starts it again.
  *
  * @example
  * const engine = new Engine({ model: (await readConfig()).model });
@@ -24,23 +45,38 @@ const DOWNLOAD_SHARE = 0.5;
  */
 export class Engine {
   #model;
+  /** @type {Worker | null} */
   #worker = null;
+  /** @type {WebWorkerMLCEngine | null} */
   #client = null;
+  /** @type {string[]} */
   #output = [];
-  #broken = null;
+  /** @type {Promise<never>} */
+  #broken = new Promise(() => {});
 
-  /** @param {{ model: object }} parts A model of `readConfig()`. */
+  /** @param {{ model: Model }} parts A model of `readConfig()`. */
   constructor({ model }) {
     this.#model = model;
   }
 
-  // Calls onProgress({ share, label, bytes }) with share from 0 to 1; throws a Problem.
-  async load(onProgress) {
+  /**
+   * Downloads what is missing, checks all of it, and starts the model.
+   * @param {(progress: Progress) => void} [onProgress]
+   * @throws {import("./problem.js").Problem}
+   */
+  async load(onProgress = () => {}) {
+    this.dispose();
+    let most = 0;
+    // Phases overlap, and a bar that runs back tells nothing.
+    const report = (/** @type {Progress} */ progress) => {
+      most = Math.max(most, progress.share);
+      onProgress({ ...progress, share: most });
+    };
     try {
       await download(this.#model, (state) => {
-        onProgress({ share: (DOWNLOAD_SHARE * state.done) / state.total, ...state });
+        report({ share: (DOWNLOAD_SHARE * state.done) / state.total, ...state });
       });
-      onProgress({ share: DOWNLOAD_SHARE, label: "Starting" });
+      report({ share: DOWNLOAD_SHARE, label: "Starting" });
       const { WebWorkerMLCEngine } = await import("./vendor/web-llm.js");
       const channel = await this.#startWorker();
       this.#client = new WebWorkerMLCEngine(channel, {
@@ -48,7 +84,7 @@ export class Engine {
         initProgressCallback: ({ progress, text }) => {
           const phase = PHASES.find((entry) => entry.match.test(text));
           if (phase) {
-            onProgress({ share: phase.from + progress * (phase.to - phase.from), label: phase.label });
+            report({ share: phase.from + progress * (phase.to - phase.from), label: phase.label });
           }
         },
       });
@@ -60,13 +96,18 @@ export class Engine {
     }
   }
 
-  // Yields { text } for each piece, then { finish, usage }; throws a Problem.
-  // `decoding`: temperature, top_p, repetition_penalty, max_tokens, seed;
-  // `options`: more fields of the request, such as response_format.
+  /**
+   * Answers piece by piece.
+   * @param {ChatCompletionMessageParam[]} messages
+   * @param {Decoding} [decoding]
+   * @param {object} [options] More fields of web-llm's request, such as response_format.
+   * @returns {AsyncGenerator<ChatEvent, void, void>}
+   * @throws {import("./problem.js").Problem}
+   */
   async *chat(messages, decoding = {}, options = {}) {
     this.#output.length = 0;
     try {
-      const chunks = await this.#unlessBroken(this.#client.chat.completions.create({
+      const chunks = await this.#unlessBroken(this.#started().chat.completions.create({
         ...request(messages, decoding, options),
         stream: true,
         stream_options: { include_usage: true },
@@ -92,49 +133,69 @@ export class Engine {
     }
   }
 
-  // Returns { text, finish, tokens, usage }: `tokens` are the sampled tokens' texts; throws a Problem.
+  /**
+   * Returns a whole answer; `tokens` are the texts of the sampled tokens.
+   * @param {ChatCompletionMessageParam[]} messages
+   * @param {Decoding} [decoding]
+   * @param {object} [options] More fields of web-llm's request.
+   * @throws {import("./problem.js").Problem}
+   */
   async complete(messages, decoding = {}, options = {}) {
     this.#output.length = 0;
     try {
-      const reply = await this.#unlessBroken(this.#client.chat.completions.create({
-        ...request(messages, decoding, options), logprobs: true, top_logprobs: 1,
+      const reply = await this.#unlessBroken(this.#started().chat.completions.create({
+        ...request(messages, decoding, options), stream: false, logprobs: true, top_logprobs: 1,
       }));
       const [choice] = reply.choices;
       return {
         text: choice.message.content ?? "",
         finish: choice.finish_reason,
         tokens: (choice.logprobs?.content ?? []).map(({ token }) => token),
-        usage: reply.usage,
+        usage: reply.usage ?? null,
       };
     } catch (error) {
       throw explain(error, this.#output);
     }
   }
 
+  /** Ends the answer that is under way. */
   interrupt() {
     this.#client?.interruptGenerate();
   }
 
+  /** Stops the worker and frees its memory; what was downloaded stays. */
   dispose() {
     this.#worker?.terminate();
     this.#worker = null;
     this.#client = null;
   }
 
+  #started() {
+    if (this.#client === null) {
+      throw new Error("the model is not loaded: call load() first");
+    }
+    return this.#client;
+  }
+
   // web-llm's client throws on messages it does not know, so ours are taken out before it.
   #startWorker() {
     const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
-    const channel = { onmessage: null, postMessage: (message) => worker.postMessage(message) };
+    /** @type {any} */
+    const channel = { onmessage: null, postMessage: (/** @type {unknown} */ message) => worker.postMessage(message) };
     this.#worker = worker;
     return new Promise((resolve, reject) => {
-      let fail;
+      /** @type {(error: Error) => void} */
+      let fail = () => {};
       this.#broken = new Promise((_, rejectBroken) => { fail = rejectBroken; });
       this.#broken.catch(() => {});
       worker.onmessage = (event) => {
-        if (event.data.kind === "webslm-alive") {
+        const { kind, text } = event.data;
+        if (kind === "webslm-alive") {
           resolve(channel);
-        } else if (event.data.kind === "webslm-output") {
-          this.#output.push(event.data.text);
+        } else if (kind === "webslm-lost") {
+          fail(new Error(`the graphics device was lost (${text})`));
+        } else if (kind === "webslm-output") {
+          this.#output.push(text);
           this.#output.splice(0, this.#output.length - OUTPUT_LINES);
         } else {
           channel.onmessage?.(event);
@@ -148,12 +209,22 @@ export class Engine {
     });
   }
 
-  // A dead worker answers nothing; without this its caller would wait for ever.
+  /**
+   * A dead worker answers nothing; without this its caller would wait for ever.
+   * @template T
+   * @param {Promise<T>} promise
+   * @returns {Promise<T>}
+   */
   #unlessBroken(promise) {
     return Promise.race([promise, this.#broken]);
   }
 }
 
+/**
+ * @param {ChatCompletionMessageParam[]} messages
+ * @param {Decoding} decoding
+ * @param {object} options
+ */
 function request(messages, { temperature, top_p, repetition_penalty, max_tokens, seed }, options) {
   return { messages, temperature, top_p, repetition_penalty, max_tokens, seed, ...options };
 }

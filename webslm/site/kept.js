@@ -9,7 +9,9 @@ const TITLE_LENGTH = 60;
 // `open(kept)` shows a kept conversation, or an empty one for null; `current()` is the one shown.
 export class Kept {
   constructor(config, { open, current }) {
-    Object.assign(this, { config, open, current });
+    this.config = config;
+    this.open = open;
+    this.current = current;
     this.list = h("ul", { class: "kept" });
     this.note = h("p", { class: "small" });
     this.eraseAll = button("Erase all conversations", () => this.#eraseAll(), { id: "erase-all", class: "quiet" });

@@ -3,6 +3,7 @@
 const RUN = 4;
 const SCRIPTS = ["Latin", "Cyrillic", "Greek", "Arabic", "Hebrew", "Devanagari", "Bengali", "Tamil",
   "Thai", "Han", "Hiragana", "Katakana", "Hangul", "Georgian", "Armenian", "Ethiopic"];
+/** @type {[string, RegExp][]} */
 const TESTS = SCRIPTS.map((name) => [name, new RegExp(`\\p{Script=${name}}`, "u")]);
 
 // Share of runs of four words that stood in the text before (1 - distinct / all); 0 to 1.

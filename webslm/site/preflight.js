@@ -3,6 +3,21 @@
 
 import { readableBytes } from "./config.js";
 
+/** @import { Model } from "./config.js" */
+/** @import { Device } from "./device.js" */
+
+/**
+ * One thing that was looked at.
+ * @typedef {{ name: string, level: Level, text: string, advice: string, title?: string }} Check
+ * @typedef {"good" | "warn" | "stop"} Level
+ */
+
+/**
+ * Whether a model runs on a device, in words.
+ * @typedef {{ level: Level, title: string, text: string, advice: string, checks: Check[] }} Verdict
+ */
+
+/** @type {Level[]} */
 const LEVELS = ["good", "warn", "stop"];
 // What web-llm asks the adapter for at the least, and what the library's kernels use.
 const NEEDED_LIMITS = {
@@ -14,39 +29,51 @@ const NEEDED_LIMITS = {
 const PHONE_BYTES = 1.2e9;
 const GB = 2 ** 30;
 
-// Returns { level, title, text, advice, checks: [{ name, level, text, advice }] }.
-// `missing` is the number of bytes still to be downloaded; `evicted` whether it was all here once.
+/**
+ * @param {Device} device
+ * @param {Model} model
+ * @param {{ missing: number, evicted?: boolean }} facts `missing`: bytes still to be downloaded;
+ *   `evicted`: whether it was all here once.
+ * @returns {Verdict}
+ */
 export function judge(device, model, { missing, evicted = false }) {
   const checks = [
     address(device), browser(device), chip(device), features(device, model), limits(device, model),
     memory(device, model), storage(device, missing, evicted),
-  ].filter(Boolean);
+  ].filter((check) => check !== null);
   const level = LEVELS[Math.max(...checks.map((check) => LEVELS.indexOf(check.level)))];
-  const first = checks.find((check) => check.level === level);
+  const first = /** @type {Check} */ (checks.find((check) => check.level === level));
   return { level, ...headline(level, first), checks };
 }
 
+/**
+ * @param {Level} level
+ * @param {Check} first
+ */
 function headline(level, first) {
   if (level === "good") {
     return { title: "This device can run the model", text: "", advice: "" };
   }
   return level === "warn"
     ? { title: "This device can probably run the model", text: first.text, advice: first.advice }
-    : { title: first.title, text: first.text, advice: first.advice };
+    : { title: first.title ?? "", text: first.text, advice: first.advice };
 }
 
+/** @param {Device} device */
 function address({ secure }) {
   return secure ? null : stop("Address", "This address is not secure",
     "Browsers allow WebGPU only on pages served over https and on this machine (localhost).",
     "Open the page over https, or ask whoever runs this site to do so.");
 }
 
+/** @param {Device} device */
 function browser({ lacking }) {
   return lacking.length === 0 ? null : stop("Browser", "This browser is too old",
     `It lacks ${lacking.join(", ")}, which the model needs.`,
     "Use a current Chrome, Edge, Firefox or Safari, and not a private window.");
 }
 
+/** @param {Device} device */
 function chip({ webgpu, graphics: { found, name, software } }) {
   if (!found) {
     return stop("Graphics chip", "This browser cannot use the graphics chip",
@@ -61,6 +88,10 @@ function chip({ webgpu, graphics: { found, name, software } }) {
     : good("Graphics chip", `WebGPU works (${name || "the browser does not name it"}).`);
 }
 
+/**
+ * @param {Device} device
+ * @param {Model} model
+ */
 function features({ graphics: { found, features: offered } }, { required_features: required = [] }) {
   const missing = required.filter((feature) => !offered.includes(feature));
   if (!found || missing.length === 0) {
@@ -72,10 +103,15 @@ function features({ graphics: { found, features: offered } }, { required_feature
     "Try another device, or a build of this assistant with 32-bit arithmetic.");
 }
 
+/**
+ * @param {Device} device
+ * @param {Model} model
+ */
 function limits({ graphics: { found, limits: offered } }, { memory: needs }) {
   if (!found) {
     return null;
   }
+  /** @type {Record<string, number>} */
   const needed = { ...NEEDED_LIMITS };
   if (needs?.largest_buffer_bytes) {
     needed.maxBufferSize = needs.largest_buffer_bytes;
@@ -88,6 +124,10 @@ function limits({ graphics: { found, limits: offered } }, { memory: needs }) {
       "Try a computer, or a smaller model.");
 }
 
+/**
+ * @param {Device} device
+ * @param {Model} model
+ */
 function memory({ memory_gb: installed, phone }, { memory: needs }) {
   if (!needs) {
     return null;
@@ -101,6 +141,12 @@ function memory({ memory_gb: installed, phone }, { memory: needs }) {
   return good("Memory", `The model takes about ${size} of graphics memory.`);
 }
 
+/**
+ * @param {Device} device
+ * @param {number} missing
+ * @param {boolean} evicted
+ * @returns {Check}
+ */
 function storage({ storage: { quota, usage } }, missing, evicted) {
   if (missing === 0) {
     return good("Storage", "The model is kept by this browser: nothing is downloaded.");
@@ -116,11 +162,19 @@ function storage({ storage: { quota, usage } }, missing, evicted) {
     : good("Storage", `There is room for the download (${readableBytes(missing)}).`);
 }
 
+/** @type {(name: string, text: string) => Check} */
 const good = (name, text) => ({ name, level: "good", text, advice: "" });
+/** @type {(name: string, text: string, advice: string) => Check} */
 const warn = (name, text, advice) => ({ name, level: "warn", text, advice });
+/** @type {(name: string, title: string, text: string, advice: string) => Check} */
 const stop = (name, title, text, advice) => ({ name, level: "stop", title, text, advice });
 
-// Plain text to paste into a message; holds nothing but what is printed here.
+/**
+ * Plain text to paste into a message; holds nothing but what is printed here.
+ * @param {Device} device
+ * @param {Model} model
+ * @param {Verdict} verdict
+ */
 export function deviceReport(device, model, verdict) {
   const { graphics: chipFacts, storage: room, connection } = device;
   return [
@@ -139,6 +193,7 @@ export function deviceReport(device, model, verdict) {
   ].join("\n");
 }
 
+/** @param {string[] | undefined} values */
 function list(values) {
   return values?.length ? values.join(" ") : "none";
 }

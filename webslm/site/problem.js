@@ -1,12 +1,36 @@
 // Owns turning any failure into plain words; the raw text is kept for the details fold.
 
+/**
+ * A failure in words for visitors.
+ * @typedef {object} Words
+ * @property {string} title
+ * @property {string} text What happened.
+ * @property {string} [advice] What to do about it.
+ * @property {string} [details] The raw text, for whoever runs the site.
+ * @property {"failed" | "unsupported" | "message"} [kind]
+ *   "failed": load again; "unsupported": this device cannot; "message": the model runs on.
+ */
+
 export class Problem extends Error {
+  // Each is set by the constructor.
+  /** @type {"failed" | "unsupported" | "message"} */ kind;
+  /** @type {string} */ title;
+  /** @type {string} */ text;
+  /** @type {string} */ advice;
+  /** @type {string} */ details;
+
+  /** @param {Words} words */
   constructor({ kind = "failed", title, text, advice = "", details = "" }) {
     super(`${title}: ${text}`);
-    Object.assign(this, { kind, title, text, advice, details });
+    this.kind = kind;
+    this.title = title;
+    this.text = text;
+    this.advice = advice;
+    this.details = details;
   }
 }
 
+/** @type {(Words & { match: RegExp })[]} */
 const KNOWN = [
   {
     match: /QuotaExceeded|quota/i,
@@ -29,9 +53,10 @@ const KNOWN = [
   },
   {
     match: /DeviceLost|device (was|is) lost|out of memory/i,
-    title: "The graphics chip ran out of memory",
-    text: "The browser took the graphics device away from this page.",
-    advice: "Close other tabs and programs, then try again.",
+    title: "The graphics chip was taken away",
+    text: "The browser took the graphics device from this page: most often its memory ran out, its driver "
+      + "started anew, or the computer slept.",
+    advice: "Close other tabs and programs, then try again. What was downloaded is kept.",
   },
   {
     match: /WebGPUNotAvailable/i,
@@ -72,21 +97,28 @@ const CANNOT_START = {
   text: "It was downloaded, but this browser could not run it.",
 };
 
-// `output` is what the compiled model printed before it stopped: often the real reason.
+/**
+ * @param {unknown} error
+ * @param {string[]} [output] What the compiled model printed before it stopped: often the real reason.
+ * @param {{ starting?: boolean }} [when]
+ */
 export function explain(error, output = [], { starting = false } = {}) {
   if (error instanceof Problem) {
     return error;
   }
   const raw = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   const lines = output.filter((line) => line.trim() !== "");
-  const known = KNOWN.find((entry) => entry.match.test(raw)) ?? (starting ? CANNOT_START : UNKNOWN);
-  const { match, ...words } = known;
-  const reason = match?.source.includes("unreachable") ? spoken(lines) : "";
+  const found = KNOWN.find((entry) => entry.match.test(raw));
+  const words = found ?? (starting ? CANNOT_START : UNKNOWN);
+  const reason = found?.match.source.includes("unreachable") ? spoken(lines) : "";
   const text = reason ? `${words.text} It said: ${reason}` : words.text;
   return new Problem({ ...words, text, details: [...lines, raw].join("\n") });
 }
 
-// The line of a printed C++ traceback that names the fault, cut to a readable length.
+/**
+ * The line of a printed C++ traceback that names the fault, cut to a readable length.
+ * @param {string[]} lines
+ */
 function spoken(lines) {
   const found = lines.findLast((line) => /^\w*Error: /.test(line)) ?? lines.at(-1) ?? "";
   return found.length > LONGEST_REASON ? `${found.slice(0, LONGEST_REASON)}…` : found;

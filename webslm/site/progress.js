@@ -5,14 +5,22 @@ import { readableBytes } from "./config.js";
 const WINDOW_MS = 5000;
 const SETTLED_MS = 800;
 
+/** @import { Progress } from "./engine.js" */
+
 export class Meter {
+  /** @type {{ at: number, done: number }[]} */
   #marks = [];
 
+  /** @param {number} done */
   constructor(done, now = performance.now()) {
     this.#marks.push({ at: now, done });
   }
 
-  // Returns { speed, seconds }: bytes per second over the last seconds, and what is left at that speed.
+  /**
+   * Bytes per second over the last seconds, and what is left at that speed.
+   * @param {number} done
+   * @param {number} total
+   */
   measure(done, total, now = performance.now()) {
     this.#marks.push({ at: now, done });
     while (this.#marks.length > 2 && now - this.#marks[0].at > WINDOW_MS) {
@@ -27,12 +35,14 @@ export class Meter {
   }
 }
 
+/** @param {Progress} progress */
 export function progressText({ share, label, done, total, speed, seconds }) {
-  const size = total ? `, ${readableBytes(done)} of ${readableBytes(total)}` : "";
-  const pace = speed ? ` – ${readableBytes(speed)}/s, ${readableTime(seconds)} left` : "";
+  const size = total && done !== undefined ? `, ${readableBytes(done)} of ${readableBytes(total)}` : "";
+  const pace = speed && seconds ? ` – ${readableBytes(speed)}/s, ${readableTime(seconds)} left` : "";
   return `${label}${size}${pace} – ${Math.floor(share * 100)} %`;
 }
 
+/** @param {number} seconds */
 export function readableTime(seconds) {
   if (seconds < 60) {
     return `${Math.max(1, Math.round(seconds))} s`;

@@ -2,7 +2,18 @@
 // The tokenizer turns "<|im_end|>" and its like into control tokens wherever they stand, so a
 // document that held them could end its turn and speak as the system. They are broken up here.
 
-// Returns the text with every control token's spelling broken by a space.
+/** @import { ChatCompletionMessageParam } from "./vendor/web-llm.js" */
+
+/**
+ * One turn of a conversation.
+ * @typedef {{ role: "user" | "assistant", content: string }} Turn
+ */
+
+/**
+ * Returns the text with every control token's spelling broken by a space.
+ * @param {string} text
+ * @param {string[]} specials
+ */
 export function harmless(text, specials) {
   let result = text;
   // Breaking one may spell another, so until nothing is left.
@@ -18,15 +29,25 @@ export function harmless(text, specials) {
   return result;
 }
 
-// Messages of a conversation: the system prompt as trained, users' turns without control tokens.
+/**
+ * Messages of a conversation: the system prompt as trained, users' turns without control tokens.
+ * @param {{ system_prompt: string | null, special_tokens: string[] }} config
+ * @param {Turn[]} turns
+ * @returns {ChatCompletionMessageParam[]}
+ */
 export function conversation(config, turns) {
+  /** @type {ChatCompletionMessageParam[]} */
   const system = config.system_prompt ? [{ role: "system", content: config.system_prompt }] : [];
   return [...system, ...turns.map(({ role, content }) => ({
     role, content: role === "user" ? harmless(content, config.special_tokens) : content,
   }))];
 }
 
-// The user's turn that asks a question of quoted passages.
+/**
+ * The user's turn that asks a question of quoted passages.
+ * @param {string} question
+ * @param {{ title: string, text: string }[]} passages
+ */
 export function quoting(question, passages) {
   if (passages.length === 0) {
     return question;
@@ -39,7 +60,12 @@ export function quoting(question, passages) {
     + `${quoted.join("\n\n")}\n\nQuestion: ${question}`;
 }
 
-// Cuts passages to a number of characters in all, the best first.
+/**
+ * Cuts passages to a number of characters in all, the best first.
+ * @template {{ title: string, text: string }} Passage
+ * @param {Passage[]} passages
+ * @param {number} characters
+ */
 export function fitting(passages, characters) {
   let room = characters;
   return passages.flatMap((passage) => {

@@ -3,6 +3,7 @@
 
 import { button, field, h } from "./dom.js";
 
+/** @type {[string, string, Record<string, number>, string][]} */
 const FIELDS = [
   ["temperature", "Temperature", { min: 0, max: 2, step: 0.05 }, "0 always takes the likeliest word."],
   ["top_p", "Top p", { min: 0.05, max: 1, step: 0.05 }, "Share of likely words to choose from."],
@@ -10,6 +11,7 @@ const FIELDS = [
   ["max_tokens", "Longest answer, in tokens", { min: 1, step: 1 }, ""],
   ["seed", "Seed", { min: 0, max: 4294967295, step: 1 }, "Empty: another answer each time."],
 ];
+/** @type {[(decoding: Record<string, number>) => boolean, string][]} */
 const RULES = [
   [({ temperature }) => temperature < 0.3,
     "At a temperature this low small models tend to repeat themselves until the limit."],

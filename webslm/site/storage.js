@@ -3,25 +3,34 @@
 
 import { SITE } from "./config.js";
 
+/** @import { Model, ModelFile } from "./config.js" */
+
 const SCOPES = ["webllm/model", "webllm/config", "webllm/wasm"];
 const PARTS = "webslm/parts";
 const APP_CACHE = "webslm/app ";
 const SHIPPED = [new URL("models/", SITE).href, new URL("lib/", SITE).href];
 
+/** @param {ModelFile} file */
 export async function isKept(file) {
   return Boolean(await (await caches.open(file.scope)).match(file.url));
 }
 
+/** @param {Model} model */
 export async function missingBytes(model) {
   const kept = await Promise.all(model.files.map(isKept));
   return model.files.reduce((sum, file, index) => (kept[index] ? sum : sum + file.bytes), 0);
 }
 
+/** @param {ModelFile} file */
 export async function readKept(file) {
   const response = await (await caches.open(file.scope)).match(file.url);
   return response ? new Uint8Array(await response.arrayBuffer()) : null;
 }
 
+/**
+ * @param {ModelFile} file
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ */
 export async function keep(file, bytes) {
   const type = file.url.endsWith(".wasm") ? "application/wasm"
     : file.url.endsWith(".json") ? "application/json" : "application/octet-stream";
@@ -29,6 +38,7 @@ export async function keep(file, bytes) {
   await (await caches.open(file.scope)).put(file.url, new Response(bytes, { headers }));
 }
 
+/** @param {ModelFile} file */
 export async function drop(file) {
   await (await caches.open(file.scope)).delete(file.url);
 }
@@ -37,11 +47,17 @@ export async function drop(file) {
 export class Parts {
   #url;
   #slice;
+  /** @type {string[]} */
   #stored = [];
+  /** @type {Uint8Array<ArrayBuffer>[]} */
   #tail = [];
   #tailLength = 0;
   length = 0;
 
+  /**
+   * @param {ModelFile} file
+   * @param {number} slice Bytes after which what has arrived is stored.
+   */
   constructor(file, slice) {
     this.#url = file.url;
     this.#slice = slice;
@@ -60,6 +76,7 @@ export class Parts {
     }
   }
 
+  /** @param {Uint8Array<ArrayBuffer>} bytes */
   async add(bytes) {
     this.#tail.push(bytes);
     this.#tailLength += bytes.length;
@@ -96,12 +113,16 @@ export class Parts {
     this.length = 0;
   }
 
+  /** @param {number} start */
   #key(start) {
     return `${this.#url}?from=${start}`;
   }
 }
 
-// Deletes what this site keeps of models; with keepCurrent, only what earlier builds left.
+/**
+ * Deletes what this site keeps of models; with keepCurrent, only what earlier builds left.
+ * @param {Model[]} current
+ */
 export async function forget(current, { keepCurrent = false } = {}) {
   for (const scope of [...SCOPES, PARTS]) {
     const cache = await caches.open(scope);
@@ -120,6 +141,7 @@ export async function forget(current, { keepCurrent = false } = {}) {
 
 // Bytes this site keeps: { model, app }; files of other sites on the same host are not counted.
 export async function usedBytes() {
+  /** @type {{ model: number, app: number }} */
   const used = { model: 0, app: 0 };
   for (const scope of await caches.keys()) {
     const which = scope.startsWith(APP_CACHE) ? "app" : "model";
@@ -134,7 +156,10 @@ export async function usedBytes() {
   return used;
 }
 
-// Whether a whole model was kept here once: if it is gone now, the browser removed it.
+/**
+ * Whether a whole model was kept here once: if it is gone now, the browser removed it.
+ * @param {Model} model
+ */
 export function wasHere(model) {
   try {
     return localStorage.getItem(`webslm kept ${model.url}`) === "yes";
@@ -143,6 +168,10 @@ export function wasHere(model) {
   }
 }
 
+/**
+ * @param {Model} model
+ * @param {boolean} kept
+ */
 export function mark(model, kept) {
   try {
     if (kept) {

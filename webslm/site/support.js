@@ -31,7 +31,7 @@ export async function agreeToDownload(model) {
   if (missing < ASK_ABOVE_BYTES || !isMetered(connection)) {
     return true;
   }
-  const dialog = byId("metered");
+  const dialog = /** @type {HTMLDialogElement} */ (byId("metered"));
   byId("metered-text").textContent = `The model still needs ${readableBytes(missing)}. Your browser says that this `
     + `connection ${connection.save_data ? "should save data" : "is a mobile one"}, so it may cost money.`;
   return new Promise((resolve) => {

@@ -2,6 +2,7 @@
 
 const byId = (id) => document.getElementById(id);
 
+/** @type {Record<string, any>} */
 export const elements = Object.fromEntries(
   ["status", "tabs", "panels", "gate", "load", "progress", "progress-bar", "progress-text",
     "problem", "problem-title", "problem-text", "problem-advice", "problem-details", "retry",

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
-from webslm import delivery, fs, hosting, page_facts, paths
+from webslm import delivery, fs, hosting, page_facts, paths, records
 from webslm.adapters import npm
 from webslm.dataset import normal, read_rows
 from webslm.errors import ConfigError, StageFailed
@@ -72,6 +72,8 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     if Mode.structured in cfg.app.modes:
         site["blank_tokens"] = page_facts.blank_tokens(tokenizer)
     fs.write_text(draft / delivery.CONFIG, _json(site))
+    models = [entry for entry in (model, base) if entry is not None]
+    fs.write_text(out / delivery.RECORDS, _json(records.app_config(models, cfg.host.url)))
     check_own_files()
     app = delivery.seal(out, draft, title=cfg.app.title, disclaimer=cfg.domain.disclaimer)
     files = delivery.write_manifest(out, app)

@@ -1,13 +1,13 @@
 // Owns what is told about the assistant: its model card, privacy, a test of this device, removal.
 
-import { readableBytes, readFacts } from "../config.js";
+import { readableBytes, readFacts, readRecords, SITE } from "../config.js";
 import { describeStorage } from "../offline.js";
 import { button, h } from "../dom.js";
 import { selfTest } from "../selftest.js";
 import { session } from "../session.js";
 
 export async function fill(panel, { forgetModel }) {
-  const card = await readFacts("card");
+  const [card, records] = await Promise.all([readFacts("card"), readRecords()]);
   panel.replaceChildren(
     h("h2", {}, "About this assistant"),
     h("p", {}, "A small model can be wrong, and it knows nothing beyond what it was trained on. Check what matters with "
@@ -16,6 +16,7 @@ export async function fill(panel, { forgetModel }) {
     privacy(),
     deviceTest(),
     removal(forgetModel),
+    developers(records),
   );
 }
 
@@ -109,6 +110,17 @@ function removal(forgetModel) {
   session.addEventListener("state", update);
   update();
   return section("Storage", h("p", {}, "The browser keeps the model so that it need not be downloaded again."), kept, remove);
+}
+
+function developers(records) {
+  const use = `import { Assistant } from "${SITE}webslm.js";`;
+  const record = JSON.stringify(records, null, 1);
+  const code = (id, text) => h("pre", { id, tabindex: 0, "aria-label": "Code to copy" }, text);
+  return section("For developers",
+    h("p", {}, "A page on this origin can use the model without this page:"), code("use", use),
+    h("details", { class: "fold" }, h("summary", {}, "Record for web-llm"),
+      h("p", { class: "small" }, "Its appConfig, for pages anywhere if this host allows other origins."), code("record", record),
+      button("Copy the record", () => navigator.clipboard.writeText(record), { class: "quiet" })));
 }
 
 function section(title, ...content) {

@@ -107,6 +107,7 @@ class Chat {
     const decoding = this.sampling.decoding();
     const seed = decoding.seed === null ? null : decoding.seed + attempt;
     let said = "";
+    const began = performance.now();
     await session.busy(async () => {
       try {
         const messages = conversation(session.config, this.#turns);
@@ -114,6 +115,7 @@ class Chat {
           if (event.text === undefined) {
             this.#close(answer, event);
           } else {
+            answer.item.dataset.firstPieceSeconds ??= ((performance.now() - began) / 1000).toFixed(3);
             said += event.text;
             this.#following(() => answer.append(event.text));
           }
@@ -124,6 +126,9 @@ class Chat {
         await this.kept.keep();
       } catch (problem) {
         answer.finish("failed", said ? "This answer broke off." : problem.title);
+        // To be asked again, or shortened, without typing it anew.
+        this.input.value ||= this.#turns.at(-1).content;
+        this.#fit();
         // What was not answered is not part of the conversation; it stays to be read, not edited.
         this.#turns.pop();
         for (const { item } of this.#shown.splice(this.#turns.length)) {
