@@ -22,6 +22,7 @@ PLACEHOLDERS = {
     "outputs/B": "outputs/medical-tiny-q4f32_1",
     "recipe/NAME.yaml": "recipe/frozen.yaml",
     "recipe=NAME": "recipe=frozen",
+    "trained.tar": "steps.tar",
     "FILE": "steps.tar",
 }
 
