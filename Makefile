@@ -1,5 +1,5 @@
 # The whole developer interface; CI runs the same targets.
-.PHONY: demo test setup lint types unit slow bench clean
+.PHONY: demo test setup lint types unit slow docs reference bench clean
 
 PYTHON_BIN := .venv/bin/python
 
@@ -26,5 +26,13 @@ unit: setup
 slow: setup
 	$(PYTHON_BIN) -m pytest -m "slow and not gpu"
 
+# The site into site/; strict: a broken link or a page outside the navigation fails.
+docs: reference
+	NO_MKDOCS_2_WARNING=1 $(PYTHON_BIN) -m mkdocs build --strict
+
+# What is generated from the schema, conf/ and the help.
+reference: setup
+	$(PYTHON_BIN) -m scripts.reference
+
 clean:
-	rm -rf .venv outputs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv outputs site .pytest_cache .mypy_cache .ruff_cache .hypothesis

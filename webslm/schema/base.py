@@ -67,9 +67,11 @@ class HubConf:
     """A checkpoint on the Hugging Face hub."""
 
     id: str | None = None
+    """OWNER/NAME of the model."""
     revision: str | None = None
     """Full commit id; a branch or tag name floats and is refused."""
     trust_remote_code: bool = False
+    """Refused when true: code from the hub is never run."""
 
 
 @dataclass
@@ -77,12 +79,17 @@ class TinyConf:
     """How the embedded base is made from the shipped text."""
 
     chat_path: str = "shipped:tiny/chat.jsonl"
+    """Chat JSONL that the embedded base learns first."""
     text_paths: list[str] = field(default_factory=list)
     """JSONL of {text} or JSON lists of {title, content}."""
     steps: int = 250
+    """Optimizer steps."""
     batch_size: int = 8
+    """Sequences a step."""
     sequence_length: int = 160
+    """Tokens of a sequence."""
     learning_rate: float = 2e-3
+    """Highest learning rate of AdamW."""
 
 
 @dataclass
@@ -91,6 +98,7 @@ class BaseConf:
 
     name: str = MISSING
     source: BaseSource = MISSING
+    """tiny: made on this machine; hub: fetched by commit; local: `path`."""
     licence: str = MISSING
     """SPDX identifier."""
     weights: Weights = Weights.checkpoint

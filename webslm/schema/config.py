@@ -39,9 +39,13 @@ class Config:
     """One build, whole."""
 
     name: str = MISSING
+    """Names the output folder and the model; letters, digits, '.', '_' and '-'."""
     output_dir: str = MISSING
+    """Where site, lock and reports go."""
     seed: int = 0
+    """One seed for the split, training and random weights."""
     dry_run: bool = False
+    """Print the plan with keys, hits and past times; touch nothing."""
     explain: str | None = None
     """Stage of which to say why it will run, instead of building."""
     until: str | None = None

@@ -33,7 +33,9 @@ class CompilerConf:
 
     name: str = "tvm"
     context_window_size: int = 4096
+    """Follows ``base.context_window_size``."""
     prefill_chunk_size: int = 1024
+    """Follows ``base.prefill_chunk_size``."""
     opt_level: int = 2
     """Optimisation level of the library's host code."""
     python: str = "auto"
@@ -56,6 +58,7 @@ class RuntimeConf:
 
     name: str = MISSING
     web_llm: str = MISSING
+    """Version of the npm package @mlc-ai/web-llm."""
     web_llm_integrity: str = MISSING
     """npm's sha512 of the package archive."""
     wheels: dict[str, str] = field(default_factory=dict)

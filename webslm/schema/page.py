@@ -15,10 +15,15 @@ class DecodingConf:
     """How the page samples."""
 
     temperature: float = 0.7
+    """0 to 2; 0 is greedy."""
     top_p: float = 0.8
+    """Share of probability that is sampled from."""
     repetition_penalty: float = 1.0
+    """1 is none."""
     max_tokens: int = 256
+    """Longest answer."""
     seed: int | None = None
+    """null: another answer each time."""
 
 
 @dataclass
@@ -36,8 +41,11 @@ class RetrievalConf:
     """How the page finds passages for the base model."""
 
     method: Retriever = Retriever.tfidf
+    """How passages are ranked."""
     passages: int = 3
+    """Most passages quoted in one question."""
     min_score: float = 0.01
+    """Lowest score of a quoted passage."""
 
 
 @dataclass
@@ -46,6 +54,7 @@ class AppConf:
 
     name: str = "chat"
     title: str = MISSING
+    """Follows ``domain.title``."""
     modes: list[Mode] = field(default_factory=lambda: [Mode.chat])
     """Tabs, in order; proof and product add the base's weights to the site."""
     decoding: DecodingConf = field(default_factory=DecodingConf)
@@ -80,15 +89,19 @@ class VerifyConf:
     num_tokens: int = 32
     """Tokens compared per prompt."""
     max_answer_tokens: int = 128
+    """Longest answer that is compared with the row's."""
     min_greedy_agreement: float = 1.0
     """Lowest share of prompts with the dequantized reference's greedy tokens (ties aside)."""
     min_forced_top1_agreement: float = 0.99
+    """Lowest share of positions with torch's best token, when torch's tokens are fed."""
     tie_gap: float = 1e-3
     """A first difference is a tie when the reference's two best logits are closer than this."""
     min_answers: int = 4
     """Fewest answers that must reach ``min_rouge_l`` and stop by themselves."""
     min_rouge_l: float = 0.8
+    """ROUGE-L F1 with the row's answer that counts as learnt."""
     timeout_s: int = 300
+    """Longest wait for the page, in seconds."""
     graphics: Graphics = Graphics.software
     """software: Chromium's SwiftShader, the same everywhere; hardware: this machine's GPU."""
     browser: str | None = None

@@ -12,21 +12,35 @@ class LoraConf:
     """LoRA fine-tuning (trl SFT with peft)."""
 
     r: int = 16
+    """Rank of the adapter."""
     alpha: int = 32
+    """The adapter is scaled by alpha / r."""
     dropout: float = 0.05
+    """Share of the adapter's inputs dropped while training."""
     target_modules: list[str] = field(default_factory=list)
+    """Names of the linear layers that get an adapter."""
     epochs: float = 3.0
+    """Passes over the training rows."""
     learning_rate: float = 2e-4
+    """Highest learning rate."""
     batch_size: int = 2
+    """Rows a forward pass."""
     gradient_accumulation_steps: int = 8
+    """Passes an optimizer step."""
     max_length: int = 1024
     """Longest rendered conversation in tokens; a longer row is an error, never cut silently."""
     lr_scheduler: str = "linear"
+    """linear, cosine, constant or constant_with_warmup."""
     warmup_ratio: float = 0.03
+    """Share of the steps in which the learning rate rises."""
     weight_decay: float = 0.0
+    """Of AdamW."""
     loss: Loss = Loss.assistant_only
+    """assistant_only: answers and their stop tokens; full: every token."""
     gradient_checkpointing: bool = False
+    """Compute activations twice instead of keeping them: less memory, more time."""
     device: Device = Device.auto
+    """auto: a CUDA GPU where there is one."""
 
 
 @dataclass
