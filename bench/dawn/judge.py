@@ -1,0 +1,143 @@
+"""Own what is made of a run: verify's verdict on it, where tokens part, and the speeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bench.dawn.builds import Build
+from webslm.proof.observe import Asked, Best, Proof, Visit, per_token
+from webslm.proof.verdict import REFERENCES, failures, score
+
+
+def judge(build: Build, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the entry of one build: verdict, refused gates, differences, speed."""
+    speed = speed_entry(raw["speed"])
+    proof = _proof(build, raw, speed)
+    report = score(build.rows, build.references, proof, build.verify.verify)
+    return {
+        "name": build.name,
+        "quant": build.quant,
+        "web_llm": build.web_llm,
+        "node": raw["node"],
+        "machine": raw["machine"],
+        "adapter": raw["adapter"],
+        "refused_gates": failures(report, build.verify.verify),
+        "verdict": report,
+        "differences": {
+            name: _differences(build, proof, place, name) for place, name in enumerate(REFERENCES)
+        },
+        "speed": speed,
+    }
+
+
+def _proof(build: Build, raw: Mapping[str, Any], speed: Mapping[str, Any]) -> Proof:
+    asked = [
+        Asked(
+            text=reply["text"],
+            stopped=reply["finish"] == "stop",
+            tokens=reply["tokens"],
+            best=best_logits(reply["steps"]),
+            num_prompt_tokens=reply["promptTokens"],
+        )
+        for reply in raw["asked"]
+    ]
+    return Proof(
+        browser=f"Node {raw['node']} with Dawn",
+        adapter=raw["loaded"]["adapter"],
+        visit=Visit(
+            question=build.rows[0].question,
+            answer=asked[0].text,
+            load_s=raw["loaded"]["seconds"],
+            decode_tok_s=speed["decode_tok_s"],
+            dispatches_per_token=speed["dispatches_per_token"],
+            submits_per_token=speed["submits_per_token"],
+        ),
+        asked=asked,
+        followed=[best_logits(steps) for steps in raw["followed"]],
+        console_errors=raw["consoleErrors"],
+        webgpu_errors=raw["webgpuErrors"],
+        foreign_requests=raw["foreignRequests"],
+    )
+
+
+def best_logits(steps: Sequence[Any]) -> Best:
+    return [[(int(token), float(logit)) for token, logit in step] for step in steps]
+
+
+def _differences(build: Build, proof: Proof, place: int, name: str) -> list[dict[str, Any]]:
+    """Return every forced position whose best token is not the reference's.
+
+    ``gap`` is how much the reference preferred its token to its second best; ``seen_gap`` how
+    much less this run gave the reference's token than its own best (None: not among its best).
+    """
+    found = []
+    followed = proof.followed[place :: len(REFERENCES)]
+    for prompt, (best, reference) in enumerate(zip(followed, build.references, strict=True)):
+        greedy = reference.greedy[name]
+        for position, (step, token, gap) in enumerate(
+            zip(best, greedy.tokens, greedy.gaps, strict=True)
+        ):
+            if step[0][0] != token:
+                given = dict(step).get(token)
+                found.append(
+                    {
+                        "prompt": prompt,
+                        "position": position,
+                        "gap": round(gap, 5),
+                        "seen_gap": None if given is None else round(step[0][1] - given, 5),
+                    }
+                )
+    return found
+
+
+def speed_entry(seen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return medians: tokens a second, and dispatches and submits of one decoded token."""
+    dispatches, submits = per_token([tuple(mark) for mark in seen["marks"][-1]])
+    lengths = sorted({run["tokens"] for run in seen["prefill"]})
+    return {
+        "decode_tok_s": _median(run["decodeTokensPerSecond"] for run in seen["decode"]),
+        "decode_tokens": seen["decode"][0]["tokens"],
+        "prefill_tok_s": {
+            str(tokens): _median(
+                tokens / run["seconds"] for run in seen["prefill"] if run["tokens"] == tokens
+            )
+            for tokens in lengths
+        },
+        "dispatches_per_token": dispatches,
+        "submits_per_token": submits,
+        "second_load_s": round(seen["reloadSeconds"], 2),
+        "runs": seen["decode"],
+        "profile": profile_entry(seen["profile"]) if "profile" in seen else None,
+    }
+
+
+def profile_entry(seen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return GPU time by kernel: of the median decoded token, and of each timed prompt."""
+    steps = sorted(seen["decode"], key=_gpu_microseconds)
+    return {
+        "decode": _kernels(steps[len(steps) // 2]),
+        "prefill": {tokens: _kernels(run) for tokens, run in seen["prefill"].items()},
+    }
+
+
+def _kernels(run: Mapping[str, Any]) -> dict[str, Any]:
+    by_time = sorted(run["kernels"].items(), key=lambda item: -item[1]["microseconds"])
+    return {
+        "wall_ms": round(run["seconds"] * 1000, 3),
+        "gpu_ms": round(_gpu_microseconds(run) / 1000, 3),
+        "kernels": {
+            name: {"calls": entry["calls"], "us": round(entry["microseconds"], 1)}
+            for name, entry in by_time
+        },
+    }
+
+
+def _gpu_microseconds(run: Mapping[str, Any]) -> float:
+    total: float = sum(entry["microseconds"] for entry in run["kernels"].values())
+    return total
+
+
+def _median(values: Iterable[float]) -> float:
+    return round(statistics.median(values), 1)
