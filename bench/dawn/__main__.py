@@ -76,15 +76,18 @@ def _parser() -> argparse.ArgumentParser:
 
 def _show(entries: Sequence[dict[str, Any]]) -> None:
     for entry in entries:
-        verdict, speed = entry["verdict"], entry["speed"]
+        speed = entry["speed"]
+        shares = ", ".join(
+            f"{name}: greedy {verdict['greedy_agreement']['dequantized']:.2f}, "
+            f"forced top-1 {verdict['forced_top1_agreement']['dequantized']:.4f}"
+            for name, verdict in entry["verdicts"].items()
+        )
         sys.stdout.write(
-            f"{entry['quant']:8} {verdict['adapter']}: "
-            f"greedy {verdict['greedy_agreement']['dequantized']:.2f}, "
-            f"forced top-1 {verdict['forced_top1_agreement']['dequantized']:.4f}, "
+            f"{entry['quant']:8} {entry['adapter']['description']}: {shares}; "
+            f"gates refused: {len(entry['refused_gates'])}; "
             f"decode {speed['decode_tok_s']} tok/s, prefill {speed['prefill_tok_s']} tok/s, "
-            f"{speed['dispatches_per_token']:g} dispatches and "
-            f"{speed['submits_per_token']:g} submits a token; "
-            f"gates refused: {len(entry['refused_gates'])}\n"
+            f"{speed['dispatches_per_token']:g} dispatches, "
+            f"{speed['submits_per_token']:g} submits a token\n"
         )
 
 

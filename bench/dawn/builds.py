@@ -15,7 +15,7 @@ from webslm.compose import to_config
 from webslm.errors import ConfigError
 from webslm.lock import read_lock
 from webslm.paths import cache_dir
-from webslm.proof.observe import KEPT_LOGITS, Run
+from webslm.proof.observe import KEPT_LOGITS
 from webslm.proof.verdict import REFERENCES, Reference, Row
 from webslm.registry import STAGES
 from webslm.schema import Config, VerifyStageConf
@@ -24,7 +24,24 @@ from webslm.stages.verify import pick_rows, refer
 PREFILL_SHARES = (8, 2)
 """Prompts of a context's 8th part and of its half are timed."""
 DECODE_TOKENS = 128
-REPEATS = 3
+REPEATS = 5
+MAX_UNTRAINED = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Questions:
+    """Conversations, and what torch says to each."""
+
+    rows: list[Row]
+    references: list[Reference]
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return the continuations to force, in the order that ``verdict.score`` expects."""
+        return [
+            {"prompt": reference.prompt, "continuation": reference.greedy[name].tokens}
+            for reference in self.references
+            for name in REFERENCES
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,27 +53,19 @@ class Build:
     verify: VerifyStageConf
     quant: str
     web_llm: str
-    rows: list[Row]
-    references: list[Reference]
+    questions: dict[str, Questions]
+    """``trained``: those that verify asks; ``untrained``: every held-out one, where the model is
+    unsure and the two best logits lie close."""
 
     def job(self) -> dict[str, Any]:
-        """Return what ``drive.mjs`` is to do."""
+        """Return what ``drive.mjs`` is to ask and to force."""
+        asked = self.questions.values()
         return {
-            "questions": [row.messages for row in self.rows],
+            "questions": [row.messages for questions in asked for row in questions.rows],
             "maxTokens": max(self.verify.verify.max_answer_tokens, self.verify.verify.num_tokens),
             "keep": KEPT_LOGITS,
-            "runs": [
-                {"prompt": run.prompt, "continuation": run.continuation} for run in self.runs()
-            ],
+            "runs": [run for questions in asked for run in questions.runs()],
         }
-
-    def runs(self) -> list[Run]:
-        """Return the continuations to force, in the order that ``verdict.score`` expects."""
-        return [
-            Run(question=index, prompt=reference.prompt, continuation=reference.greedy[name].tokens)
-            for index, reference in enumerate(self.references)
-            for name in REFERENCES
-        ]
 
 
 def read_build(folder: Path) -> tuple[Build, dict[str, Any]]:
@@ -74,17 +83,22 @@ def read_build(folder: Path) -> tuple[Build, dict[str, Any]]:
     inputs = _stage_folders(lock)
     verify = next(spec for spec in STAGES if spec.name == "verify").configure(config)
     assert isinstance(verify, VerifyStageConf)
-    rows = pick_rows(inputs["data"] / "train.jsonl", verify.verify.num_prompts)
+    rows = {
+        "trained": pick_rows(inputs["data"] / "train.jsonl", verify.verify.num_prompts),
+        "untrained": pick_rows(inputs["data"] / "held_out.jsonl", MAX_UNTRAINED),
+    }
     build = Build(
         name=config.name,
         bundle=folder / "bundle",
         verify=verify,
         quant=config.quant.name,
         web_llm=config.runtime.web_llm,
-        rows=rows,
-        references=refer(rows, verify, inputs),
+        questions={
+            name: Questions(rows=some, references=refer(some, verify, inputs))
+            for name, some in rows.items()
+        },
     )
-    return build, build.job() | {"speed": _speed(config, rows[0])}
+    return build, build.job() | {"speed": _speed(config, rows["trained"][0])}
 
 
 def _speed(config: Config, row: Row) -> dict[str, Any]:

@@ -6,16 +6,27 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.dawn.builds import Build
+from bench.dawn.builds import Build, Questions
 from webslm.proof.observe import Asked, Best, Proof, Visit, per_token
 from webslm.proof.verdict import REFERENCES, failures, score
 
 
 def judge(build: Build, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the entry of one build: verdict, refused gates, differences, speed."""
+    """Return the entry of one build: a verdict for each kind of question, gates, speed."""
     speed = speed_entry(raw["speed"])
-    proof = _proof(build, raw, speed)
-    report = score(build.rows, build.references, proof, build.verify.verify)
+    asked, followed = list(raw["asked"]), list(raw["followed"])
+    verdicts = {}
+    for name, questions in build.questions.items():
+        count = len(questions.rows)
+        runs = count * len(REFERENCES)
+        proof = _proof(raw, asked[:count], followed[:runs], questions, speed)
+        asked, followed = asked[count:], followed[runs:]
+        verdicts[name] = score(questions.rows, questions.references, proof, build.verify.verify) | {
+            "forced_differences": {
+                reference: _differences(questions, proof, place, reference)
+                for place, reference in enumerate(REFERENCES)
+            },
+        }
     return {
         "name": build.name,
         "quant": build.quant,
@@ -23,16 +34,20 @@ def judge(build: Build, raw: Mapping[str, Any]) -> dict[str, Any]:
         "node": raw["node"],
         "machine": raw["machine"],
         "adapter": raw["adapter"],
-        "refused_gates": failures(report, build.verify.verify),
-        "verdict": report,
-        "differences": {
-            name: _differences(build, proof, place, name) for place, name in enumerate(REFERENCES)
-        },
+        # Nobody taught the model the other questions: their answers pass no gate.
+        "refused_gates": failures(verdicts["trained"], build.verify.verify),
+        "verdicts": verdicts,
         "speed": speed,
     }
 
 
-def _proof(build: Build, raw: Mapping[str, Any], speed: Mapping[str, Any]) -> Proof:
+def _proof(
+    raw: Mapping[str, Any],
+    replies: Sequence[Mapping[str, Any]],
+    followed: Sequence[Any],
+    questions: Questions,
+    speed: Mapping[str, Any],
+) -> Proof:
     asked = [
         Asked(
             text=reply["text"],
@@ -41,13 +56,13 @@ def _proof(build: Build, raw: Mapping[str, Any], speed: Mapping[str, Any]) -> Pr
             best=best_logits(reply["steps"]),
             num_prompt_tokens=reply["promptTokens"],
         )
-        for reply in raw["asked"]
+        for reply in replies
     ]
     return Proof(
         browser=f"Node {raw['node']} with Dawn",
         adapter=raw["loaded"]["adapter"],
         visit=Visit(
-            question=build.rows[0].question,
+            question=questions.rows[0].question,
             answer=asked[0].text,
             load_s=raw["loaded"]["seconds"],
             decode_tok_s=speed["decode_tok_s"],
@@ -55,7 +70,7 @@ def _proof(build: Build, raw: Mapping[str, Any], speed: Mapping[str, Any]) -> Pr
             submits_per_token=speed["submits_per_token"],
         ),
         asked=asked,
-        followed=[best_logits(steps) for steps in raw["followed"]],
+        followed=[best_logits(steps) for steps in followed],
         console_errors=raw["consoleErrors"],
         webgpu_errors=raw["webgpuErrors"],
         foreign_requests=raw["foreignRequests"],
@@ -66,7 +81,7 @@ def best_logits(steps: Sequence[Any]) -> Best:
     return [[(int(token), float(logit)) for token, logit in step] for step in steps]
 
 
-def _differences(build: Build, proof: Proof, place: int, name: str) -> list[dict[str, Any]]:
+def _differences(questions: Questions, proof: Proof, place: int, name: str) -> list[dict[str, Any]]:
     """Return every forced position whose best token is not the reference's.
 
     ``gap`` is how much the reference preferred its token to its second best; ``seen_gap`` how
@@ -74,7 +89,7 @@ def _differences(build: Build, proof: Proof, place: int, name: str) -> list[dict
     """
     found = []
     followed = proof.followed[place :: len(REFERENCES)]
-    for prompt, (best, reference) in enumerate(zip(followed, build.references, strict=True)):
+    for prompt, (best, reference) in enumerate(zip(followed, questions.references, strict=True)):
         greedy = reference.greedy[name]
         for position, (step, token, gap) in enumerate(
             zip(best, greedy.tokens, greedy.gaps, strict=True)
@@ -98,6 +113,10 @@ def speed_entry(seen: Mapping[str, Any]) -> dict[str, Any]:
     lengths = sorted({run["tokens"] for run in seen["prefill"]})
     return {
         "decode_tok_s": _median(run["decodeTokensPerSecond"] for run in seen["decode"]),
+        "decode_tok_s_range": [
+            round(bound(run["decodeTokensPerSecond"] for run in seen["decode"]), 1)
+            for bound in (min, max)
+        ],
         "decode_tokens": seen["decode"][0]["tokens"],
         "prefill_tok_s": {
             str(tokens): _median(
@@ -108,7 +127,6 @@ def speed_entry(seen: Mapping[str, Any]) -> dict[str, Any]:
         "dispatches_per_token": dispatches,
         "submits_per_token": submits,
         "second_load_s": round(seen["reloadSeconds"], 2),
-        "runs": seen["decode"],
         "profile": profile_entry(seen["profile"]) if "profile" in seen else None,
     }
 

@@ -31,8 +31,9 @@ def values(name: str, shape: list[int] | tuple[int, ...], dtype: str) -> npt.NDA
     same to everything); the rest is even around a middle that keeps activations near 1.
     """
     count = math.prod(shape)
-    drawn = np.asarray(np.random.PCG64(zlib.crc32(name.encode())).random_raw(-(-count // 2)))
-    bits: npt.NDArray[np.uint32] = drawn.view("<u4")[:count]
+    source = np.random.PCG64(zlib.crc32(name.encode()))
+    drawn = np.asarray(source.random_raw(-(-count // 2)), dtype=np.uint64)
+    bits: npt.NDArray[np.uint32] = drawn.view(np.uint32)[:count]
     if dtype == "uint32":
         fifteens = bits & bits >> 1 & bits >> 2 & bits >> 3 & LOWEST_BITS
         codes: npt.NDArray[np.uint32] = bits ^ fifteens << 3
@@ -42,8 +43,8 @@ def values(name: str, shape: list[int] | tuple[int, ...], dtype: str) -> npt.NDA
     floats = np.float32(middle) + np.float32(reach) * even
     if dtype == "float16":
         return floats.astype("<f2").reshape(shape)
-    kept: npt.NDArray[np.uint32] = floats.view("<u4") & np.uint32(0xFFFF0000)
-    return kept.view("<f4").reshape(shape)
+    kept: npt.NDArray[np.uint32] = floats.view(np.uint32) & np.uint32(0xFFFF0000)
+    return kept.view(np.float32).reshape(shape)
 
 
 def _range(name: str, shape: list[int] | tuple[int, ...]) -> tuple[float, float]:
@@ -66,7 +67,7 @@ def fill(site: Path) -> None:
         for record in shard["records"]:
             tensor = values(record["name"], record["shape"], record["dtype"])
             if record["format"] == "f32-to-bf16":
-                tensor = (tensor.view("<u4") >> 16).astype("<u2")
+                tensor = (tensor.view(np.uint32) >> 16).astype("<u2")
             start = record["byteOffset"]
             content[start : start + record["nbytes"]] = tensor.tobytes()
         if hashlib.sha256(content).hexdigest() != shard["sha256"]:
