@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.dawn.builds import Build, read_build
-from bench.dawn.judge import judge
+from bench.dawn.judge import judge, speed_line
 from bench.dawn.kit import DAWN, DAWN_VERSION, run_kit, write_kit
 from webslm import fs
 from webslm.errors import WebslmError
@@ -76,7 +76,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _show(entries: Sequence[dict[str, Any]]) -> None:
     for entry in entries:
-        speed = entry["speed"]
         shares = ", ".join(
             f"{name}: greedy {verdict['greedy_agreement']['dequantized']:.2f}, "
             f"forced top-1 {verdict['forced_top1_agreement']['dequantized']:.4f}"
@@ -84,10 +83,7 @@ def _show(entries: Sequence[dict[str, Any]]) -> None:
         )
         sys.stdout.write(
             f"{entry['quant']:8} {entry['adapter']['description']}: {shares}; "
-            f"gates refused: {len(entry['refused_gates'])}; "
-            f"decode {speed['decode_tok_s']} tok/s, prefill {speed['prefill_tok_s']} tok/s, "
-            f"{speed['dispatches_per_token']:g} dispatches, "
-            f"{speed['submits_per_token']:g} submits a token\n"
+            f"gates refused: {len(entry['refused_gates'])}; {speed_line(entry['speed'])}\n"
         )
 
 

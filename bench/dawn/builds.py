@@ -21,10 +21,11 @@ from webslm.registry import STAGES
 from webslm.schema import Config, VerifyStageConf
 from webslm.stages.verify import pick_rows, refer
 
-PREFILL_SHARES = (8, 2)
+PROMPT_SHARES = (8, 2)
 """Prompts of a context's 8th part and of its half are timed."""
-DECODE_TOKENS = 128
-REPEATS = 5
+TOKENS_AFTER = 64
+ANSWER_TOKENS = 128
+REPEATS = 3
 MAX_UNTRAINED = 20
 
 
@@ -101,15 +102,21 @@ def read_build(folder: Path) -> tuple[Build, dict[str, Any]]:
     return build, build.job() | {"speed": _speed(config, rows["trained"][0])}
 
 
-def _speed(config: Config, row: Row) -> dict[str, Any]:
-    chunk = config.compiler.prefill_chunk_size
-    context = config.compiler.context_window_size
+def speed_job(prompts: list[int], messages: Any) -> dict[str, Any]:
+    """Return what ``speed.mjs`` is to time: prompts by their tokens, and one conversation."""
     return {
-        "messages": row.messages,
-        "prefillTokens": sorted({min(chunk, context // share) for share in PREFILL_SHARES}),
-        "decodeTokens": DECODE_TOKENS,
+        "messages": messages,
+        "prompts": prompts,
+        "tokensAfter": TOKENS_AFTER,
+        "answerTokens": ANSWER_TOKENS,
         "repeats": REPEATS,
     }
+
+
+def _speed(config: Config, row: Row) -> dict[str, Any]:
+    context = config.compiler.context_window_size
+    prompts = sorted({context // share for share in PROMPT_SHARES})
+    return speed_job(prompts, row.messages)
 
 
 def _config(lock: Mapping[str, Any]) -> Config:

@@ -42,7 +42,9 @@ for (const messages of job.questions) {
 for (const { prompt, continuation } of job.runs) {
   result.followed.push(await webslm.follow({ prompt, continuation, keep: job.keep }));
 }
-result.speed = await measureSpeed(page, watch, job.speed);
+if (job.speed) {
+  result.speed = await measureSpeed(page, watch, job.speed);
+}
 Object.assign(result, page.seen);
 await writeFile(resultPath, JSON.stringify(result));
 // Dawn's event loop would keep the process alive for ever.

@@ -65,7 +65,7 @@ def _proof(
             question=questions.rows[0].question,
             answer=asked[0].text,
             load_s=raw["loaded"]["seconds"],
-            decode_tok_s=speed["decode_tok_s"],
+            decode_tok_s=speed["answer_tok_s"],
             dispatches_per_token=speed["dispatches_per_token"],
             submits_per_token=speed["submits_per_token"],
         ),
@@ -108,36 +108,58 @@ def _differences(questions: Questions, proof: Proof, place: int, name: str) -> l
 
 
 def speed_entry(seen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return medians: tokens a second, and dispatches and submits of one decoded token."""
+    """Return medians: by prompt length tokens a second and the shares of a decoded token's time.
+
+    ``wait_ms`` of ``token_ms`` the page waits for the GPU; the rest is JavaScript, WebAssembly and
+    Dawn recording commands. ``gpu_ms`` is the sum over kernels between timestamps, which themselves
+    cost some 8 us each: an upper bound.
+    """
     dispatches, submits = per_token([tuple(mark) for mark in seen["marks"][-1]])
-    lengths = sorted({run["tokens"] for run in seen["prefill"]})
     return {
-        "decode_tok_s": _median(run["decodeTokensPerSecond"] for run in seen["decode"]),
-        "decode_tok_s_range": [
-            round(bound(run["decodeTokensPerSecond"] for run in seen["decode"]), 1)
-            for bound in (min, max)
-        ],
-        "decode_tokens": seen["decode"][0]["tokens"],
-        "prefill_tok_s": {
-            str(tokens): _median(
-                tokens / run["seconds"] for run in seen["prefill"] if run["tokens"] == tokens
+        "answer_tok_s": _median(run["tokensPerSecond"] for run in seen["answers"]),
+        "prompts": {
+            str(tokens): _prompt(
+                [run for run in seen["prompts"] if run["tokens"] == tokens],
+                seen.get("profile", {}).get(str(tokens)),
             )
-            for tokens in lengths
+            for tokens in sorted({run["tokens"] for run in seen["prompts"]})
         },
         "dispatches_per_token": dispatches,
         "submits_per_token": submits,
         "second_load_s": round(seen["reloadSeconds"], 2),
-        "profile": profile_entry(seen["profile"]) if "profile" in seen else None,
+        "copy_gb_s": round(seen["copyBytesPerSecond"] / 1e9),
     }
 
 
-def profile_entry(seen: Mapping[str, Any]) -> dict[str, Any]:
-    """Return GPU time by kernel: of the median decoded token, and of each timed prompt."""
-    steps = sorted(seen["decode"], key=_gpu_microseconds)
-    return {
-        "decode": _kernels(steps[len(steps) // 2]),
-        "prefill": {tokens: _kernels(run) for tokens, run in seen["prefill"].items()},
+def speed_line(speed: Mapping[str, Any]) -> str:
+    """Return the speeds in a line."""
+    prompts = "; ".join(
+        f"{tokens} tokens: first after {run['first_token_ms']:.0f} ms "
+        f"({run['prefill_tok_s']:.0f} tok/s), then {run['decode_tok_s']:.0f} tok/s"
+        for tokens, run in speed["prompts"].items()
+    )
+    return (
+        f"{prompts}; {speed['dispatches_per_token']:g} dispatches and "
+        f"{speed['submits_per_token']:g} submits a token"
+    )
+
+
+def _prompt(runs: Sequence[Mapping[str, Any]], profile: Mapping[str, Any] | None) -> dict[str, Any]:
+    tokens, after = runs[0]["tokens"], runs[0]["tokensAfter"]
+    decode = [after / run["decodeSeconds"] for run in runs]
+    found = {
+        "first_token_ms": _median((run["firstTokenSeconds"] * 1e3 for run in runs), 2),
+        "prefill_tok_s": _median(tokens / run["firstTokenSeconds"] for run in runs),
+        "decode_tok_s": _median(decode),
+        "decode_tok_s_range": [round(min(decode), 1), round(max(decode), 1)],
+        "token_ms": _median((run["decodeSeconds"] / after * 1e3 for run in runs), 3),
+        "wait_ms": _median((run["waitSeconds"] / after * 1e3 for run in runs), 3),
     }
+    if profile is not None:
+        steps = sorted(profile["decode"], key=_gpu_microseconds)
+        found["prefill_kernels"] = _kernels(profile["prefill"])
+        found["decode_kernels"] = _kernels(steps[len(steps) // 2])
+    return found
 
 
 def _kernels(run: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,5 +179,5 @@ def _gpu_microseconds(run: Mapping[str, Any]) -> float:
     return total
 
 
-def _median(values: Iterable[float]) -> float:
-    return round(statistics.median(values), 1)
+def _median(values: Iterable[float], digits: int = 1) -> float:
+    return round(statistics.median(values), digits)

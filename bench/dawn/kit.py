@@ -28,7 +28,7 @@ DAWN_INTEGRITY = (
     "bnwO74uB+lrRtLhp4Q=="
 )
 DAWN_MODULE = "dist/linux-x64/dawn.node"
-DRIVER = ("drive.mjs", "page.mjs", "profile.mjs", "speed.mjs", "run.sh")
+DRIVER = ("drive.mjs", "loader.mjs", "page.mjs", "profile.mjs", "speed.mjs", "run.sh")
 SWIFTSHADER = Path("/usr/lib/chromium")
 """Debian's Chromium brings a Vulkan loader and a software driver."""
 FETCH_TIMEOUT_S = 600.0
@@ -55,8 +55,6 @@ def write_kit(kit: Path, jobs: Mapping[str, tuple[Path, Mapping[str, Any]]], too
         site = kit / "builds" / name / "site"
         fs.copy_tree(bundle, site)
         fs.copy_tree(HARNESS, site / "__verify__")
-        # Node takes a .js file for a module only where a package says so.
-        fs.write_text(site / "package.json", '{"type": "module"}\n')
         fs.write_text(kit / "builds" / name / "job.json", json.dumps(job))
 
 

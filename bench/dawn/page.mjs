@@ -2,10 +2,9 @@
 // a cache, and a `fetch` that reads the site's folder and nothing else.
 
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { join } from "node:path";
+import { createRequire, register } from "node:module";
+import { join, resolve } from "node:path";
 import { runInThisContext } from "node:vm";
-import { pathToFileURL } from "node:url";
 
 // web-llm accepts http addresses only; the reserved top-level name can never be a real host.
 const ORIGIN = "http://bundle.test";
@@ -35,10 +34,12 @@ export function openPage({ site, dawnModule }) {
   define("process", undefined);
   watchConsole(seen);
   watchDevices(globals.GPUAdapter, seen);
+  // The page's modules find its files from their own addresses, which a file's would mislead.
+  register("./loader.mjs", import.meta.url, { data: { origin: ORIGIN, site: resolve(site) } });
   return {
     seen,
     globals,
-    load: (name) => import(pathToFileURL(join(site, name)).href),
+    load: (name) => import(`${ORIGIN}/${name}`),
     run: async (name) => runInThisContext(await readFile(join(site, name), "utf8"), { filename: name }),
   };
 }

@@ -1,12 +1,17 @@
-"""Own a model of a real base's shape with random weights: its site without shards, its references.
+"""Own models with random weights: their sites without shards, and what torch says to them.
 
-`python -m bench.dawn.synthetic` says how fast and how right the kernels are at a size whose
-weights this project cannot download. The page, tokenizer and prompts come from a finished build.
+``python -m bench.dawn.synthetic KIT --template outputs/<name>`` adds to a kit
+
+- with ``--base``, a real base's shape, whose weights this project cannot carry: how fast it is;
+- with ``--tiny``, the small shapes of the tests, one for every architecture: how right it is.
+
+The page, tokenizer and prompts come from a finished build.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import shutil
 import sys
@@ -16,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.dawn.builds import DECODE_TOKENS, REPEATS
-from bench.dawn.judge import best_logits, speed_entry
+from bench.dawn.builds import speed_job
+from bench.dawn.judge import best_logits, speed_entry, speed_line
 from bench.dawn.kit import write_kit
 from bench.dawn.weights import values
 from webslm import fs
@@ -37,22 +42,41 @@ from webslm.stages.compile import run as run_compile
 NUM_PROMPTS = 2
 PROMPT_TOKENS = 48
 NUM_TOKENS = 24
-PREFILL_TOKENS = (128, 512, 1024)
+TIMED_PROMPTS = [128, 512, 2048]
+TINY_CONTEXT, TINY_CHUNK = 256, 32
+"""Prompts are longer than a chunk, and than the windows of the small shapes."""
 REVISION = "random"
+QUESTION = "What are common signs of dehydration?"
 
 
-def make(template: Path, base: str, quant: str, kit: Path) -> None:
+def settings(model: str, quant: str) -> tuple[Config, str]:
+    """Return the configuration of a base or of ``tiny:<shape of the tests>``, and its name."""
+    kind, _, small = model.partition(":")
+    cfg = compose([f"base={kind}", f"quant={quant}"])
+    if small:
+        from tests.integration.architecture_models import SHAPES
+
+        cfg = dataclasses.replace(
+            cfg,
+            base=dataclasses.replace(cfg.base, shape=SHAPES[small]),
+            compiler=dataclasses.replace(
+                cfg.compiler, context_window_size=TINY_CONTEXT, prefill_chunk_size=TINY_CHUNK
+            ),
+        )
+    return cfg, f"random-{small or kind}-{quant}"
+
+
+def make(template: Path, model: str, quant: str, kit: Path, *, referred: bool) -> None:
     """Add one model to a kit, with ``references/<name>.npz`` for ``judge`` beside the builds."""
-    cfg = compose([f"base={base}", f"quant={quant}"])
-    name = f"random-{base}-{quant}"
+    cfg, name = settings(model, quant)
     with fs.temporary_dir(cache_dir(), "synthetic") as work:
         shards = work / "shards"
         shards.mkdir()
         _write_shards(cfg, shards)
-        prompts = _prompts(cfg.base.shape.vocab_size)
-        answers = _answers(cfg, shards, prompts)
+        prompts = _prompts(cfg.base.shape.vocab_size) if referred else []
+        answers = _answers(cfg, shards, prompts) if referred else []
         site = _site(template, cfg, name, shards, work)
-        job = {
+        job: dict[str, Any] = {
             "questions": [],
             "maxTokens": 1,
             "keep": KEPT_LOGITS,
@@ -60,13 +84,9 @@ def make(template: Path, base: str, quant: str, kit: Path) -> None:
                 {"prompt": prompt, "continuation": answer.tokens}
                 for prompt, answer in zip(prompts, answers, strict=True)
             ],
-            "speed": {
-                "messages": [{"role": "user", "content": "What are common signs of dehydration?"}],
-                "prefillTokens": list(PREFILL_TOKENS),
-                "decodeTokens": DECODE_TOKENS,
-                "repeats": REPEATS,
-            },
         }
+        if not model.startswith("tiny:"):
+            job["speed"] = speed_job(TIMED_PROMPTS, [{"role": "user", "content": QUESTION}])
         write_kit(kit, {name: (site, job)}, cache_dir() / "tools" / "npm")
     shutil.copyfile(Path(__file__).with_name("weights.py"), kit / "builds" / name / "weights.py")
     (kit / "references").mkdir(exist_ok=True)
@@ -74,8 +94,9 @@ def make(template: Path, base: str, quant: str, kit: Path) -> None:
     np.savez(kit / "references" / f"{name}.npz", **logits)
 
 
-def judge(kit: Path, results: Path, name: str) -> dict[str, Any]:
+def judge(kit: Path, results: Path, model: str, quant: str) -> dict[str, Any]:
     """Return the entry of one model: agreement of forced decoding with torch, and speed."""
+    cfg, name = settings(model, quant)
     raw = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
     job = json.loads((kit / "builds" / name / "job.json").read_text(encoding="utf-8"))
     stored = np.load(kit / "references" / f"{name}.npz")
@@ -90,6 +111,8 @@ def judge(kit: Path, results: Path, name: str) -> dict[str, Any]:
                 differences.append({"prompt": place, "position": position, "gap": round(gap, 5)})
     return {
         "name": name,
+        "quant": quant,
+        "weight_bytes": sum(tensor.nbytes for tensor in library_tensors(cfg.base.shape, cfg.quant)),
         "node": raw["node"],
         "machine": raw["machine"],
         "adapter": raw["adapter"],
@@ -97,10 +120,10 @@ def judge(kit: Path, results: Path, name: str) -> dict[str, Any]:
         "console_errors": raw["consoleErrors"],
         "load_s": round(raw["loaded"]["seconds"], 2),
         "positions": len(same),
-        "forced_top1_agreement": sum(same) / len(same),
+        "forced_top1_agreement": sum(same) / len(same) if same else None,
         "max_logit_difference": largest,
         "differences": differences,
-        "speed": speed_entry(raw["speed"]),
+        "speed": speed_entry(raw["speed"]) if "speed" in raw else None,
     }
 
 
@@ -122,22 +145,13 @@ def _answers(cfg: Config, shards: Path, prompts: Sequence[Sequence[int]]) -> lis
     from transformers import AutoConfig, AutoModelForCausalLM
 
     shape, reader = cfg.base.shape, ShardReader(shards)
-    config = AutoConfig.for_model(
-        shape.model_type,
-        hidden_size=shape.hidden_size,
-        intermediate_size=shape.intermediate_size,
-        num_hidden_layers=shape.num_hidden_layers,
-        num_attention_heads=shape.num_attention_heads,
-        num_key_value_heads=shape.num_key_value_heads,
-        vocab_size=shape.vocab_size,
-        tie_word_embeddings=shape.tie_word_embeddings,
-        rms_norm_eps=shape.rms_norm_eps,
-        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
-    )
+    family = architecture(shape.model_type)
+    ids = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    config = AutoConfig.for_model(**{**family.config(shape), **ids})
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float()
     wanted = dict(model.named_parameters())
     with torch.no_grad():
-        for parameter in architecture(shape.model_type).parameters(shape):
+        for parameter in family.parameters(shape):
             whole = read_parameter(reader, parameter, cfg.quant)
             start = 0
             for source in parameter.sources:
@@ -152,7 +166,8 @@ def _site(template: Path, cfg: Config, name: str, shards: Path, work: Path) -> P
     """Return the template's site with another library, model record and weight index."""
     site = work / "site"
     fs.copy_tree(template / "bundle", site)
-    document = json.loads((site / "webslm.json").read_text(encoding="utf-8"))
+    app = site / json.loads((site / "manifest.json").read_text(encoding="utf-8"))["app"]
+    document = json.loads((app / "webslm.json").read_text(encoding="utf-8"))
     old = site / document["model"]["url"]
     url = f"models/{name}/resolve/{REVISION}/"
     (site / url).mkdir(parents=True)
@@ -177,7 +192,7 @@ def _site(template: Path, cfg: Config, name: str, shards: Path, work: Path) -> P
         "integrity": {},
         "required_features": cfg.quant.required_features,
     }
-    fs.write_text(site / "webslm.json", json.dumps(document))
+    fs.write_text(app / "webslm.json", json.dumps(document))
     return site
 
 
@@ -192,23 +207,42 @@ def _library(cfg: Config, folder: Path, work: Path) -> str:
     return library.name
 
 
+def _show(entry: dict[str, Any]) -> None:
+    agreement = entry["forced_top1_agreement"]
+    words = [f"{entry['name']}: {len(entry['webgpu_errors'])} WebGPU errors"]
+    if agreement is not None:
+        words.append(
+            f"forced top-1 {agreement:.4f} of {entry['positions']}, "
+            f"logits within {entry['max_logit_difference']:.3g}"
+        )
+    if entry["speed"]:
+        words.append(speed_line(entry["speed"]))
+    sys.stdout.write("; ".join(words) + "\n")
+
+
 def main(argv: Sequence[str]) -> int:
     """Run one command line; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m bench.dawn.synthetic", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.dawn.synthetic")
     parser.add_argument("kit", type=Path, help="folder of the kit, made or added to")
-    parser.add_argument("--base", default="qwen2_5_0_5b", help="whose shape: an option of base=")
+    parser.add_argument("--base", nargs="*", default=[], help="whose shapes: options of base=")
+    parser.add_argument("--tiny", nargs="*", default=[], help="small shapes of the tests")
     parser.add_argument("--quant", nargs="+", default=["q4f16_1", "q4f32_1"])
     parser.add_argument("--template", type=Path, help="outputs/<name> of any finished build")
+    parser.add_argument("--unreferred", action="store_true", help="only time; ask torch nothing")
     parser.add_argument("--read", type=Path, help="judge the results a kit left in this folder")
     parser.add_argument("--out", type=Path, default=Path("synthetic.json"))
     options = parser.parse_args(argv)
-    if options.read is None:
+    models = [*options.base, *(f"tiny:{name}" for name in options.tiny)]
+    entries = []
+    for model in models:
         for quant in options.quant:
-            make(options.template, options.base, quant, options.kit)
-        return 0
-    names = [f"random-{options.base}-{quant}" for quant in options.quant]
-    entries = [judge(options.kit, options.read, name) for name in names]
-    fs.write_text(options.out, json.dumps(entries, indent=1) + "\n")
+            if options.read is None:
+                make(options.template, model, quant, options.kit, referred=not options.unreferred)
+            else:
+                entries.append(judge(options.kit, options.read, model, quant))
+                _show(entries[-1])
+    if options.read is not None:
+        fs.write_text(options.out, json.dumps(entries, indent=1) + "\n")
     return 0
 
 

@@ -35,8 +35,10 @@ def values(name: str, shape: list[int] | tuple[int, ...], dtype: str) -> npt.NDA
     drawn = np.asarray(source.random_raw(-(-count // 2)), dtype=np.uint64)
     bits: npt.NDArray[np.uint32] = drawn.view(np.uint32)[:count]
     if dtype == "uint32":
-        fifteens = bits & bits >> 1 & bits >> 2 & bits >> 3 & LOWEST_BITS
-        codes: npt.NDArray[np.uint32] = bits ^ fifteens << 3
+        fifteens = (
+            bits & bits >> np.uint32(1) & bits >> np.uint32(2) & bits >> np.uint32(3) & LOWEST_BITS
+        )
+        codes: npt.NDArray[np.uint32] = bits ^ fifteens << np.uint32(3)
         return codes.reshape(shape)
     even = (bits >> 16).astype(np.float32) / np.float32(32768) - np.float32(1)
     middle, reach = _range(name, shape)
