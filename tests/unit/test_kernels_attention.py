@@ -11,8 +11,15 @@ import tvm
 
 from webslm.compiler.architectures.rope import RopeTable
 from webslm.compiler.kernels.angles import sine_and_cosine
-from webslm.compiler.kernels.attention import decode, prefill_paged, prefill_ragged
-from webslm.compiler.kernels.attention_tile import PAGE_TOKENS, Attention, tile_sizes
+from webslm.compiler.kernels.attention import prefill_paged, prefill_ragged
+from webslm.compiler.kernels.attention_decode import KEYS, decode
+from webslm.compiler.kernels.attention_tile import (
+    PAGE_TOKENS,
+    SHARED_BYTES,
+    Attention,
+    tile_bytes,
+    tile_sizes,
+)
 from webslm.compiler.kernels.rope import Heads, normed_rotated, split_rotated
 from webslm.compiler.kernels.threads import CPU
 
@@ -96,6 +103,23 @@ def test_decode_leaves_out_no_head_of_any_group(group: int, local: bool) -> None
     agree(found, expected(q, k, v, plan, PAST - 1, local=local))
 
 
+@pytest.mark.parametrize("dim", [16, 20, 80, 128, 288])
+@pytest.mark.parametrize("window", [None, 300])
+def test_decode_over_more_keys_than_a_tile_holds(
+    dim: int, window: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "DIM", dim)
+    past = 2 * KEYS + 37
+    plan = Attention(heads=6, kv_heads=KV_HEADS, dim=dim, dtype="float32", window=window)
+    q, k, v = random(1, 6, dim) / 8, random(past, KV_HEADS, dim), random(past, 2, dim) + 1
+    pages, table, last = paged(k, v)
+    ends = np.array([0, len(table)], np.int32)
+    zero, place = np.zeros(1, np.int32), np.array([past - 1], np.int32)
+    local = window is not None
+    found = run(decode, plan, 1, q, pages, ends, table, last, zero, place, local=local)
+    agree(found, expected(q, k, v, plan, past - 1, local=local))
+
+
 @pytest.mark.parametrize(("window", "cap"), [(None, None), (9, None), (40, 4.0)])
 @pytest.mark.parametrize("group", [1, 7])
 def test_prefill_over_itself_and_over_the_past(
@@ -122,12 +146,8 @@ def test_prefill_over_itself_and_over_the_past(
 @pytest.mark.parametrize("dim", [16, 64, 80, 96, 128, 256, 512])
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_tiles_fit_a_workgroup(dim: int, dtype: str) -> None:
-    for rows in (1, 7, 16):
-        plan = Attention(heads=8, kv_heads=1, dim=dim, dtype=dtype)
-        tall, keys = tile_sizes(plan, rows=rows)
-        item = 2 if dtype == "float16" else 4
-        used = tall * dim * (item + 4) + keys * (dim + 1) * item + tall * (2 * keys + 5) * 4
-        assert used <= 32768
+    plan = Attention(heads=8, kv_heads=1, dim=dim, dtype=dtype)
+    assert tile_bytes(plan, *tile_sizes(plan)) <= SHARED_BYTES
 
 
 def turned(x: np.ndarray, places: np.ndarray, table: RopeTable) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The one-row linear kernel and the attention merge, run serially and held against numpy."""
+"""The linear kernels and the attention merge, run serially and held against numpy."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import tvm
 
 from webslm.compiler.kernels.gemv import Gemv, gemv
+from webslm.compiler.kernels.matmul import Matmul, matmul
 from webslm.compiler.kernels.merge import merge_attention
 from webslm.compiler.kernels.threads import CPU
 from webslm.compiler.quantization import dequantize, quantize
@@ -79,6 +80,43 @@ def test_gemv_equals_numpy(quant: QuantConf, rows: int, columns: int, gated: boo
     # The reference rounds each float16 weight; the kernel multiplies code and scale in float32.
     tolerance = 2e-5 if dtype == "float32" else 5e-3
     np.testing.assert_allclose(run(plan, quant, arrays), expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    "quant", [PLAIN, THREE, FOUR, EIGHT, HALF], ids=lambda quant: str(quant.name)
+)
+@pytest.mark.parametrize(("count", "rows", "columns"), [(3, 37, 100), (70, 40, 64), (2, 2050, 40)])
+@pytest.mark.parametrize("extras", [False, True])
+def test_matmul_equals_numpy(
+    quant: QuantConf, count: int, rows: int, columns: int, extras: bool
+) -> None:
+    rng = np.random.default_rng(rows)
+    weight = rng.normal(0, 0.3, (rows, columns)).astype(np.float32)
+    x = rng.normal(0, 2, (1, count, columns)).astype(quant.dtype)
+    bias = rng.normal(0, 1, rows).astype(quant.dtype)
+    residual = rng.normal(0, 1, (1, count, rows)).astype(quant.dtype)
+    stored = [weight, weight]
+    if quant.bits:
+        stored = list(quantize(weight, quant))
+        weight = dequantize(*stored, columns, quant)
+    plan = Matmul(
+        rows=rows,
+        columns=columns,
+        quantized=quant.bits > 0,
+        bias=extras,
+        residual=extras,
+        dtype="float32",
+    )
+    if not extras:
+        bias, residual = np.full_like(bias, np.nan), np.full_like(residual, np.nan)
+    out = tvm.runtime.tensor(np.full((1, count, rows), np.nan, np.float32))
+    given = [tvm.runtime.tensor(one) for one in (x, *stored, bias, residual)]
+    built(matmul(plan, quant, CPU))(*given, out)
+    expected = x[0].astype(np.float64) @ weight.astype(np.float64).T
+    if extras:
+        expected = expected + bias.astype(np.float64) + residual[0].astype(np.float64)
+    tolerance = 2e-5 if quant.dtype == "float32" else 5e-3
+    np.testing.assert_allclose(out.numpy()[0], expected, rtol=tolerance, atol=tolerance)
 
 
 def test_gemv_reads_neither_gain_nor_residual_when_there_are_none() -> None:

@@ -93,7 +93,7 @@ def test_softmax_gives_forbidden_tokens_nothing() -> None:
     assert np.isclose(result.sum(), 1.0)
 
 
-@pytest.mark.parametrize("size", VOCABULARIES)
+@pytest.mark.parametrize("size", [*VOCABULARIES, 8192, 8193, 20000, 65537 + 1024])
 def test_sort_equals_stable_argsort(size: int) -> None:
     rng = np.random.default_rng(size)
     # Few distinct values: ties must go by id.

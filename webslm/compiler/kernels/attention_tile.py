@@ -1,9 +1,10 @@
-"""Own the walk over tiles of keys that the attention kernels share. Emit no Relax.
+"""Own the walk over tiles of keys that the two prefill kernels share. Emit no Relax.
 
 A block owns the query heads of one key-value head for a tile of rows; a row is a pair of position
-and head, so that no group size leaves a head out. The runtime hands kernels no layer number: a
-local layer is told by a negative ``sm_scale``, whose size is the scale. Cached keys stay in place;
-a window is a mask, and tiles that lie outside of it are skipped.
+and head, so that no group size leaves a head out. 16 x 16 threads hold a tile's products in
+registers: thread (y, x) has rows y, y + 16, ... and keys, later elements of a head, x, x + 16, ...
+The runtime hands kernels no layer number: a local layer is told by a negative ``sm_scale``, whose
+size is the scale. Cached keys stay in place; a window is a mask, and tiles outside are skipped.
 """
 
 # TVMScript is Python only in form: a kernel's length and branches are the GPU program's own.
@@ -22,11 +23,14 @@ from webslm.compiler.kernels.threads import Threads
 
 PAGE_TOKENS = 16
 """Tokens of a page; fixed in TVM's append kernel and in web-llm."""
-THREADS = 128
-SHARED_BYTES = 30000
-"""Of the 32768 that every WebGPU device has."""
-TALLEST = 16
-"""Most rows of a tile."""
+SIDE = 16
+THREADS = SIDE * SIDE
+SHARED_BYTES = 32768
+"""What every WebGPU device has."""
+ROWS = (64, 32, 16, 8, 4)
+KEYS = (32, 16, 8, 4)
+PADDING = 2
+"""Elements after a row of keys, so that threads with a row each read from different banks."""
 EVERYTHING = 1 << 30
 """A window that no context reaches."""
 LOWEST = -1e30
@@ -52,30 +56,58 @@ class Attention:
         return self.heads // self.kv_heads
 
 
-def tile_sizes(plan: Attention, *, rows: int) -> tuple[int, int]:
-    """Return the rows and keys of a tile that fit a workgroup's memory, at most ``rows`` rows."""
+def tile_bytes(plan: Attention, rows: int, keys: int) -> int:
+    """Return the workgroup memory of a tile."""
     item = 2 if plan.dtype == "float16" else 4
-    for keys in (32, 16, 8, 4):
-        for most in (TALLEST, 8, 4, 2, 1):
-            tall = min(most, rows)
-            used = tall * plan.dim * (item + 4) + keys * (plan.dim + 1) * item
-            if used + tall * (2 * keys + 5) * 4 <= SHARED_BYTES and (most >= 8 or keys == 4):
-                return tall, keys
-    return 1, 4
+    parts = THREADS // rows
+    stored = (rows * plan.dim + keys * (plan.dim + PADDING)) * item
+    return stored + rows * (keys + 1 + 2 * parts + 3) * 4
+
+
+def tile_sizes(plan: Attention) -> tuple[int, int]:
+    """Return the rows and keys of the largest tile that fits, tall before wide."""
+    fitting = [
+        (rows * keys, rows, keys)
+        for rows in ROWS
+        for keys in KEYS
+        if tile_bytes(plan, rows, keys) <= SHARED_BYTES
+    ]
+    _, rows, keys = max(fitting)
+    return rows, keys
 
 
 class Tile:
-    """The parts of the walk that all three kernels share, as TVMScript macros."""
+    """The parts of the walk, as TVMScript macros.
 
-    def __init__(self, plan: Attention, threads: Threads, *, rows: int) -> None:
-        self.rows, self.keys = tile_sizes(plan, rows=rows)
+    ``highest`` is each row's maximum so far, ``fresh`` the one with this tile and what sums before
+    it are worth then; ``peak`` and ``mass`` are what the parts of a row found; ``acc`` and
+    ``total`` are a thread's own sums.
+    """
+
+    def __init__(self, plan: Attention, threads: Threads) -> None:
+        self.rows, self.keys = tile_sizes(plan)
         dim, group, keys, dtype = plan.dim, plan.group, self.keys, plan.dtype
         tall, cap, window = self.rows, plan.cap, plan.window or EVERYTHING
-        bind = threads.bind
+        self.parts = THREADS // tall
+        parts = self.parts
+        down, across, deep = -(-tall // SIDE), -(-keys // SIDE), -(-dim // SIDE)
+        self.registers = down * deep
+        # Flat, since TVM compacts what padding a shape has.
+        self.kv_size, self.score_size = keys * (dim + PADDING), tall * (keys + 1)
+        wide, scored = dim + PADDING, keys + 1
+        per_part = -(-keys // parts)
+        bind, copies = threads.bind, threads.copies(THREADS)
 
         @T.macro
         def load_queries(
-            q: T.Buffer, q_s: T.Buffer, out_s: T.Buffer, stats: T.Buffer, n, b, g
+            q: T.Buffer,
+            q_s: T.Buffer,
+            acc: T.Buffer,
+            total: T.Buffer,
+            highest: T.Buffer,
+            n,
+            b,
+            g,
         ) -> None:
             for t in bind(THREADS, thread="threadIdx.x"):
                 with T.sblock("load_queries"):
@@ -90,10 +122,11 @@ class Tile:
                                 q[row // group, g * group + row % group, e % dim],
                                 T.Cast(dtype, 0),
                             )
-                            out_s[e // dim, e % dim] = T.float32(0)
+                    for r in T.unroll(down * deep):
+                        acc[t % copies, r] = T.float32(0)
+                    total[t % copies, 0] = T.float32(0)
                     if t < tall:
-                        stats[t, 0] = T.float32(LOWEST)
-                        stats[t, 1] = T.float32(0)
+                        highest[t] = T.float32(LOWEST)
 
         @T.macro
         def load_ragged(rows_in: T.Buffer, kv_s: T.Buffer, tile, length, g) -> None:
@@ -105,7 +138,7 @@ class Tile:
                         e: T.let[T.int32] = i * THREADS + t
                         key: T.let[T.int32] = tile * keys + e // dim
                         if e < keys * dim:
-                            kv_s[e // dim, e % dim] = T.if_then_else(
+                            kv_s[e // dim * wide + e % dim] = T.if_then_else(
                                 key < length, rows_in[key, g, e % dim], T.Cast(dtype, 0)
                             )
 
@@ -121,7 +154,7 @@ class Tile:
                         e: T.let[T.int32] = i * THREADS + t
                         key: T.let[T.int32] = tile * keys + e // dim
                         if e < keys * dim:
-                            kv_s[e // dim, e % dim] = T.if_then_else(
+                            kv_s[e // dim * wide + e % dim] = T.if_then_else(
                                 key < length,
                                 pages[
                                     table[key // PAGE_TOKENS],
@@ -134,118 +167,161 @@ class Tile:
                             )
 
         @T.macro
-        def weigh(
-            q_s: T.Buffer,
-            kv_s: T.Buffer,
-            score: T.Buffer,
-            share: T.Buffer,
-            stats: T.Buffer,
-            fresh: T.Buffer,
-            tile,
-            b,
-            base,
-            length,
-            sm_scale,
+        def score(
+            q_s: T.Buffer, kv_s: T.Buffer, score_s: T.Buffer, tile, b, base, length, sm_scale
         ) -> None:
             for t in bind(THREADS, thread="threadIdx.x"):
                 with T.sblock("scores"):
                     T.reads()
                     T.writes()
-                    dot = T.sblock_alloc_buffer((1,), "float32", scope="local")
-                    for i in T.serial(-(-tall * keys // THREADS)):
-                        e: T.let[T.int32] = i * THREADS + t
-                        key: T.let[T.int32] = tile * keys + e % keys
-                        place: T.let[T.int32] = base + (b * tall + e // keys) // group
-                        if e < tall * keys:
-                            dot[0] = T.float32(0)
-                            for d in T.serial(dim):
-                                dot[0] += T.Cast("float32", q_s[e // keys, d]) * T.Cast(
-                                    "float32", kv_s[e % keys, d]
+                    dot = T.sblock_alloc_buffer((down * across,), "float32", scope="local")
+                    for i in T.unroll(down * across):
+                        dot[i] = T.float32(0)
+                    for d in T.serial(dim):
+                        for i in T.unroll(down):
+                            for j in T.unroll(across):
+                                dot[i * across + j] += T.Cast(
+                                    "float32", q_s[T.min(t // SIDE + i * SIDE, tall - 1), d]
+                                ) * T.Cast(
+                                    "float32", kv_s[T.min(t % SIDE + j * SIDE, keys - 1) * wide + d]
                                 )
-                            dot[0] = dot[0] * T.abs(sm_scale)
-                            if cap is not None:
-                                dot[0] = soft_capped(dot[0], cap)
-                            if (
-                                key < length
-                                and key <= place
-                                and (sm_scale > T.float32(0) or key + window > place)
-                            ):
-                                score[e // keys, e % keys] = dot[0] * T.float32(LOG2_E)
-                            else:
-                                score[e // keys, e % keys] = T.float32(LOWEST)
+                    for i in T.unroll(down):
+                        for j in T.unroll(across):
+                            row: T.let[T.int32] = t // SIDE + i * SIDE
+                            own: T.let[T.int32] = t % SIDE + j * SIDE
+                            key: T.let[T.int32] = tile * keys + own
+                            place: T.let[T.int32] = base + (b * tall + row) // group
+                            if row < tall and own < keys:
+                                dot[i * across + j] = dot[i * across + j] * T.abs(sm_scale)
+                                if cap is not None:
+                                    dot[i * across + j] = soft_capped(dot[i * across + j], cap)
+                                if (
+                                    key < length
+                                    and key <= place
+                                    and (sm_scale > T.float32(0) or key + window > place)
+                                ):
+                                    score_s[row * scored + own] = dot[i * across + j] * T.float32(
+                                        LOG2_E
+                                    )
+                                else:
+                                    score_s[row * scored + own] = T.float32(LOWEST)
+
+        @T.macro
+        def weigh(
+            score_s: T.Buffer, peak: T.Buffer, mass: T.Buffer, highest: T.Buffer, fresh: T.Buffer
+        ) -> None:
+            for t in bind(THREADS, thread="threadIdx.x"):
+                with T.sblock("peaks"):
+                    T.reads()
+                    T.writes()
+                    most = T.sblock_alloc_buffer((1,), "float32", scope="local")
+                    most[0] = T.float32(LOWEST)
+                    for i in T.serial(per_part):
+                        own: T.let[T.int32] = T.min(t // tall + i * parts, keys - 1)
+                        most[0] = T.max(most[0], score_s[t % tall * scored + own])
+                    peak[t % tall, t // tall] = most[0]
             for t in bind(THREADS, thread="threadIdx.x"):
                 with T.sblock("weights"):
                     T.reads()
                     T.writes()
-                    peak = T.sblock_alloc_buffer((1,), "float32", scope="local")
+                    most = T.sblock_alloc_buffer((1,), "float32", scope="local")
                     total = T.sblock_alloc_buffer((1,), "float32", scope="local")
                     one = T.sblock_alloc_buffer((1,), "float32", scope="local")
-                    factor = T.sblock_alloc_buffer((1,), "float32", scope="local")
-                    if t < tall:
-                        peak[0] = stats[t, 0]
-                        for j in T.serial(keys):
-                            peak[0] = T.max(peak[0], score[t, j])
-                        factor[0] = T.exp2(stats[t, 0] - peak[0])
-                        total[0] = stats[t, 1] * factor[0]
-                        for j in T.serial(keys):
+                    most[0] = highest[t % tall]
+                    for i in T.serial(parts):
+                        most[0] = T.max(most[0], peak[t % tall, i])
+                    total[0] = T.float32(0)
+                    for i in T.serial(per_part):
+                        own: T.let[T.int32] = t // tall + i * parts
+                        if own < keys:
                             one[0] = T.if_then_else(
-                                score[t, j] > T.float32(LOWEST / 2),
-                                T.exp2(score[t, j] - peak[0]),
+                                score_s[t % tall * scored + own] > T.float32(LOWEST / 2),
+                                T.exp2(score_s[t % tall * scored + own] - most[0]),
                                 T.float32(0),
                             )
                             total[0] += one[0]
-                            share[t, j] = one[0]
-                        fresh[t, 0] = peak[0]
-                        fresh[t, 1] = total[0]
-                        fresh[t, 2] = factor[0]
+                            score_s[t % tall * scored + own] = one[0]
+                    mass[t % tall, t // tall] = total[0]
+                    if t < tall:
+                        fresh[t, 0] = most[0]
+                        fresh[t, 1] = T.exp2(highest[t] - most[0])
 
         @T.macro
         def gather(
-            kv_s: T.Buffer, share: T.Buffer, stats: T.Buffer, fresh: T.Buffer, out_s: T.Buffer
+            kv_s: T.Buffer,
+            score_s: T.Buffer,
+            mass: T.Buffer,
+            highest: T.Buffer,
+            fresh: T.Buffer,
+            acc: T.Buffer,
+            total: T.Buffer,
         ) -> None:
             for t in bind(THREADS, thread="threadIdx.x"):
                 with T.sblock("gather"):
                     T.reads()
                     T.writes()
-                    part = T.sblock_alloc_buffer((1,), "float32", scope="local")
-                    for i in T.serial(-(-tall * dim // THREADS)):
-                        e: T.let[T.int32] = i * THREADS + t
-                        if e < tall * dim:
-                            part[0] = out_s[e // dim, e % dim] * fresh[e // dim, 2]
-                            for j in T.serial(keys):
-                                part[0] += share[e // dim, j] * T.Cast("float32", kv_s[j, e % dim])
-                            out_s[e // dim, e % dim] = part[0]
-                    # Not where they were read: threads of one phase must not see each other.
+                    for i in T.unroll(down):
+                        for j in T.unroll(deep):
+                            acc[t % copies, i * deep + j] = (
+                                acc[t % copies, i * deep + j]
+                                * fresh[T.min(t // SIDE + i * SIDE, tall - 1), 1]
+                            )
+                    for k in T.serial(keys):
+                        for i in T.unroll(down):
+                            for j in T.unroll(deep):
+                                acc[t % copies, i * deep + j] += score_s[
+                                    T.min(t // SIDE + i * SIDE, tall - 1) * scored + k
+                                ] * T.Cast(
+                                    "float32", kv_s[k * wide + T.min(t % SIDE + j * SIDE, dim - 1)]
+                                )
                     if t < tall:
-                        stats[t, 0] = fresh[t, 0]
-                        stats[t, 1] = fresh[t, 1]
+                        total[t % copies, 0] = total[t % copies, 0] * fresh[t, 1]
+                        for i in T.serial(parts):
+                            total[t % copies, 0] += mass[t, i]
+                        highest[t] = fresh[t, 0]
 
         @T.macro
         def finish(
-            output: T.Buffer, lse: T.Buffer, out_s: T.Buffer, stats: T.Buffer, n, b, g
+            output: T.Buffer,
+            lse: T.Buffer,
+            acc: T.Buffer,
+            total: T.Buffer,
+            mass: T.Buffer,
+            highest: T.Buffer,
+            n,
+            b,
+            g,
         ) -> None:
+            for t in bind(THREADS, thread="threadIdx.x"):
+                with T.sblock("totals"):
+                    T.reads()
+                    T.writes()
+                    if t < tall:
+                        mass[t, 0] = total[t % copies, 0]
             for t in bind(THREADS, thread="threadIdx.x"):
                 with T.sblock("finish"):
                     T.reads()
                     T.writes()
-                    for i in T.serial(-(-tall * dim // THREADS)):
-                        e: T.let[T.int32] = i * THREADS + t
-                        row: T.let[T.int32] = b * tall + e // dim
-                        if e < tall * dim and row < n * group:
-                            # A row that sees no key weighs nothing in the merge to come.
-                            output[row // group, g * group + row % group, e % dim] = T.Cast(
-                                dtype,
-                                out_s[e // dim, e % dim]
-                                / T.max(stats[e // dim, 1], T.float32(1e-30)),
-                            )
+                    for i in T.unroll(down):
+                        for j in T.unroll(deep):
+                            own: T.let[T.int32] = t // SIDE + i * SIDE
+                            d: T.let[T.int32] = t % SIDE + j * SIDE
+                            row: T.let[T.int32] = b * tall + own
+                            if own < tall and d < dim and row < n * group:
+                                # A row that sees no key weighs nothing in the merge to come.
+                                output[row // group, g * group + row % group, d] = T.Cast(
+                                    dtype,
+                                    acc[t % copies, i * deep + j]
+                                    / T.max(mass[own, 0], T.float32(1e-30)),
+                                )
                     if t < tall and b * tall + t < n * group:
                         lse[(b * tall + t) // group, g * group + (b * tall + t) % group] = (
                             T.if_then_else(
-                                stats[t, 1] > T.float32(0),
-                                stats[t, 0] + T.log2(T.max(stats[t, 1], T.float32(1e-30))),
+                                mass[t, 0] > T.float32(0),
+                                highest[t] + T.log2(T.max(mass[t, 0], T.float32(1e-30))),
                                 T.float32(LOWEST),
                             )
                         )
 
         self.load_queries, self.load_ragged, self.load_paged = load_queries, load_ragged, load_paged
-        self.weigh, self.gather, self.finish = weigh, gather, finish
+        self.score, self.weigh, self.gather, self.finish = score, weigh, gather, finish

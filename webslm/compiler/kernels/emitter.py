@@ -13,7 +13,7 @@ from tvm import relax
 
 from webslm.compiler.architectures.rope import RopeTable, rope_table
 from webslm.compiler.architectures.shape import local_layers
-from webslm.compiler.kernels import elementwise, gemv, linear
+from webslm.compiler.kernels import elementwise, gemv, linear, matmul
 from webslm.compiler.kernels.rope import Heads, normed_rotated
 from webslm.compiler.kernels.threads import Threads
 from webslm.schema import QuantConf, ShapeConf
@@ -50,6 +50,7 @@ class Emitter:
         self._cache = cache
         # Layers repeat each other, and reading a kernel's script costs more than compiling it.
         self._gemv: dict[gemv.Gemv, Value] = {}
+        self._matmul: dict[matmul.Matmul, Value] = {}
         self._norm_offset = norm_offset
         self._local = local_layers(shape)
         self._positions: Value = None
@@ -136,17 +137,22 @@ class Emitter:
         )
 
     def _rows(self, x: Value, stem: str, residual: Value, dtype: str) -> Value:
-        bias = self._bias(stem)
-        epilogue = linear.Epilogue(
-            bias=bias is not None, residual=residual is not None, dtype=dtype
+        bias, weight = self._bias(stem), self._weight(stem)
+        plan = matmul.Matmul(
+            rows=_extent(weight[0].ty.shape[0]),
+            columns=_extent(x.ty.shape[2]),
+            quantized=self._is_quantized(stem),
+            bias=bias is not None,
+            residual=residual is not None,
+            dtype=dtype,
         )
-        quantized = self._is_quantized(stem)
-        extras = [extra for extra in (bias, residual) if extra is not None]
-
-        def product(*inputs: Any) -> Any:
-            return linear.linear(inputs, self._quant, quantized=quantized, epilogue=epilogue)
-
-        return self._kernel(product, x, *self._weight(stem), *extras, name="linear")
+        if plan not in self._matmul:
+            made = matmul.matmul(plan, self._quant, self._threads)
+            self._matmul[plan] = self._builder.add_func(made, "matmul")
+        optional = [weight[0], weight[1] if len(weight) > 1 else None, bias, residual]
+        args = [x, *(x if arg is None else arg for arg in optional)]
+        kind = relax.TensorType((1, x.ty.shape[1], plan.rows), dtype)
+        return self._builder.emit(relax.call_tir(self._matmul[plan], args, kind))
 
     def norm(self, x: Value, stem: str, *, residual: Value = None) -> Value:
         """Apply an RMSNorm to x [1, n, H], and add a residual to the result."""

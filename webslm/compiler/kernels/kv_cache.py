@@ -14,8 +14,9 @@ from tvm import relax
 from tvm.relax.frontend.nn.llm import kv_cache as tvm_cache
 
 from webslm.compiler.architectures.rope import rope_table
-from webslm.compiler.architectures.shape import local_layers, window
-from webslm.compiler.kernels import attention
+from webslm.compiler.architectures.shape import window
+from webslm.compiler.kernels.attention import prefill_paged, prefill_ragged
+from webslm.compiler.kernels.attention_decode import decode
 from webslm.compiler.kernels.attention_tile import PAGE_TOKENS, Attention
 from webslm.compiler.kernels.merge import merge_attention
 from webslm.compiler.kernels.rope import Heads, split, split_rotated
@@ -23,9 +24,6 @@ from webslm.compiler.kernels.threads import threads
 from webslm.schema import QuantConf, ShapeConf
 
 SIZES = ("max_batch_size", "max_total_seq_len", "prefill_chunk_size", "page_size", "sliding")
-HEAD_VECTOR = 4
-"""Elements of a head that one thread of TVM's decode kernel holds."""
-MAX_THREADS = 256
 
 
 def emit_create(
@@ -122,30 +120,16 @@ class _Kernels:
 
     def _attention(self) -> tuple[Any, ...]:
         """Return the kernels of a chunk over itself, of one over the past, of a token."""
-        if needs_own_attention(self._shape):
-            plan = Attention(
-                heads=self._heads,
-                kv_heads=self._kv_heads,
-                dim=self._dim,
-                dtype=self._dtype,
-                window=window(self._shape),
-                cap=self._shape.attn_logit_softcapping,
-            )
-            kernels = (attention.prefill_ragged, attention.prefill_paged, attention.decode)
-            return tuple(kernel(plan, threads(self._target)) for kernel in kernels)
-        kv_heads, heads, dim, dtype = self._kv_heads, self._heads, self._dim, self._dtype
-        target, sliding = self._target, False
-        if target.kind.name == "llvm":
-            return (
-                tvm_cache._attention_prefill_ragged_cpu(kv_heads, heads, dim, dim, dtype, {}),
-                tvm_cache._attention_prefill_cpu(kv_heads, heads, dim, dtype, sliding, {}),
-                tvm_cache._attention_decode_cpu(kv_heads, heads, dim, dtype, sliding, {}),
-            )
-        return (
-            tvm_cache._attention_prefill_ragged(kv_heads, heads, dim, dim, dtype, {}, target),
-            tvm_cache._attention_prefill(kv_heads, heads, dim, dtype, sliding, {}, target),
-            tvm_cache._attention_decode(kv_heads, heads, dim, dtype, sliding, {}, target),
+        plan = Attention(
+            heads=self._heads,
+            kv_heads=self._kv_heads,
+            dim=self._dim,
+            dtype=self._dtype,
+            window=window(self._shape),
+            cap=self._shape.attn_logit_softcapping,
         )
+        kernels = (prefill_ragged, prefill_paged, decode)
+        return tuple(kernel(plan, threads(self._target)) for kernel in kernels)
 
     def _copies(self) -> tuple[Any, Any]:
         kv_heads, dim, dtype, target = self._kv_heads, self._dim, self._dtype, self._target
@@ -166,18 +150,3 @@ class _Kernels:
 
     def _tir(self, name: str, function: Any) -> Any:
         return relax.Tuple([tvm.ir.StringImm("tirx"), self._add(name, function)])
-
-
-def needs_own_attention(shape: ShapeConf) -> bool:
-    """Tell whether TVM's kernels cannot compute a shape's attention."""
-    capped = shape.attn_logit_softcapping is not None
-    return capped or any(local_layers(shape)) or not _group_fits(shape)
-
-
-def _group_fits(shape: ShapeConf) -> bool:
-    """Tell whether TVM's decode kernel covers a whole group: it halves until a block holds it."""
-    group = shape.num_attention_heads // shape.num_key_value_heads
-    part = group
-    while part * (shape.head_dim // HEAD_VECTOR) > MAX_THREADS and part > 1:
-        part //= 2
-    return group % part == 0

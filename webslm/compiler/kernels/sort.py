@@ -1,9 +1,9 @@
 """Own the sort of probabilities, highest first: tiles in shared memory, then merges. Emit no Relax.
 
 TVM's own sort binds ``blockIdx.z``, which WebGPU does not have. Here an element finds its place in
-the merged run by counting, with a binary search, the elements of the sibling run that precede it:
+the merged run by counting, with binary searches, the elements of the sibling runs that precede it:
 no element waits for another. Equal probabilities go by token id, so the order is total and every
-place is written once.
+place is written once. Eight runs are merged at a time, since a dispatch costs more than searches.
 """
 
 # TVMScript is Python only in form: a kernel's length and branches are the GPU program's own.
@@ -23,13 +23,15 @@ TILE = 1024
 """Elements that one block sorts in shared memory."""
 TILE_LEVELS = 10
 PER_THREAD = TILE // THREADS
+WAY_LEVELS = 3
+WAYS = 1 << WAY_LEVELS
 PADDING = -1.0
 """Stands after every probability."""
 
 
 def merge_levels(vocab_size: int) -> range:
-    """Return the levels of the merges in order: level l merges runs of 2^l elements."""
-    return range(TILE_LEVELS, max(TILE_LEVELS, (vocab_size - 1).bit_length()))
+    """Return the levels of the merges in order: level l merges ``WAYS`` runs of 2^l elements."""
+    return range(TILE_LEVELS, max(TILE_LEVELS, (vocab_size - 1).bit_length()), WAY_LEVELS)
 
 
 def sort_tiles(vocab_size: int, threads: Threads) -> Any:
@@ -113,7 +115,10 @@ def sort_tiles(vocab_size: int, threads: Threads) -> Any:
 
 
 def merge_runs(vocab_size: int, threads: Threads) -> Any:
-    """Return the kernel: keys and ids in sorted runs of 2^level -> in runs of twice that."""
+    """Return the kernel: keys and ids in sorted runs of 2^level -> in runs of ``WAYS`` times that.
+
+    A run's ids all lie below those of the next, so that ties need no ids.
+    """
     blocks = -(-vocab_size // THREADS)
 
     bind = threads.bind
@@ -134,31 +139,34 @@ def merge_runs(vocab_size: int, threads: Threads) -> Any:
                     low = T.sblock_alloc_buffer((1,), "int32", scope="local")
                     high = T.sblock_alloc_buffer((1,), "int32", scope="local")
                     own = T.sblock_alloc_buffer((1,), "float32", scope="local")
-                    mine = T.sblock_alloc_buffer((1,), "int32", scope="local")
-                    pair = T.sblock_alloc_buffer((1,), "int32", scope="local")
-                    sibling = T.sblock_alloc_buffer((1,), "int32", scope="local")
+                    first = T.sblock_alloc_buffer((1,), "int32", scope="local")
+                    run = T.sblock_alloc_buffer((1,), "int32", scope="local")
+                    place = T.sblock_alloc_buffer((1,), "int32", scope="local")
                     middle = T.sblock_alloc_buffer((1,), "int32", scope="local")
                     i: T.let[T.int32] = b * THREADS + t
                     if i < vocab_size:
-                        width: T.let[T.int32] = T.shift_left(1, level)
                         own[0] = keys[0, i]
-                        mine[0] = ids[0, i]
-                        pair[0] = T.shift_left(T.shift_right(i, level + 1), level + 1)
-                        sibling[0] = pair[0] + width - T.bitwise_and(i, width)
-                        low[0] = 0
-                        high[0] = T.max(T.min(width, vocab_size - sibling[0]), 0)
-                        for _step in T.serial(level + 1):
-                            if low[0] < high[0]:
-                                middle[0] = T.shift_right(low[0] + high[0], 1)
-                                if keys[0, sibling[0] + middle[0]] > own[0] or (
-                                    keys[0, sibling[0] + middle[0]] == own[0]
-                                    and ids[0, sibling[0] + middle[0]] < mine[0]
-                                ):
-                                    low[0] = middle[0] + 1
-                                else:
-                                    high[0] = middle[0]
-                        low[0] = low[0] + pair[0] + T.bitwise_and(i, width - 1)
-                        merged_keys[0, low[0]] = own[0]
-                        merged_ids[0, low[0]] = mine[0]
+                        first[0] = T.shift_left(
+                            T.shift_right(i, level + WAY_LEVELS), level + WAY_LEVELS
+                        )
+                        run[0] = T.bitwise_and(T.shift_right(i, level), WAYS - 1)
+                        place[0] = first[0] + T.bitwise_and(i, T.shift_left(1, level) - 1)
+                        for other in T.serial(WAYS):
+                            start: T.let[T.int32] = first[0] + T.shift_left(other, level)
+                            if other != run[0] and start < vocab_size:
+                                low[0] = 0
+                                high[0] = T.min(T.shift_left(1, level), vocab_size - start)
+                                for _step in T.serial(level + 1):
+                                    if low[0] < high[0]:
+                                        middle[0] = T.shift_right(low[0] + high[0], 1)
+                                        if keys[0, start + middle[0]] > own[0] or (
+                                            keys[0, start + middle[0]] == own[0] and other < run[0]
+                                        ):
+                                            low[0] = middle[0] + 1
+                                        else:
+                                            high[0] = middle[0]
+                                place[0] += low[0]
+                        merged_keys[0, place[0]] = own[0]
+                        merged_ids[0, place[0]] = ids[0, i]
 
     return merge_runs

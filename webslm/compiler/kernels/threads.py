@@ -16,10 +16,18 @@ from tvm.script import tirx
 
 @dataclass(frozen=True)
 class Threads:
-    """How a kernel's block and thread loops are bound and where its shared buffers lie."""
+    """How a kernel's block and thread loops are bound and where its buffers lie."""
 
     bind: Callable[..., Any]
     shared: str
+    private: str
+    """Where a thread keeps what a later phase needs: ``copies`` rows, of which its own is
+    t % copies."""
+    on_gpu: bool
+
+    def copies(self, count: int) -> int:
+        """Return how many rows a private buffer of ``count`` threads has: on a GPU, its own."""
+        return 1 if self.on_gpu else count
 
 
 def _serial(extent: Any, *, thread: str) -> Any:
@@ -27,8 +35,8 @@ def _serial(extent: Any, *, thread: str) -> Any:
     return tirx.serial(extent)
 
 
-GPU = Threads(tirx.thread_binding, "shared")
-CPU = Threads(_serial, "global")
+GPU = Threads(tirx.thread_binding, "shared", "local", on_gpu=True)
+CPU = Threads(_serial, "global", "global", on_gpu=False)
 
 
 def threads(target: Any) -> Threads:

@@ -1,0 +1,1 @@
+"""Runs finished builds on a GPU through Dawn, without a browser."""
