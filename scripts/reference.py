@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from webslm import schema
-from webslm.cli import HELP
 from webslm.compose import compose
 from webslm.errors import WebslmError
+from webslm.help import HELP
 from webslm.paths import conf_dir
 from webslm.registry import STAGE_NAMES
 

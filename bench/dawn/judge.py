@@ -66,6 +66,7 @@ def _proof(
             answer=asked[0].text,
             load_s=raw["loaded"]["seconds"],
             decode_tok_s=speed["answer_tok_s"],
+            first_piece_s=min(run["first_token_ms"] for run in speed["prompts"].values()) / 1e3,
             dispatches_per_token=speed["dispatches_per_token"],
             submits_per_token=speed["submits_per_token"],
         ),

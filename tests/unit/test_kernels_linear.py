@@ -95,10 +95,11 @@ def test_matmul_equals_numpy(
     x = rng.normal(0, 2, (1, count, columns)).astype(quant.dtype)
     bias = rng.normal(0, 1, rows).astype(quant.dtype)
     residual = rng.normal(0, 1, (1, count, rows)).astype(quant.dtype)
-    stored = [weight, weight]
+    stored: list[Any] = [weight, weight]
     if quant.bits:
-        stored = list(quantize(weight, quant))
-        weight = dequantize(*stored, columns, quant)
+        codes, scales = quantize(weight, quant)
+        stored = [codes, scales]
+        weight = dequantize(codes, scales, columns, quant)
     plan = Matmul(
         rows=rows,
         columns=columns,
