@@ -20,7 +20,6 @@ did not end as it must. ``--first`` goes on where another call ended.
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import os
 import random
@@ -29,7 +28,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from kills_outcome import differences, leftovers, outcome, stage_under_way
@@ -59,6 +58,7 @@ CASES = {"whole": SITE, "site": SITE, "proof": PROOF}
 """What is built: all of it, all but the library, and also the proof."""
 OLDER = ("app.decoding.temperature=0.5",)
 NUM_ROWS = 8
+RECORD_BYTES = 4
 
 
 class Trial:
@@ -156,10 +156,12 @@ def main() -> int:
     trial = Trial(root, tools, b"".join(lines[:NUM_ROWS]), cases)
     print(f"undisturbed: {trial.seconds} s, {trial.counts}", flush=True)
     started = time.monotonic()
-    workers = [
-        fork(functools.partial(rounds, trial, numbers[each :: options.workers], options))
-        for each in range(options.workers)
-    ]
+    # A pipe is the queue: a read takes one whole record, whoever reads.
+    queue, end = os.pipe()
+    for number in numbers:
+        os.write(end, number.to_bytes(RECORD_BYTES, "big"))
+    os.close(end)
+    workers = [fork(lambda: rounds(trial, queue, options)) for _ in range(options.workers)]
     bad = sum(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in workers)
     seconds = time.monotonic() - started
     print(f"{options.kills} kills, {bad} did not end whole and equal; {seconds:.0f} s")
@@ -178,10 +180,11 @@ def case_of(number: int, options: argparse.Namespace) -> str:
     return "whole" if is_turn(number, options.compile_every, 0) else "site"
 
 
-def rounds(trial: Trial, numbers: Sequence[int], options: argparse.Namespace) -> int:
-    """Do the rounds of these numbers; return how many went wrong."""
+def rounds(trial: Trial, queue: int, options: argparse.Namespace) -> int:
+    """Do rounds while there are numbers in the queue; return how many went wrong."""
     bad = 0
-    for number in numbers:
+    while record := os.read(queue, RECORD_BYTES):
+        number = int.from_bytes(record, "big")
         fresh = is_turn(number, options.fresh_every, options.fresh_every // 2)
         told, wrong = trial.round(number, options.seed, case_of(number, options), fresh=fresh)
         bad += bool(wrong)
