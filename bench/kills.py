@@ -58,11 +58,15 @@ CASES = {"whole": SITE, "site": SITE, "proof": PROOF}
 """What is built: all of it, all but the library, and also the proof."""
 OLDER = ("app.decoding.temperature=0.5",)
 NUM_ROWS = 8
+KINDS = ("before rename", "after rename", "change", "clock")
 RECORD_BYTES = 4
 
 
 class Trial:
     """The undisturbed builds, and the rounds that are held against them."""
+
+    kinds = KINDS
+    """Of what kinds moments are drawn."""
 
     def __init__(self, root: Path, tools: Path, rows: bytes, cases: set[str]) -> None:
         self.root, self.tools, self.rows = root, tools, rows
@@ -102,7 +106,7 @@ class Trial:
         dice = random.Random(f"{seed} {number}")
         counts = self.counts[case]
         while True:
-            kind = dice.choice(("before rename", "after rename", "change", "clock"))
+            kind = dice.choice(self.kinds)
             span = counts["change" if kind == "change" else "rename"]
             at = dice.uniform(0, self.seconds[case]) if kind == "clock" else dice.randint(1, span)
             yield Kill(kind=kind, at=at, group=dice.random() < 0.5)
@@ -143,6 +147,7 @@ def main() -> int:
     parser.add_argument("--proof-every", type=int, default=20)
     parser.add_argument("--compile-every", type=int, default=4)
     parser.add_argument("--workers", type=int, default=1, help="rounds at once")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--keep", type=Path, help="folder for rounds that went wrong")
     options = parser.parse_args()
     from webslm.paths import PACKAGE, cache_dir
@@ -154,6 +159,7 @@ def main() -> int:
     numbers = range(options.first, options.first + options.kills)
     cases = {case_of(number, options) for number in numbers}
     trial = Trial(root, tools, b"".join(lines[:NUM_ROWS]), cases)
+    trial.kinds = tuple(options.kinds)
     print(f"undisturbed: {trial.seconds} s, {trial.counts}", flush=True)
     started = time.monotonic()
     # A pipe is the queue: a read takes one whole record, whoever reads.

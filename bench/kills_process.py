@@ -74,6 +74,8 @@ class Hook:
         return isinstance(args[0], (str, os.PathLike)) and str(args[0]).startswith(self.root)
 
     def end(self) -> None:
+        # A signal is an audit event as well.
+        self.after = False
         if self.kill is not None and self.kill.group:
             os.killpg(0, signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
