@@ -68,7 +68,7 @@ def load(tab: Tab) -> None:
 def ask(tab: Tab, text: str) -> None:
     tab.fill("#input", text)
     tab.press("Enter")
-    tab.wait_for(f"{LAST}.assistant[data-state=streaming]", "no piece of an answer came")
+    tab.wait_for(f"{LAST}.assistant:not([data-state=waiting])", "no piece of an answer came")
 
 
 def stop(tab: Tab) -> None:
@@ -89,7 +89,7 @@ def find_loss_and_go_on(tab: Tab) -> None:
     assert tab.evaluate("document.querySelector('#problem').hidden")
     tab.evaluate("document.querySelector('#input').focus()")
     tab.press("Enter")
-    tab.wait_for(f"{LAST}.assistant[data-state=streaming]", "no piece of an answer came")
+    tab.wait_for(f"{LAST}.assistant:not([data-state=waiting])", "no piece of an answer came")
     stop(tab)
     assert len(tab.text(f"{LAST} .text").strip()) > 0
 
