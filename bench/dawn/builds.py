@@ -26,7 +26,7 @@ PROMPT_SHARES = (8, 2)
 TOKENS_AFTER = 64
 ANSWER_TOKENS = 128
 REPEATS = 3
-MAX_UNTRAINED = 20
+MAX_UNTRAINED = 8
 
 
 @dataclass(frozen=True, kw_only=True)

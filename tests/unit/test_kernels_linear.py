@@ -98,8 +98,7 @@ def test_matmul_equals_numpy(
     stored: list[Any] = [weight, weight]
     if quant.bits:
         codes, scales = quantize(weight, quant)
-        stored = [codes, scales]
-        weight = dequantize(codes, scales, columns, quant)
+        stored, weight = [codes, scales], dequantize(codes, scales, columns, quant)
     plan = Matmul(
         rows=rows,
         columns=columns,
