@@ -25,8 +25,8 @@ PROMPT_SHARES = (8, 2)
 """Prompts of a context's 8th part and of its half are timed."""
 TOKENS_AFTER = 64
 ANSWER_TOKENS = 128
-REPEATS = 3
-MAX_UNTRAINED = 20
+REPEATS = 5
+MAX_UNTRAINED = 8
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,7 +128,6 @@ def speed_entry(seen: Mapping[str, Any]) -> dict[str, Any]:
         "dispatches_per_token": dispatches,
         "submits_per_token": submits,
         "second_load_s": round(seen["reloadSeconds"], 2),
-        "copy_gb_s": round(seen["copyBytesPerSecond"] / 1e9),
     }
 
 

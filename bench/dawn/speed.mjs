@@ -4,11 +4,9 @@
 import { profile } from "./profile.mjs";
 
 const PROFILED_STEPS = 5;
-const COPIED_BYTES = 2 ** 28;
-const COPIES = 16;
 
 // Returns the timed prompts, the tokens after them, an answer through chat completions, dispatches
-// so far at each of its pieces, GPU time by kernel, and what the memory gives at most.
+// so far at each of its pieces, and GPU time by kernel.
 export async function measureSpeed(page, watch, job) {
   const { prompts, tokensAfter, messages, answerTokens, repeats } = job;
   const { app } = await (await fetch("manifest.json")).json();
@@ -37,7 +35,6 @@ export async function measureSpeed(page, watch, job) {
   if (watch.queries !== null) {
     found.profile = await profileSteps(engine, watch, prompts);
   }
-  found.copyBytesPerSecond = await timeCopies(watch.device);
   return found;
 }
 
@@ -124,24 +121,4 @@ function watchWaits({ GPUBuffer, GPUQueue }) {
     };
   }
   return waits;
-}
-
-// The bytes a second of a plain copy, read and written: no kernel gets weights faster.
-async function timeCopies(device) {
-  const usage = GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-  const [from, to] = [0, 1].map(() => device.createBuffer({ size: COPIED_BYTES, usage }));
-  let seconds = Infinity;
-  for (let round = 0; round < 3; round += 1) {
-    const encoder = device.createCommandEncoder();
-    for (let copy = 0; copy < COPIES; copy += 1) {
-      encoder.copyBufferToBuffer(from, 0, to, 0, COPIED_BYTES);
-    }
-    const began = performance.now();
-    device.queue.submit([encoder.finish()]);
-    await device.queue.onSubmittedWorkDone();
-    seconds = Math.min(seconds, (performance.now() - began) / 1000);
-  }
-  from.destroy();
-  to.destroy();
-  return (2 * COPIES * COPIED_BYTES) / seconds;
 }

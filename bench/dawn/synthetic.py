@@ -112,7 +112,8 @@ def judge(kit: Path, results: Path, model: str, quant: str) -> dict[str, Any]:
     return {
         "name": name,
         "quant": quant,
-        "weight_bytes": sum(tensor.nbytes for tensor in library_tensors(cfg.base.shape, cfg.quant)),
+        "weight_bytes": _weight_bytes(cfg),
+        "cache_bytes_per_token": _cache_bytes_per_token(cfg),
         "node": raw["node"],
         "machine": raw["machine"],
         "adapter": raw["adapter"],
@@ -125,6 +126,22 @@ def judge(kit: Path, results: Path, model: str, quant: str) -> dict[str, Any]:
         "differences": differences,
         "speed": speed_entry(raw["speed"]) if "speed" in raw else None,
     }
+
+
+def _weight_bytes(cfg: Config) -> int:
+    """Return the bytes of weights that a decoded token reads: all but a table that is no head."""
+    shape = cfg.base.shape
+    return sum(
+        tensor.nbytes
+        for tensor in library_tensors(shape, cfg.quant)
+        if shape.tie_word_embeddings or "embed_tokens" not in tensor.name
+    )
+
+
+def _cache_bytes_per_token(cfg: Config) -> int:
+    shape = cfg.base.shape
+    heads = 2 * shape.num_key_value_heads * shape.head_dim * shape.num_hidden_layers
+    return heads * (2 if cfg.quant.dtype == "float16" else 4)
 
 
 def _write_shards(cfg: Config, folder: Path) -> None:

@@ -40,7 +40,7 @@ def run(plan: Gemv, quant: QuantConf, arrays: dict[str, np.ndarray]) -> np.ndarr
 @pytest.mark.parametrize(
     "quant", [PLAIN, THREE, FOUR, EIGHT, HALF], ids=lambda quant: str(quant.name)
 )
-@pytest.mark.parametrize(("rows", "columns"), [(64, 128), (37, 100), (5, 896), (1, 32)])
+@pytest.mark.parametrize(("rows", "columns"), [(64, 128), (37, 100), (5, 896), (1, 32), (9, 4864)])
 @pytest.mark.parametrize("gated", [False, True])
 def test_gemv_equals_numpy(quant: QuantConf, rows: int, columns: int, gated: bool) -> None:
     rng = np.random.default_rng(rows)
@@ -98,8 +98,7 @@ def test_matmul_equals_numpy(
     stored: list[Any] = [weight, weight]
     if quant.bits:
         codes, scales = quantize(weight, quant)
-        stored = [codes, scales]
-        weight = dequantize(codes, scales, columns, quant)
+        stored, weight = [codes, scales], dequantize(codes, scales, columns, quant)
     plan = Matmul(
         rows=rows,
         columns=columns,

@@ -34,8 +34,10 @@ LANES = 16
 PADDED = LANES + 1
 """Flat and padded, so that threads with a key each read from different banks."""
 KEYS_AT_ONCE = KEYS // LANES
-UNROLLED = 4
-"""Keys whose loads are under way at the same time."""
+LOADS = 32
+"""Loads of keys that a thread has under way at the same time."""
+GATHERED = 16
+"""Rows of values whose loads are."""
 
 
 def decode(plan: Attention, threads: Threads) -> Any:
@@ -45,6 +47,8 @@ def decode(plan: Attention, threads: Threads) -> Any:
     bind, shared, private = threads.bind, threads.shared, threads.private
     copies = threads.copies(KEYS)
     per_lane, per_thread, slices = -(-dim // LANES), -(-dim // KEYS), max(1, KEYS // dim)
+    # A power of two, so that whole turns fill a tile.
+    scored = 1 << (max(1, min(KEYS_AT_ONCE, LOADS // per_lane)).bit_length() - 1)
 
     @T.prim_func(s_tir=True)
     def attention_token(
@@ -120,11 +124,11 @@ def decode(plan: Attention, threads: Threads) -> Any:
                             dot = T.sblock_alloc_buffer((1,), "float32", scope="local")
                             here: T.let[T.int32] = (first + step) * KEYS
                             seen: T.let[T.int32] = T.min(length - here, KEYS)
-                            turn: T.let[T.int32] = KEYS_AT_ONCE * UNROLLED
+                            turn: T.let[T.int32] = KEYS_AT_ONCE * scored
                             for i in T.serial((seen + turn - 1) // turn):
-                                for u in T.unroll(UNROLLED):
+                                for u in T.unroll(scored):
                                     own: T.let[T.int32] = (
-                                        i * UNROLLED + u
+                                        i * scored + u
                                     ) * KEYS_AT_ONCE + t // LANES
                                     key: T.let[T.int32] = T.min(here + own, length - 1)
                                     page: T.let[T.int32] = table[key // PAGE_TOKENS]
@@ -186,14 +190,14 @@ def decode(plan: Attention, threads: Threads) -> Any:
                             T.writes()
                             here: T.let[T.int32] = (first + step) * KEYS
                             seen: T.let[T.int32] = T.min(length - here, KEYS)
-                            turn: T.let[T.int32] = slices * UNROLLED
+                            turn: T.let[T.int32] = slices * GATHERED
                             total[t % copies, 0] = total[t % copies, 0] * factor[t % copies, 0]
                             for e in T.unroll(per_thread):
                                 acc[t % copies, e] = acc[t % copies, e] * factor[t % copies, 0]
                             if t < slices * dim:
                                 for i in T.serial((seen + turn - 1) // turn):
-                                    for u in T.unroll(UNROLLED):
-                                        own: T.let[T.int32] = (i * UNROLLED + u) * slices + t // dim
+                                    for u in T.unroll(GATHERED):
+                                        own: T.let[T.int32] = (i * GATHERED + u) * slices + t // dim
                                         # Keys past the end weigh nothing; past the tile, none is.
                                         weight: T.let[T.float32] = T.if_then_else(
                                             own < seen, share[T.min(own, KEYS - 1)], T.float32(0)

@@ -13,7 +13,7 @@ from tvm import relax
 
 from webslm.compiler.architectures.rope import RopeTable, rope_table
 from webslm.compiler.architectures.shape import local_layers
-from webslm.compiler.kernels import elementwise, gemv, linear, matmul
+from webslm.compiler.kernels import elementwise, embedding, gemv, matmul
 from webslm.compiler.kernels.rope import Heads, normed_rotated
 from webslm.compiler.kernels.threads import Threads
 from webslm.schema import QuantConf, ShapeConf
@@ -61,10 +61,10 @@ class Emitter:
         quantized = self._is_quantized(stem)
         columns = self._shape.hidden_size
 
-        def embedding(*inputs: Any) -> Any:
-            return linear.embedding(inputs, columns, self._quant, quantized=quantized, scale=scale)
+        def lookup(*inputs: Any) -> Any:
+            return embedding.lookup(inputs, columns, self._quant, quantized=quantized, scale=scale)
 
-        return self._kernel(embedding, ids, *self._weight(stem))
+        return self._kernel(lookup, ids, *self._weight(stem), name="embedding")
 
     def linear(
         self,

@@ -4,7 +4,7 @@ A decoded token costs dispatches before it costs arithmetic, so the RMSNorm befo
 the bias, gate or residual after it are part of it. The norm needs no pass of its own: its divisor
 is a number of the whole row, so it is summed along with the product and applied at the end.
 
-A block owns ``LANE_GROUPS * rows_per_group`` rows. ``LANES`` threads share a row: each sums a part
+A block owns ``LANE_GROUPS * rows_per_group`` rows. 16 or 32 threads share a row: each sums a part
 of it, and after a single barrier one thread adds the parts up.
 """
 
@@ -20,11 +20,13 @@ from typing import Any
 from tvm.script import tirx as T
 
 from webslm.compiler.kernels.elementwise import activated, soft_capped
-from webslm.compiler.kernels.linear import WORD_BITS
+from webslm.compiler.kernels.embedding import WORD_BITS
 from webslm.compiler.kernels.threads import Threads
 from webslm.schema import QuantConf
 
-LANES = 16
+LANES, MANY_LANES = 16, 32
+MANY_TURNS = 16
+"""A thread that reads more units of a row one after the other waits for each: it gets help."""
 LANE_GROUPS = 4
 PLAIN_UNIT = 4
 """Elements of an unquantized weight that a thread reads in one turn."""
@@ -71,11 +73,12 @@ def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
     blocks = -(-rows // block_rows)
     bits, group = max(quant.bits, 1), quant.group_size
     unit = WORD_BITS // bits if quantized else PLAIN_UNIT
-    turns = -(-columns // (unit * LANES))
+    lanes = MANY_LANES if columns > unit * LANES * MANY_TURNS else LANES
+    turns = -(-columns // (unit * lanes))
     words = -(-columns // group) * group // unit
     groups = -(-columns // group)
     mask, middle = (1 << bits) - 1, float((1 << (bits - 1)) - 1)
-    width = LANES * LANE_GROUPS
+    width = lanes * LANE_GROUPS
     bind, shared = threads.bind, threads.shared
 
     @T.prim_func(s_tir=True, private=True)
@@ -106,9 +109,9 @@ def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
             with T.sblock("block"):
                 b = T.axis.spatial(blocks, bx)
                 partial = T.sblock_alloc_buffer(
-                    (LANE_GROUPS * sums, LANES), "float32", scope=shared
+                    (LANE_GROUPS * sums, lanes), "float32", scope=shared
                 )
-                squares = T.sblock_alloc_buffer((LANE_GROUPS, LANES), "float32", scope=shared)
+                squares = T.sblock_alloc_buffer((LANE_GROUPS, lanes), "float32", scope=shared)
                 for tx in bind(width, thread="threadIdx.x"):
                     with T.sblock("parts"):
                         t = T.axis.spatial(width, tx)
@@ -123,9 +126,9 @@ def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
                         for c in T.serial(turns):
                             for j in T.unroll(unit):
                                 k: T.let[T.int32] = (
-                                    (c * LANES + t % LANES) * unit + j
+                                    (c * lanes + t % lanes) * unit + j
                                     if quantized
-                                    else (c * unit + j) * LANES + t % LANES
+                                    else (c * unit + j) * lanes + t % lanes
                                 )
                                 value[j] = T.if_then_else(
                                     k < columns, T.Cast("float32", x[0, 0, k]), T.float32(0)
@@ -140,14 +143,14 @@ def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
                             for r in T.unroll(sums):
                                 row: T.let[T.int32] = (
                                     T.min(
-                                        b * block_rows + t // LANES * per_thread + r % per_thread,
+                                        b * block_rows + t // lanes * per_thread + r % per_thread,
                                         rows - 1,
                                     )
                                     + r // per_thread * rows
                                 )
                                 dot[0] = T.float32(0)
                                 if quantized:
-                                    place: T.let[T.int32] = T.min(c * LANES + t % LANES, words - 1)
+                                    place: T.let[T.int32] = T.min(c * lanes + t % lanes, words - 1)
                                     word[0] = codes[row, place]
                                     for j in T.unroll(unit):
                                         dot[0] += value[j] * (
@@ -166,13 +169,13 @@ def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
                                 else:
                                     for j in T.unroll(unit):
                                         i: T.let[T.int32] = T.min(
-                                            (c * unit + j) * LANES + t % LANES, columns - 1
+                                            (c * unit + j) * lanes + t % lanes, columns - 1
                                         )
                                         dot[0] += value[j] * T.Cast("float32", weight[row, i])
                                     part[r] += dot[0]
                         for r in T.unroll(sums):
-                            partial[t // LANES * sums + r, t % LANES] = part[r]
-                        squares[t // LANES, t % LANES] = square[0]
+                            partial[t // lanes * sums + r, t % lanes] = part[r]
+                        squares[t // lanes, t % lanes] = square[0]
                 for tx in bind(width, thread="threadIdx.x"):
                     with T.sblock("finish"):
                         t = T.axis.spatial(width, tx)
@@ -181,21 +184,21 @@ def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
                         total[0] = T.float32(0)
                         total[1] = T.float32(0)
                         norm[0] = T.float32(0)
-                        if t % LANES < per_thread:
-                            for lane in T.serial(LANES):
-                                total[0] += partial[t // LANES * sums + t % LANES, lane]
+                        if t % lanes < per_thread:
+                            for lane in T.serial(lanes):
+                                total[0] += partial[t // lanes * sums + t % lanes, lane]
                                 if gated:
                                     total[1] += partial[
-                                        t // LANES * sums + per_thread + t % LANES, lane
+                                        t // lanes * sums + per_thread + t % lanes, lane
                                     ]
                                 if has_norm:
-                                    norm[0] += squares[t // LANES, lane]
+                                    norm[0] += squares[t // lanes, lane]
                             if has_norm:
                                 norm[0] = T.rsqrt(norm[0] / T.float32(columns) + T.float32(epsilon))
                                 total[0] = total[0] * norm[0]
                                 total[1] = total[1] * norm[0]
                             at: T.let[T.int32] = (
-                                b * block_rows + t // LANES * per_thread + t % LANES
+                                b * block_rows + t // lanes * per_thread + t % lanes
                             )
                             if at < rows:
                                 if has_bias:

@@ -17,7 +17,7 @@ from typing import Any
 
 from tvm.script import tirx as T
 
-from webslm.compiler.kernels.linear import WORD_BITS
+from webslm.compiler.kernels.embedding import WORD_BITS
 from webslm.compiler.kernels.threads import Threads
 from webslm.schema import QuantConf
 
