@@ -1,5 +1,5 @@
 # The whole developer interface; CI runs the same targets.
-.PHONY: demo test setup lint types unit slow docs reference bench clean
+.PHONY: demo test setup lint types unit slow docs reference licences bench clean
 
 PYTHON_BIN := .venv/bin/python
 
@@ -33,6 +33,10 @@ docs: reference
 # What is generated from the schema, conf/ and the help.
 reference: setup
 	$(PYTHON_BIN) -m scripts.reference
+
+# Of the installed wheels, so in the tested environment only: CPython 3.11.
+licences: setup
+	$(PYTHON_BIN) -m scripts.licences
 
 clean:
 	rm -rf .venv outputs site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -46,7 +46,19 @@ class Finding:
 
 def examine(cfg: Config) -> list[Finding]:
     """Look at everything a build of ``cfg`` needs; nothing is changed."""
-    return [finding for check in CHECKS for finding in check(cfg)]
+    return [finding for check in CHECKS for finding in _look(check, cfg)]
+
+
+def _look(check: Callable[[Config], Iterator[Finding]], cfg: Config) -> Iterator[Finding]:
+    try:
+        yield from check(cfg)
+    except ModuleNotFoundError as exc:
+        yield Finding(
+            part=check.__name__.removeprefix("_"),
+            state="missing",
+            text=f"cannot be asked: {exc.name} is not installed",
+            hint="pip install 'webslm[all]'",
+        )
 
 
 def show(console: Any, findings: list[Finding]) -> None:

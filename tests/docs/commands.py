@@ -14,6 +14,8 @@ PROGRAMS = ("python", "webslm", "pip", "make", "docker", "eval", "gh", "git", "c
 OUTPUT = ("text", "json", "yaml", "dockerfile", "python")
 """Languages of fenced blocks that are no commands."""
 
+WORDS = ("peas", "beans", "kale", "leek", "chard", "onion", "garlic", "basil", "mint", "thyme")
+"""What the rows of ``my.jsonl`` ask."""
 PLACEHOLDERS = {
     "STAGE,...": "merge",
     "STAGE": "merge",

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import chat_row
-from tests.docs.commands import NOT_RUN, Block, Command, blocks
+from tests.docs.commands import NOT_RUN, WORDS, Block, Command, blocks
 from tests.integration.conftest import SMALL, stored
 from webslm.cli import VERBS, run
 from webslm.paths import cache_dir, conf_dir
@@ -53,7 +53,7 @@ def place(medical: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / medical.name).symlink_to(medical)
     (tmp_path / "my-checkpoint").symlink_to(stored(medical)["base"])
-    rows = [chat_row(f"Question {number}?", "Ask a gardener.") for number in range(12)]
+    rows = [chat_row(f"What is {word}?", "Ask a gardener.") for word in WORDS]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     (tmp_path / "my.jsonl").write_text(lines, encoding="utf-8")
     shipped = (conf_dir() / "domain" / "medical.yaml").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.conftest import chat_row
+from tests.docs.commands import WORDS as QUESTIONS
 from tests.docs.workflows import WORKFLOWS, Step, inputs, lint, steps, workflow
 from tests.integration.conftest import SMALL, read_report, stored
 from tests.integration.test_base_hub import COMMIT, NAME, checkpoint, hub
@@ -181,7 +182,7 @@ def test_gitlab_builds_checks_and_publishes(place: Path, store: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.browser
 def test_custom_rows_are_built_and_proven(place: Path, own_cache: Path) -> None:
-    rows = [chat_row(f"Question {number}?", "Ask a gardener.") for number in range(12)]
+    rows = [chat_row(f"What is {word}?", "Ask a gardener.") for word in QUESTIONS]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     (place / "my.jsonl").write_text(lines, encoding="utf-8")
     words = " ".join([*SMALL, "verify.min_answers=0", "data.closing=null"])
