@@ -167,6 +167,9 @@ def _windows(cfg: Config) -> Iterator[Problem]:
             "the base was made for",
             f"lora.max_length={limit}",
         )
+    budgets = ("max_shaders", "max_wasm_bytes")
+    given = tuple(name for name in budgets if getattr(compiler, name) is not None)
+    yield from _positive("compiler", compiler, given)
     if not 0 <= compiler.opt_level <= 3:
         yield f"compiler.opt_level: {compiler.opt_level} is no level", "0 to 3"
 

@@ -73,7 +73,8 @@ def test_windows_do_not_depend_on_the_prefill_chunk(name: str, chunk: int) -> No
 def test_every_group_of_heads_equals_transformers(group: int) -> None:
     from tests.integration.architecture_models import small
 
-    conf = small("llama", num_attention_heads=2 * group, num_key_value_heads=2)
+    heads = 2 * group
+    conf = small("llama", num_attention_heads=heads, num_key_value_heads=2, hidden_size=16 * heads)
     model = random_model(conf)
     built = native(conf, Q0F32, model, chunk=16)
     ids = tokens(conf, 30)
