@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from webslm import hosting, validate_base
+from webslm import footprint, hosting, validate_base
 from webslm.errors import ConfigError
 from webslm.matrix import mismatches
 from webslm.registry import STAGE_NAMES, STAGES
@@ -247,6 +247,7 @@ CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _app,
     _modes,
     hosting.problems,
+    footprint.problems,
     _verify,
     _runtime,
 )

@@ -10,7 +10,10 @@ import torch
 
 from tests.integration.architecture_models import SHAPES, random_model
 from tests.integration.compiler_models import Q0F32, Q4F32, reference_logits, store
+from webslm.compiler.library import build_module, native_target
+from webslm.compiler.memory import buffers, library_tensors
 from webslm.compiler.native import NativeModel, compile_native
+from webslm.compiler.passes.pipeline import lower, planned_storages
 from webslm.schema import QuantConf, ShapeConf
 
 LIMIT = 1e-4
@@ -53,6 +56,18 @@ def test_two_turns_equal_transformers(name: str, quant: QuantConf) -> None:
     found += [built.decode(token) for token in ids[SECOND:]]
     places = [*range(PROMPT - 1, ANSWER), *range(SECOND - 1, END)]
     assert worst(found, expected[places]) < LIMIT
+
+
+@pytest.mark.parametrize("name", ["gemma2", "llama3"])
+def test_planned_working_space_is_what_the_compiler_plans(name: str) -> None:
+    """The largest buffer of activations, told before any work, is the largest one allocated."""
+    conf = SHAPES[name]
+    target = native_target()
+    module = build_module(conf, Q0F32, prefill_chunk_size=32, target=target)
+    with target:
+        storages = planned_storages(lower(module, target, chunk=32)[0], 32)
+    told = buffers(conf, Q0F32, library_tensors(conf, Q0F32), context=64, chunk=32)
+    assert max(storages["prefill"]) == next(one.nbytes for one in told if one.kind == "work")
 
 
 @pytest.mark.slow

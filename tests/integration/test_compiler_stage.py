@@ -76,6 +76,8 @@ def test_compile_writes_a_checked_library(tmp_path: Path, quant: QuantConf) -> N
     assert memory["total_bytes"] == sum(
         memory[part] for part in ("weights_bytes", "kv_cache_bytes", "temporaries_bytes")
     )
+    assert memory["kv_cache_bytes_by_context"] == {"128": memory["kv_cache_bytes"]}
+    assert memory["temporaries_bytes"] == max(metadata["memory_usage"].values())
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from webslm import fs, toolchain
-from webslm.compiler.metadata import memory_estimate
+from webslm.compiler.memory import memory_plan
 from webslm.errors import ConfigError, StageFailed
 from webslm.schema import CompileStageConf
 from webslm.stage import Context, Metric, Metrics
@@ -119,7 +119,7 @@ def _document(
     metadata = compiled.metadata
     features: list[Metric] = [*cfg.quant.required_features]
     names: list[Metric] = [*sorted(found)]
-    memory = memory_estimate(
+    memory = memory_plan(
         cfg.shape,
         cfg.quant,
         compiled.stored,
@@ -130,7 +130,7 @@ def _document(
     return {
         "metadata": metadata,
         "required_features": features,
-        "memory": dict(memory),
+        "memory": memory,
         "abi": {
             "imports": [f"{item.module}.{item.name}" for item in abi.imports],
             "exports": [*abi.exports],
