@@ -169,7 +169,7 @@ def _windows(cfg: Config) -> Iterator[Problem]:
         )
     budgets = ("max_shaders", "max_wasm_bytes")
     given = tuple(name for name in budgets if getattr(compiler, name) is not None)
-    yield from _positive("compiler", compiler, given)
+    yield from positive("compiler", compiler, given)
     if not 0 <= compiler.opt_level <= 3:
         yield f"compiler.opt_level: {compiler.opt_level} is no level", "0 to 3"
 

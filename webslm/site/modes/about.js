@@ -40,7 +40,7 @@ function modelCard({ base, data, training, weights, runtime }) {
     ...trainingFacts(training),
     ["Weights", `${weights.format}; largest error of a tensor ${(weights.worst_rms_relative_error * 100).toFixed(1)} % (rms)`],
     ["Reads at once", `${model.context_window_size} tokens`],
-    ["Graphics memory", memoryFacts(model)],
+    ...memoryFacts(model),
     ["Sampling", Object.entries(config.decoding).filter(([, value]) => value !== null)
       .map(([name, value]) => `${name} ${value}`).join(", ")],
     ["Built for", runtime.row],
@@ -52,9 +52,10 @@ function modelCard({ base, data, training, weights, runtime }) {
 }
 
 function memoryFacts({ memory, context_window_size: window }) {
-  return `${readableBytes(memory.total_bytes)}: ${readableBytes(memory.weights_bytes)} of weights, `
+  if (!memory?.weights_bytes) return [];
+  return [["Graphics memory", `${readableBytes(memory.total_bytes)}: ${readableBytes(memory.weights_bytes)} of weights, `
     + `${readableBytes(memory.kv_cache_bytes)} for a conversation of ${window} tokens, `
-    + `${readableBytes(memory.temporaries_bytes)} to work in; largest piece ${readableBytes(memory.largest_buffer_bytes)}`;
+    + `${readableBytes(memory.temporaries_bytes)} to work in; largest piece ${readableBytes(memory.largest_buffer_bytes)}`]];
 }
 
 function privacy() {
