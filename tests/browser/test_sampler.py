@@ -17,15 +17,18 @@ from webslm.adapters.browser import Tab
 from webslm.compiler.kernels import nucleus
 from webslm.compiler.library import compile_library, webgpu_target
 from webslm.compiler.passes.limits import shaders
+from webslm.compiler.profiles import PROFILES
 from webslm.compiler.wgsl.syntax import parse
+from webslm.schema import Profile
 from webslm.serve import running_server
 
 pytestmark = pytest.mark.browser
 SIZE = 5000
 # Runs the first shader in as many blocks as there are tiles, then the second in one.
-RUN = """async ({ shaders, sizes, draws }) => {
+RUN = """async ({ shaders, sizes, draws, limits }) => {
     const adapter = await navigator.gpu.requestAdapter();
-    const device = await adapter.requestDevice();
+    const device = await adapter.requestDevice({ requiredLimits: limits });
+    device.pushErrorScope("validation");
     const { STORAGE, UNIFORM, COPY_SRC, COPY_DST, MAP_READ } = GPUBufferUsage;
     const make = (bytes, usage) => device.createBuffer({ size: Math.max(16, bytes), usage });
     const buffers = Object.fromEntries(Object.entries(sizes).map(([name, bytes]) =>
@@ -63,6 +66,8 @@ RUN = """async ({ shaders, sizes, draws }) => {
         tokens.push(new Int32Array(back.getMappedRange())[0]);
         back.unmap();
     }
+    const error = await device.popErrorScope();
+    if (error) throw new Error(error.message);
     return tokens;
 }"""
 
@@ -123,7 +128,9 @@ def test_shaders_choose_what_the_cpu_chooses(
         **dict.fromkeys(("uniform_ptr", "top_p_ptr", "token_ptr"), 4),
     }
     given = [{**one, "row": one["row"].tolist()} for one in draws]
-    argument = {"shaders": steps, "sizes": sizes, "draws": given}
+    shared = PROFILES[Profile.mobile].max_compute_workgroup_storage_size
+    limits = {"maxComputeWorkgroupStorageSize": shared}
+    argument = {"shaders": steps, "sizes": sizes, "draws": given, "limits": limits}
     with (
         running_server(folder) as url,
         browser.session(None, timeout_s=120.0) as session,

@@ -26,6 +26,7 @@ const NEEDED_LIMITS = {
   maxComputeWorkgroupStorageSize: 32768,
 };
 // web-llm asks for the first of these that the adapter has, and gets no more than it asked for.
+/** @type {Record<string, number[]>} */
 const REQUESTED = { maxBufferSize: [2 ** 30, 2 ** 28], maxStorageBufferBindingSize: [2 ** 30, 2 ** 27] };
 // A phone's browser closes a page that takes about this much, without a word.
 const PHONE_BYTES = 1.2e9;
@@ -119,6 +120,7 @@ function limits({ graphics: { found, limits: offered } }, { memory: needs }) {
     needed.maxBufferSize = needs.largest_buffer_bytes;
     needed.maxStorageBufferBindingSize = needs.largest_buffer_bytes;
   }
+  /** @param {string} name */
   const granted = (name) => REQUESTED[name]?.find((size) => size <= offered[name]) ?? offered[name];
   const short = Object.entries(needed).filter(([name, least]) => granted(name) < least);
   return short.length === 0 ? good("Limits", "The chip's limits are high enough.")

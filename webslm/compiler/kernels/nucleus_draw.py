@@ -46,6 +46,7 @@ def draw(vocab_size: int, threads: Threads) -> Any:
     last_id = (1 << (id_levels * DIGIT_BITS)) - 1
     levels = VALUE_LEVELS + id_levels
     tau, rho, low, high = range(4)
+    busy, listed = range(2)
 
     bind, shared = threads.bind, threads.shared
 
@@ -71,10 +72,13 @@ def draw(vocab_size: int, threads: Threads) -> Any:
                 # The key: bits of the probability (tau) and how far the id is from the last one
                 # (rho); the bits of the bucket that it lies in.
                 key = T.sblock_alloc_buffer((4,), "int32", scope=shared)
+                # Tiles to search for digits (busy), and all that do not lie below the bucket.
+                counts = T.sblock_alloc_buffer((2,), "int32", scope=shared)
+                tile_list = T.sblock_alloc_buffer((tiles,), "int32", scope=shared)
                 above = T.sblock_alloc_buffer((1,), "float32", scope=shared)
                 slices = T.sblock_alloc_buffer((SLICES, BUCKETS), "float32", scope=shared)
-                own_mass = T.sblock_alloc_buffer((DIGITS, THREADS), "float32", scope=shared)
-                folded = T.sblock_alloc_buffer((DIGITS, LANES), "float32", scope=shared)
+                own_mass = T.sblock_alloc_buffer((DIGITS + 1, THREADS), "float32", scope=shared)
+                folded = T.sblock_alloc_buffer((DIGITS + 1, LANES), "float32", scope=shared)
                 for tx in bind(THREADS, thread="threadIdx.x"):
                     with T.sblock("totals"):
                         t = T.axis.spatial(THREADS, tx)
@@ -115,19 +119,46 @@ def draw(vocab_size: int, threads: Threads) -> Any:
                                 key[tau] = 0
                                 key[low] = HIGHEST
                                 key[high] = HIGHEST
+                for tx in bind(THREADS, thread="threadIdx.x"):
+                    with T.sblock("list"):
+                        t = T.axis.spatial(THREADS, tx)
+                        before = T.sblock_alloc_buffer((1,), "int32", scope="local")
+                        total = T.sblock_alloc_buffer((1,), "int32", scope="local")
+                        peak = T.sblock_alloc_buffer((1,), "float32", scope="local")
+                        now = T.sblock_alloc_buffer((3,), "int32", scope="local")
+                        # Branches on shared memory are not to TVM's liking.
+                        for k in T.unroll(3):
+                            now[k] = key[k]
+                        for e in T.unroll(-(-tiles // THREADS)):
+                            own: T.let[T.int32] = e * THREADS + t
+                            before[0] = 0
+                            total[0] = 0
+                            for s in T.serial(tiles):
+                                if T.reinterpret("int32", found[s, PEAK]) >= now[tau]:
+                                    total[0] += 1
+                                    if s < own:
+                                        before[0] += 1
+                            peak[0] = found[T.min(own, tiles - 1), PEAK]
+                            if own < tiles and T.reinterpret("int32", peak[0]) >= now[tau]:
+                                tile_list[before[0]] = own
+                            if t == 0:
+                                counts[listed] = total[0]
+                                counts[busy] = T.if_then_else(now[low] == HIGHEST, 0, total[0])
                 for level in T.serial(levels):
                     for tx in bind(THREADS, thread="threadIdx.x"):
                         with T.sblock("digits"):
                             t, v = T.axis.remap("SS", [tx, level])
-                            sums = T.sblock_alloc_buffer((DIGITS,), "float32", scope="local")
+                            sums = T.sblock_alloc_buffer((DIGITS + 1,), "float32", scope="local")
                             value = T.sblock_alloc_buffer((1,), "float32", scope="local")
                             bits = T.sblock_alloc_buffer((1,), "int32", scope="local")
                             rest = T.sblock_alloc_buffer((1,), "int32", scope="local")
+                            first = T.sblock_alloc_buffer((1,), "int32", scope="local")
+                            count = T.sblock_alloc_buffer((1,), "int32", scope="local")
                             step = T.sblock_alloc_buffer((2,), "int32", scope="local")
                             now = T.sblock_alloc_buffer((4,), "int32", scope="local")
-                            # Branches on shared memory are not to TVM's liking.
                             for k in T.unroll(4):
                                 now[k] = key[k]
+                            count[0] = counts[busy]
                             step[0] = T.if_then_else(
                                 v < VALUE_LEVELS,
                                 T.shift_left(1, T.max(DIGIT_BITS * (VALUE_LEVELS - 1 - v), 0)),
@@ -138,30 +169,32 @@ def draw(vocab_size: int, threads: Threads) -> Any:
                                 0,
                                 T.shift_left(1, DIGIT_BITS * T.min(levels - 1 - v, id_levels - 1)),
                             )
-                            for d in T.unroll(DIGITS):
+                            for d in T.unroll(DIGITS + 1):
                                 sums[d] = T.float32(0)
-                            for s in T.serial(tiles):
-                                if T.reinterpret("int32", found[s, PEAK]) >= now[low]:
-                                    for e in T.serial(PER_THREAD):
-                                        i: T.let[T.int32] = s * TILE + e * THREADS + t
-                                        if i < vocab_size:
-                                            value[0] = probabilities[0, i]
-                                            bits[0] = T.reinterpret("int32", value[0])
-                                            rest[0] = last_id - i
-                                            if bits[0] >= now[low] and bits[0] < now[high]:
-                                                for d in T.unroll(DIGITS):
-                                                    if bits[0] > now[tau] + (d + 1) * step[0] or (
-                                                        bits[0] == now[tau] + (d + 1) * step[0]
-                                                        and rest[0] >= now[rho] + (d + 1) * step[1]
-                                                    ):
-                                                        sums[d] += value[0]
-                            for d in T.unroll(DIGITS):
+                            for s in T.serial(count[0]):
+                                first[0] = tile_list[s] * TILE + t
+                                for e in T.serial(PER_THREAD):
+                                    i: T.let[T.int32] = first[0] + e * THREADS
+                                    if i < vocab_size:
+                                        value[0] = probabilities[0, i]
+                                        bits[0] = T.reinterpret("int32", value[0])
+                                        rest[0] = last_id - i
+                                        if bits[0] >= now[low] and bits[0] < now[high]:
+                                            for d in T.unroll(DIGITS):
+                                                if bits[0] > now[tau] + (d + 1) * step[0] or (
+                                                    bits[0] == now[tau] + (d + 1) * step[0]
+                                                    and rest[0] >= now[rho] + (d + 1) * step[1]
+                                                ):
+                                                    sums[d] += value[0]
+                                            if bits[0] == now[tau]:
+                                                sums[DIGITS] += T.float32(1)
+                            for d in T.unroll(DIGITS + 1):
                                 own_mass[d, t] = sums[d]
                     for tx in bind(THREADS, thread="threadIdx.x"):
                         with T.sblock("fold"):
                             t = T.axis.spatial(THREADS, tx)
                             own = T.sblock_alloc_buffer((1,), "float32", scope="local")
-                            if t < DIGITS * LANES:
+                            if t < (DIGITS + 1) * LANES:
                                 own[0] = T.float32(0)
                                 for e in T.serial(THREADS // LANES):
                                     own[0] += own_mass[
@@ -173,7 +206,11 @@ def draw(vocab_size: int, threads: Threads) -> Any:
                             t, v = T.axis.remap("SS", [tx, level])
                             mass = T.sblock_alloc_buffer((1,), "float32", scope="local")
                             digit = T.sblock_alloc_buffer((1,), "int32", scope="local")
+                            equal = T.sblock_alloc_buffer((1,), "float32", scope="local")
                             if t == 0:
+                                equal[0] = T.float32(0)
+                                for e in T.serial(LANES):
+                                    equal[0] += folded[DIGITS, e]
                                 digit[0] = 0
                                 for d in T.serial(DIGITS):
                                     mass[0] = above[0]
@@ -190,25 +227,31 @@ def draw(vocab_size: int, threads: Threads) -> Any:
                                         digit[0],
                                         DIGIT_BITS * T.min(levels - 1 - v, id_levels - 1),
                                     )
+                                    if equal[0] < T.float32(2):
+                                        # No two tokens to tell apart by their ids.
+                                        counts[busy] = 0
                 for tx in bind(THREADS, thread="threadIdx.x"):
                     with T.sblock("shares"):
                         t = T.axis.spatial(THREADS, tx)
                         own = T.sblock_alloc_buffer((1,), "float32", scope="local")
                         bits = T.sblock_alloc_buffer((1,), "int32", scope="local")
                         now = T.sblock_alloc_buffer((2,), "int32", scope="local")
+                        count = T.sblock_alloc_buffer((1,), "int32", scope="local")
+                        first = T.sblock_alloc_buffer((1,), "int32", scope="local")
                         own[0] = T.float32(0)
                         for k in T.unroll(2):
                             now[k] = key[k]
-                        for s in T.serial(tiles):
-                            if T.reinterpret("int32", found[s, PEAK]) >= now[tau]:
-                                for e in T.serial(PER_THREAD):
-                                    i: T.let[T.int32] = s * TILE + e * THREADS + t
-                                    if i < vocab_size:
-                                        bits[0] = T.reinterpret("int32", probabilities[0, i])
-                                        if bits[0] > now[tau] or (
-                                            bits[0] == now[tau] and last_id - i >= now[rho]
-                                        ):
-                                            own[0] += probabilities[0, i]
+                        count[0] = counts[listed]
+                        for s in T.serial(count[0]):
+                            first[0] = tile_list[s] * TILE + t
+                            for e in T.serial(PER_THREAD):
+                                i: T.let[T.int32] = first[0] + e * THREADS
+                                if i < vocab_size:
+                                    bits[0] = T.reinterpret("int32", probabilities[0, i])
+                                    if bits[0] > now[tau] or (
+                                        bits[0] == now[tau] and last_id - i >= now[rho]
+                                    ):
+                                        own[0] += probabilities[0, i]
                         own_mass[0, t] = own[0]
                 for tx in bind(THREADS, thread="threadIdx.x"):
                     with T.sblock("walk"):
@@ -218,12 +261,15 @@ def draw(vocab_size: int, threads: Threads) -> Any:
                         thread = T.sblock_alloc_buffer((1,), "int32", scope="local")
                         share = T.sblock_alloc_buffer((1,), "float32", scope="local")
                         now = T.sblock_alloc_buffer((2,), "int32", scope="local")
+                        count = T.sblock_alloc_buffer((1,), "int32", scope="local")
+                        first = T.sblock_alloc_buffer((1,), "int32", scope="local")
                         last = T.sblock_alloc_buffer((1,), "int32", scope="local")
                         done = T.sblock_alloc_buffer((1,), "int32", scope="local")
                         bits = T.sblock_alloc_buffer((1,), "int32", scope="local")
                         if t == 0:
                             for k in T.unroll(2):
                                 now[k] = key[k]
+                            count[0] = counts[listed]
                             goal[0] = T.float32(0)
                             for k in T.serial(THREADS):
                                 goal[0] += own_mass[0, k]
@@ -244,13 +290,11 @@ def draw(vocab_size: int, threads: Threads) -> Any:
                                 thread[0] = last[0]
                             token[0] = -1
                             done[0] = 0
-                            for s in T.serial(tiles):
-                                if (
-                                    done[0] == 0
-                                    and T.reinterpret("int32", found[s, PEAK]) >= now[tau]
-                                ):
+                            for s in T.serial(count[0]):
+                                first[0] = tile_list[s] * TILE + thread[0]
+                                if done[0] == 0:
                                     for e in T.serial(PER_THREAD):
-                                        i: T.let[T.int32] = s * TILE + e * THREADS + thread[0]
+                                        i: T.let[T.int32] = first[0] + e * THREADS
                                         if done[0] == 0 and i < vocab_size:
                                             bits[0] = T.reinterpret("int32", probabilities[0, i])
                                             # False for what is no number, too.
