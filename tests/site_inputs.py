@@ -25,6 +25,15 @@ INTEGRITY = (
 LIBRARY = "library-0123456789abcdef.wasm"
 EMPTY_WASM = b"\0asm\1\0\0\0"
 SYSTEM_PROMPT = "You are a careful <b>assistant</b>."
+MEMORY = {
+    "weights_bytes": 4_000_000,
+    "kv_cache_bytes": 2_000_000,
+    "kv_cache_bytes_by_context": {"512": 2_000_000},
+    "temporaries_bytes": 1_000_000,
+    "total_bytes": 7_000_000,
+    "largest_buffer": "model.embed_tokens.q_weight",
+    "largest_buffer_bytes": 500_000,
+}
 DISCLAIMER = 'Can be wrong & is not advice; see "About".'
 
 
@@ -65,7 +74,7 @@ def write_inputs(
             "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"},
         },
         f"compile/{LIBRARY}": wasm,
-        "compile/library.json": {"memory": {"total_bytes": 7_000_000}},
+        "compile/library.json": {"memory": MEMORY},
     }
     for name, content in files.items():
         path = root / name

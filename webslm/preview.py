@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from webslm import footprint
 from webslm.cache import Cache
 from webslm.errors import ConfigError, WebslmError
 from webslm.explain import explain
@@ -24,6 +26,8 @@ def preview(cfg: Config, steps: Sequence[Step], cache: Cache, console: Console) 
         shared = open_remote(cfg.cache.remote, push=False)
         size = _no_size if shared is None else shared.size
         show_plan(console, steps, forecast(steps, cache, size))
+        for line in footprint.lines(cfg, _compiled(steps, cache)):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
     if cfg.explain is None:
         return
     if cfg.explain not in {step.stage for step in steps}:
@@ -33,6 +37,14 @@ def preview(cfg: Config, steps: Sequence[Step], cache: Cache, console: Console) 
         )
     for line in explain(steps, cfg.explain, cache, _locked_keys(cfg)):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _compiled(steps: Sequence[Step], cache: Cache) -> dict[str, Any] | None:
+    """Return what is known of the library's memory; None: it is not stored."""
+    step = next((step for step in steps if step.stage == "compile"), None)
+    stored = None if step is None else cache.lookup(step.stage, step.key)
+    found = None if stored is None else stored.metrics.get("memory")
+    return found if isinstance(found, dict) else None
 
 
 def _no_size(stage: str, key: str) -> None:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from webslm import hosting, validate_base
+from webslm import footprint, hosting, validate_base
 from webslm.errors import ConfigError
 from webslm.matrix import mismatches
 from webslm.registry import STAGE_NAMES, STAGES
@@ -167,6 +167,9 @@ def _windows(cfg: Config) -> Iterator[Problem]:
             "the base was made for",
             f"lora.max_length={limit}",
         )
+    budgets = ("max_shaders", "max_wasm_bytes")
+    given = tuple(name for name in budgets if getattr(compiler, name) is not None)
+    yield from positive("compiler", compiler, given)
     if not 0 <= compiler.opt_level <= 3:
         yield f"compiler.opt_level: {compiler.opt_level} is no level", "0 to 3"
 
@@ -244,6 +247,7 @@ CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _app,
     _modes,
     hosting.problems,
+    footprint.problems,
     _verify,
     _runtime,
 )

@@ -29,7 +29,7 @@ from webslm import fs
 from webslm.adapters.reference import Greedy, greedy
 from webslm.compiler.architectures import architecture
 from webslm.compiler.conversion import read_parameter
-from webslm.compiler.library import library_tensors
+from webslm.compiler.memory import library_tensors
 from webslm.compiler.shards import INDEX_NAME, ShardReader, ShardWriter
 from webslm.compose import compose
 from webslm.paths import cache_dir

@@ -35,6 +35,8 @@ def test_dry_run_prints_the_plan_and_touches_nothing(
     out = capsys.readouterr().out
     assert "convert" in out
     assert "bundle" not in out
+    assert "graphics memory: weights 1.8 MB, working space" in out
+    assert "largest buffer: the activations of a prompt's chunk" in out
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,7 +10,10 @@ import torch
 
 from tests.integration.architecture_models import SHAPES, random_model
 from tests.integration.compiler_models import Q0F32, Q4F32, reference_logits, store
+from webslm.compiler.library import build_module, native_target
+from webslm.compiler.memory import buffers, library_tensors
 from webslm.compiler.native import NativeModel, compile_native
+from webslm.compiler.passes.pipeline import lower, planned_storages
 from webslm.schema import QuantConf, ShapeConf
 
 LIMIT = 1e-4
@@ -55,6 +58,18 @@ def test_two_turns_equal_transformers(name: str, quant: QuantConf) -> None:
     assert worst(found, expected[places]) < LIMIT
 
 
+@pytest.mark.parametrize("name", ["gemma2", "llama3"])
+def test_planned_working_space_is_what_the_compiler_plans(name: str) -> None:
+    """The largest buffer of activations, told before any work, is the largest one allocated."""
+    conf = SHAPES[name]
+    target = native_target()
+    module = build_module(conf, Q0F32, prefill_chunk_size=32, target=target)
+    with target:
+        storages = planned_storages(lower(module, target, chunk=32)[0], 32)
+    told = buffers(conf, Q0F32, library_tensors(conf, Q0F32), context=64, chunk=32)
+    assert max(storages["prefill"]) == next(one.nbytes for one in told if one.kind == "work")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("chunk", [1, 5, 39, 40, 128])
 @pytest.mark.parametrize("name", ["gemma2", "gemma3", "mistral"])
@@ -73,7 +88,8 @@ def test_windows_do_not_depend_on_the_prefill_chunk(name: str, chunk: int) -> No
 def test_every_group_of_heads_equals_transformers(group: int) -> None:
     from tests.integration.architecture_models import small
 
-    conf = small("llama", num_attention_heads=2 * group, num_key_value_heads=2)
+    heads = 2 * group
+    conf = small("llama", num_attention_heads=heads, num_key_value_heads=2, hidden_size=16 * heads)
     model = random_model(conf)
     built = native(conf, Q0F32, model, chunk=16)
     ids = tokens(conf, 30)

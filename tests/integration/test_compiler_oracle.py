@@ -95,10 +95,12 @@ def test_native_sampling_functions_pick_the_argmax() -> None:
     cold = tvm.runtime.tensor(np.array([1e-6], np.float32))
     probabilities = native.function("softmax_with_temperature")(given, cold)
     flat = tvm.runtime.tensor(probabilities.numpy().reshape(1, -1))
-    ordered = native.function("argsort_probs")(flat)
+    found = native.function("argsort_probs")(flat)
+    # The first result is the row as it was: nothing sorted it.
+    np.testing.assert_array_equal(found[0].numpy(), flat.numpy())
     token = native.function("sample_with_top_p")(
-        ordered[0],
-        ordered[1],
+        found[0],
+        found[1],
         tvm.runtime.tensor(np.array([0.7], np.float32)),
         tvm.runtime.tensor(np.array([0], np.int32)),
         tvm.runtime.tensor(np.array([0.95], np.float32)),

@@ -16,7 +16,7 @@ import pytest
 from tests.integration.compiler_models import Q0F32, Q4F16, Q4F32, shape
 from webslm import paths
 from webslm.compiler.quantization import stored_tensors
-from webslm.errors import ConfigError
+from webslm.errors import ConfigError, StageFailed
 from webslm.schema import CompilerConf, CompileStageConf, QuantConf, RuntimeConf
 from webslm.stage import Context
 from webslm.stages.compile import run
@@ -67,10 +67,17 @@ def test_compile_writes_a_checked_library(tmp_path: Path, quant: QuantConf) -> N
     assert b'"kv_state_kind":"kv_cache"' in content
     assert document["required_features"] == (["shader-f16"] if quant is Q4F16 else [])
     assert document["num_shaders"] == len(document["shaders"]) > 20
+    assert all(f"fn {name}(".encode() in content for name in document["shaders"])
+    assert content.count(b"@compute @workgroup_size") == document["num_shaders"]
+    assert metrics["shader_limits"] == document["shader_limits"]
+    assert document["shader_limits"]["threads"] == 256
+    assert 0 < document["shader_limits"]["storage_buffers"] <= 10
     memory = document["memory"]
     assert memory["total_bytes"] == sum(
         memory[part] for part in ("weights_bytes", "kv_cache_bytes", "temporaries_bytes")
     )
+    assert memory["kv_cache_bytes_by_context"] == {"128": memory["kv_cache_bytes"]}
+    assert memory["temporaries_bytes"] == max(metadata["memory_usage"].values())
 
 
 @pytest.mark.slow
@@ -109,6 +116,17 @@ def test_compile_refuses_sizes_before_any_work(
     with pytest.raises(ConfigError, match=message):
         run(stage_conf(Q0F32, **change), {}, tmp_path, context(tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_library_over_its_budget_fails_the_build(tmp_path: Path) -> None:
+    conf = stage_conf(Q0F32, max_shaders=9, max_wasm_bytes=1000)
+    both = (
+        r"compile: \d\d shaders, and compiler\.max_shaders allows 9; "
+        r"\d{7} bytes of library, and compiler\.max_wasm_bytes allows 1000"
+    )
+    with pytest.raises(StageFailed, match=both):
+        run(conf, {}, tmp_path, context(tmp_path))
 
 
 def test_compile_refuses_a_format_nobody_can_store(tmp_path: Path) -> None:

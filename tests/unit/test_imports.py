@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "records": set(),
     "http_rules": set(),
     "hosting": set(),
+    "footprint": {"compiler"},
     "delivery": {"http_rules"},
     "serve": {"http_rules"},
     "serve_verb": {"serve"},
@@ -37,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "stage_conf": {"hosting"},
     "registry": {"stage_conf"},
     "validate_base": {"compiler"},
-    "validate": {"registry", "matrix", "toolchain", "hosting", "validate_base"},
+    "validate": {"registry", "matrix", "toolchain", "footprint", "hosting", "validate_base"},
     "toolchain": {"matrix"},
     "worker": {"matrix"},
     "plan": {"registry"},
@@ -63,7 +64,7 @@ ALLOWED: dict[str, set[str]] = {
     "preflight": {
         *("cache", "matrix", "plan", "proof", "registry", "stages", "toolchain", "validate"),
     },
-    "preview": {"cache", "explain", "forecast", "lock", "plan", "report", "store"},
+    "preview": {"cache", "explain", "footprint", "forecast", "lock", "plan", "report", "store"},
     "build": {
         *("cache", "executor", "lock", "plan", "precision", "preflight", "preview"),
         *("report", "reporting", "selection", "store"),

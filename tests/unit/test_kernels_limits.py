@@ -1,52 +1,55 @@
-"""The static check of shaders: each limit of WebGPU, broken once."""
+"""The lint of shaders: each limit of WebGPU and of WGSL, broken once."""
 
 from __future__ import annotations
 
 import pytest
 
+from tests.shader_cases import BROKEN, GOOD, buffers
 from webslm.compiler.passes.limits import check_shaders, shader_problems
+from webslm.compiler.profiles import PROFILES
 from webslm.errors import StageFailed
-
-GOOD = """
-@group(0) @binding(0) var<storage, read> a_ptr : array<f32>;
-var<workgroup> tile : array<vec4<f32>, 2048>;
-@compute @workgroup_size(32, 8, 1)
-fn good_kernel(
-) { let x : i32 = 1i; let cse_v1 : i32 = x; }
-"""
+from webslm.schema import Profile
 
 
 def test_a_shader_at_the_limits_passes() -> None:
     assert shader_problems(GOOD, dtype="float32") == []
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "problem"),
-    [
-        ("(32, 8, 1)", "(32, 16, 1)", "32 x 16 x 1 threads, at most 256"),
-        ("(32, 8, 1)", "(1, 1, 128)", "1 x 1 x 128 threads"),
-        ("2048", "2049", "32784 bytes of shared memory, at most 32768"),
-        ("vec4<f32>, 2048", "vec3<f32>, 2049", "32784 bytes of shared memory"),
-        ("x : i32 =", "x : i64 =", "the type i64"),
-        ("array<f32>;", "array<u16>;", "the type u16"),
-        ("x : i32 =", "__x : i32 =", "the reserved name __x"),
-        ("x : i32 =", "x : f16 =", "shader-f16 in a float32 library"),
-        ("\n@group", "enable subgroups;\n@group", "the feature subgroups"),
-        ("@compute @workgroup_size(32, 8, 1)", "@compute", "no workgroup size"),
-    ],
-)
+@pytest.mark.parametrize(("old", "new", "problem"), BROKEN, ids=[case[2] for case in BROKEN])
 def test_a_shader_beyond_a_limit_is_named(old: str, new: str, problem: str) -> None:
     text = GOOD.replace(old, new)
     assert text != GOOD
-    with pytest.raises(StageFailed, match=f"good_kernel: .*{problem}"):
+    with pytest.raises(StageFailed, match=f"profile desktop: good_kernel: .*{problem}"):
         check_shaders({"good_kernel": text}, dtype="float32")
 
 
 def test_more_buffers_than_ten_are_counted() -> None:
-    line = "@group(0) @binding(0) var<storage, read> a_ptr : array<f32>;\n"
-    assert shader_problems(line * 9 + GOOD, dtype="float32") == []
-    assert shader_problems(line * 10 + GOOD, dtype="float32") == ["11 buffers, at most 10"]
+    assert shader_problems(buffers(10), dtype="float32") == []
+    assert shader_problems(buffers(11), dtype="float32") == ["11 storage buffers, at most 10"]
 
 
-def test_f16_is_right_in_a_float16_library() -> None:
-    assert shader_problems(GOOD.replace("x : i32", "x : f16"), dtype="float16") == []
+def test_a_binding_of_fixed_size_keeps_to_the_profile() -> None:
+    """128 MiB is what every device binds; the page's first request is 1 GiB."""
+    text = GOOD.replace("array<f32>;", f"array<vec4<f32>, {(128 << 20) // 16 + 1}>;")
+    assert shader_problems(text, dtype="float32") == []
+    assert shader_problems(text, dtype="float32", limits=PROFILES[Profile.mobile]) == [
+        "a binding of 134217744 bytes (a_ptr), at most 134217728"
+    ]
+
+
+def test_f16_is_right_in_a_float16_library_that_enables_it() -> None:
+    text = GOOD.replace("x : i32", "x : f16")
+    assert shader_problems(text, dtype="float16") == ["f16 without 'enable f16'"]
+    assert shader_problems("enable f16;\n" + text, dtype="float16") == []
+
+
+def test_the_most_of_all_shaders_is_returned() -> None:
+    small = GOOD.replace("2048>;\n@compute", "4>;\n@compute").replace("(32, 8, 1)", "(16)")
+    assert check_shaders({"big": GOOD, "small": small}, dtype="float32") == {
+        "threads": 256,
+        "workgroup_bytes": 32768,
+        "storage_buffers": 1,
+        "uniform_bytes": 8,
+        "function_bytes": 8192,
+    }
+    assert check_shaders({"small": small}, dtype="float32")["workgroup_bytes"] == 64

@@ -1,4 +1,4 @@
-"""The sampling kernels the browser runs, run serially on the CPU and held against numpy."""
+"""The kernels around a choice of token, run serially on the CPU and held against numpy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webslm.compiler.kernels import logits, softmax, sort, top_p
+from webslm.compiler.kernels import logits, softmax
 from webslm.compiler.kernels.threads import CPU
 
 VOCABULARIES = (7, 256, 1024, 1025, 5000)
@@ -45,29 +45,6 @@ def run_softmax(values: np.ndarray, temperature: float) -> np.ndarray:
     return found
 
 
-def run_sort(probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    size = probabilities.size
-    keys, ids = empty((1, size)), empty((1, size), "int32")
-    built(sort.sort_tiles, size)(tensor(probabilities.reshape(1, size), "float32"), keys, ids)
-    for level in sort.merge_levels(size):
-        merged, places = empty((1, size)), empty((1, size), "int32")
-        built(sort.merge_runs, size)(keys, ids, level, merged, places)
-        keys, ids = merged, places
-    return keys.numpy().reshape(-1), ids.numpy().reshape(-1)
-
-
-def run_choice(probabilities: np.ndarray, ids: np.ndarray, uniform: float, nucleus: float) -> int:
-    token = empty((1,), "int32")
-    built(top_p.choose, probabilities.size)(
-        tensor(probabilities[None], "float32"),
-        tensor(ids[None], "int32"),
-        tensor([uniform], "float32"),
-        tensor([nucleus], "float32"),
-        token,
-    )
-    return int(token.numpy()[0])
-
-
 @pytest.mark.parametrize("size", VOCABULARIES)
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 2.5])
 def test_softmax_equals_numpy(size: int, temperature: float) -> None:
@@ -91,76 +68,6 @@ def test_softmax_gives_forbidden_tokens_nothing() -> None:
     result = run_softmax(values, 0.7)
     assert result[[1, 3]].tolist() == [0.0, 0.0]
     assert np.isclose(result.sum(), 1.0)
-
-
-@pytest.mark.parametrize("size", [*VOCABULARIES, 8192, 8193, 20000, 65537 + 1024])
-def test_sort_equals_stable_argsort(size: int) -> None:
-    rng = np.random.default_rng(size)
-    # Few distinct values: ties must go by id.
-    probabilities = rng.integers(0, max(2, size // 3), size).astype(np.float32)
-    keys, ids = run_sort(probabilities)
-    np.testing.assert_array_equal(ids, np.argsort(-probabilities, kind="stable"))
-    np.testing.assert_array_equal(keys, probabilities[ids])
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.sampled_from([0.0, 1e-30, 0.1, 0.5, 1.0]), min_size=300, max_size=300))
-def test_sort_is_a_permutation_in_order(values: list[float]) -> None:
-    probabilities = np.asarray(values, dtype=np.float32)
-    keys, ids = run_sort(probabilities)
-    assert sorted(ids.tolist()) == list(range(300))
-    assert np.all(keys[:-1] >= keys[1:])
-
-
-@pytest.mark.parametrize(
-    ("uniform", "nucleus", "token"),
-    [
-        (0.0, 1.0, 40),
-        (0.49, 1.0, 40),
-        (0.5, 1.0, 30),
-        (0.75, 1.0, 20),
-        (0.99, 1.0, 10),
-        # A nucleus of one half is the first token alone, whatever the uniform number.
-        (0.99, 0.5, 40),
-        # A nucleus of three quarters is two tokens with shares 2/3 and 1/3.
-        (0.66, 0.75, 40),
-        (0.67, 0.75, 30),
-        (0.99, 0.51, 30),
-        # web-llm's lowest top_p still leaves one token.
-        (0.99, 1e-5, 40),
-    ],
-)
-def test_choice_of_exact_shares(uniform: float, nucleus: float, token: int) -> None:
-    probabilities = np.array([0.5, 0.25, 0.125, 0.125, 0.0, 0.0, 0.0], dtype=np.float32)
-    ids = np.array([40, 30, 20, 10, 5, 6, 7], dtype=np.int32)
-    assert run_choice(probabilities, ids, uniform, nucleus) == token
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    sharpness=st.floats(0.01, 30),
-    uniform=st.floats(0, 0.9999999),
-    nucleus=st.floats(1e-5, 1),
-    size=st.sampled_from([7, 256, 1000]),
-)
-def test_choice_keeps_to_the_nucleus(
-    seed: int, sharpness: float, uniform: float, nucleus: float, size: int
-) -> None:
-    raw = np.random.default_rng(seed).normal(0, sharpness, size)
-    shares = np.sort(np.exp(raw - raw.max()))[::-1]
-    probabilities = (shares / shares.sum()).astype(np.float32)
-    ids = np.random.default_rng(seed + 1).permutation(size).astype(np.int32)
-    place = int(np.flatnonzero(ids == run_choice(probabilities, ids, uniform, nucleus))[0])
-    sums = np.cumsum(probabilities.astype(np.float64))
-    before = sums[place] - float(probabilities[place])
-    slack = 1e-5
-    assert before < nucleus + slack
-    # The mass renormalised over: up to rounding, the shortest prefix that reaches the nucleus.
-    low = sums[min(int(np.searchsorted(sums, nucleus - slack)), size - 1)]
-    high = sums[min(int(np.searchsorted(sums, nucleus + slack)), size - 1)]
-    assert before <= uniform * high + slack
-    assert sums[place] >= uniform * low - slack
 
 
 @settings(max_examples=60, deadline=None)

@@ -14,9 +14,10 @@ from webslm.compiler.kernels.emitter import Emitter
 from webslm.compiler.kernels.kv_cache import emit_create
 from webslm.compiler.kernels.sampler import emit_sampler
 from webslm.compiler.kernels.threads import Threads, threads
+from webslm.compiler.memory import library_tensors
 from webslm.compiler.metadata import metadata, metadata_json
 from webslm.compiler.passes.pipeline import finish, lower, with_metadata
-from webslm.compiler.quantization import StoredTensor, check_format, stored_tensors
+from webslm.compiler.quantization import StoredTensor
 from webslm.schema import QuantConf, ShapeConf
 
 WASM_TRIPLE = "wasm32-unknown-unknown-wasm"
@@ -43,17 +44,6 @@ def webgpu_target() -> Any:
 def native_target() -> Any:
     """Return this machine's CPU."""
     return tvm.target.Target("llvm")
-
-
-def library_tensors(shape: ShapeConf, quant: QuantConf) -> list[StoredTensor]:
-    """Return the stored tensors of a library in the order of its metadata.
-
-    Raises:
-        ConfigError: The architecture is unknown, or shape or format are impossible.
-    """
-    check_format(quant)
-    found = architecture(shape.model_type).parameters(shape)
-    return [tensor for parameter in found for tensor in stored_tensors(parameter, quant)]
 
 
 def build_module(

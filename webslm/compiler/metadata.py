@@ -1,11 +1,11 @@
-"""Own ``_metadata`` and the memory estimate: what a library says about itself. No TVM."""
+"""Own ``_metadata``: what a library says about itself. No TVM."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 
-from webslm.compiler.quantization import ITEM_BYTES, StoredTensor
+from webslm.compiler.quantization import StoredTensor
 from webslm.schema import QuantConf, ShapeConf
 from webslm.stage import Metric
 
@@ -58,32 +58,3 @@ def metadata(
 def metadata_json(document: Mapping[str, Metric]) -> str:
     """Return the string that the library holds: ASCII, because web-llm decodes bytes as chars."""
     return json.dumps(document, ensure_ascii=True, separators=(",", ":"))
-
-
-def memory_estimate(
-    shape: ShapeConf,
-    quant: QuantConf,
-    stored: Sequence[StoredTensor],
-    *,
-    context_window_size: int,
-    prefill_chunk_size: int,
-    memory_usage: Mapping[str, int],
-) -> dict[str, int]:
-    """Return the bytes a GPU must hold: weights, cache at full context, largest temporaries.
-
-    The cache includes the attention's own scratch, which is sized by the prefill chunk: q, k, v
-    and two outputs in the format's type, and two float32 log-sum-exp rows.
-    """
-    weights = sum(tensor.elements * ITEM_BYTES[tensor.dtype] for tensor in stored)
-    pages = -(-context_window_size // PAGE_TOKENS) + 1
-    token = 2 * shape.num_key_value_heads * shape.head_dim * ITEM_BYTES[quant.dtype]
-    cache = shape.num_hidden_layers * pages * PAGE_TOKENS * token
-    rows = 3 * shape.num_attention_heads * shape.head_dim * ITEM_BYTES[quant.dtype]
-    cache += prefill_chunk_size * (rows + token + 2 * 4 * shape.num_attention_heads)
-    temporaries = max(memory_usage.values(), default=0)
-    return {
-        "weights_bytes": weights,
-        "kv_cache_bytes": cache,
-        "temporaries_bytes": temporaries,
-        "total_bytes": weights + cache + temporaries,
-    }

@@ -27,6 +27,13 @@ class Precision(Enum):
     auto = "auto"
 
 
+class Profile(Enum):
+    """Whose limits a library keeps to."""
+
+    desktop = "desktop"
+    mobile = "mobile"
+
+
 class Finetune(Enum):
     """How the base is tuned."""
 

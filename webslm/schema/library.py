@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from omegaconf import MISSING
 
+from webslm.schema.choices import Profile
+
 
 @dataclass
 class QuantConf:
@@ -38,6 +40,12 @@ class CompilerConf:
     """Follows ``base.prefill_chunk_size``."""
     opt_level: int = 2
     """Optimisation level of the library's host code."""
+    profile: Profile = Profile.desktop
+    """Whose WebGPU limits every shader and tensor keeps to: desktop, or mobile."""
+    max_shaders: int | None = None
+    """Budget of shaders, each compiled by the page at every start; null: none."""
+    max_wasm_bytes: int | None = None
+    """Budget of the library file; null: none."""
     python: str = "auto"
     """Which Python compiles: ``here`` (this one), ``isolated`` (the row's own environment in the
     cache), ``auto`` (this one where its wheels are the row's, else isolated), or a path."""

@@ -23,7 +23,8 @@ import { graphics } from "./device.js";
  * @property {number} bytes Sum of the files' sizes.
  * @property {number} context_window_size In tokens.
  * @property {GPUFeatureName[]} required_features
- * @property {{ total_bytes: number, largest_buffer_bytes?: number } | null} [memory] On the graphics chip.
+ * @property {{ total_bytes: number, weights_bytes?: number, kv_cache_bytes?: number,
+ *   temporaries_bytes?: number, largest_buffer_bytes?: number } | null} [memory] On the graphics chip.
  * @property {{ config: string, model_lib: string, tokenizer: Record<string, string> }} integrity
  */
 

@@ -25,6 +25,9 @@ const NEEDED_LIMITS = {
   maxComputeInvocationsPerWorkgroup: 256,
   maxComputeWorkgroupStorageSize: 32768,
 };
+// web-llm asks for the first of these that the adapter has, and gets no more than it asked for.
+/** @type {Record<string, number[]>} */
+const REQUESTED = { maxBufferSize: [2 ** 30, 2 ** 28], maxStorageBufferBindingSize: [2 ** 30, 2 ** 27] };
 // A phone's browser closes a page that takes about this much, without a word.
 const PHONE_BYTES = 1.2e9;
 const GB = 2 ** 30;
@@ -117,10 +120,12 @@ function limits({ graphics: { found, limits: offered } }, { memory: needs }) {
     needed.maxBufferSize = needs.largest_buffer_bytes;
     needed.maxStorageBufferBindingSize = needs.largest_buffer_bytes;
   }
-  const short = Object.entries(needed).filter(([name, least]) => offered[name] < least);
+  /** @param {string} name */
+  const granted = (name) => REQUESTED[name]?.find((size) => size <= offered[name]) ?? offered[name];
+  const short = Object.entries(needed).filter(([name, least]) => granted(name) < least);
   return short.length === 0 ? good("Limits", "The chip's limits are high enough.")
     : stop("Limits", "This graphics chip is too small for the model",
-      short.map(([name, least]) => `${name} is ${offered[name]}, the model needs ${least}.`).join(" "),
+      short.map(([name, least]) => `${name} is ${granted(name)}, the model needs ${least}.`).join(" "),
       "Try a computer, or a smaller model.");
 }
 

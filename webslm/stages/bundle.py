@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import re
 import shutil
 from collections.abc import Mapping, Set
@@ -29,7 +28,6 @@ CHAT_CONFIG = "mlc-chat-config.json"
 TENSORS = "tensor-cache.json"
 TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.json"
-CHIP_BYTES = {"uint32": 4, "float32": 4, "float16": 2}
 _HOST = re.compile(r"\b(?:https?|wss?):(?:\\?/){2}|[\"'(]//[\w.-]+\.\w")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -127,7 +125,7 @@ def model_record(out: Path, url: str, library: Path, cfg: BundleStageConf) -> di
 
     ``files`` and ``library`` are checked by the page's own download; ``integrity`` (config,
     library, tokenizer) once more by web-llm, which offers nothing for weights. ``memory`` holds
-    the library's own estimate, in bytes, for the check before the download.
+    the library's own plan, in bytes, for the check before the download.
     """
     folder = out / url
     chat_config = _read_json(folder, CHAT_CONFIG)
@@ -138,7 +136,7 @@ def model_record(out: Path, url: str, library: Path, cfg: BundleStageConf) -> di
         "url": url,
         "lib": f"lib/{library.name}",
         "library": delivery.entry(library),
-        "memory": {**memory, "largest_buffer_bytes": _largest_tensor(records)},
+        "memory": memory,
         "context_window_size": chat_config["context_window_size"],
         "required_features": cfg.quant.required_features,
         "files": [{"path": name, **delivery.entry(folder / name)} for name in kept],
@@ -220,12 +218,6 @@ def _library(folder: Path) -> Path:
     if len(found) != 1:
         raise StageFailed(f"bundle: compile left {len(found)} libraries instead of one")
     return found[0]
-
-
-def _largest_tensor(records: list[dict[str, Any]]) -> int:
-    """Return the bytes of the largest tensor as it lies on the chip, where f32 is never packed."""
-    tensors = (tensor for record in records for tensor in record["records"])
-    return max((math.prod(t["shape"]) * CHIP_BYTES[t["dtype"]] for t in tensors), default=0)
 
 
 def _sri(path: Path) -> str:

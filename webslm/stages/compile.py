@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from webslm import fs, toolchain
-from webslm.compiler.metadata import memory_estimate
-from webslm.errors import ConfigError
+from webslm.compiler.memory import memory_plan
+from webslm.errors import ConfigError, StageFailed
 from webslm.schema import CompileStageConf
 from webslm.stage import Context, Metric, Metrics
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from webslm.compiler.wasm.abi import LibraryAbi
 
 STEPS = 4
+METRICS = ("wasm_bytes", "num_shaders", "wgsl_bytes", "shader_limits", "memory")
 
 
 def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
@@ -28,7 +29,8 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
 
     Raises:
         ConfigError: The shape, the format or the sizes cannot be compiled.
-        StageFailed: The library breaks a limit of WebGPU or the contract of web-llm.
+        StageFailed: The library breaks a limit of its profile, its budget or the contract of
+            web-llm.
     """
     del inputs
     _check_sizes(cfg)
@@ -61,19 +63,20 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
     )
     ctx.progress.update(2, STEPS, "shaders")
     found = shaders(compiled.executable)
-    check_shaders(found, dtype=cfg.quant.dtype)
+    lint = check_shaders(found, dtype=cfg.quant.dtype, profile=cfg.compiler.profile)
     ctx.progress.update(3, STEPS, "link")
     linked = out / "library.wasm"
     abi = write_library(compiled.executable, runtime_dir, linked, contract)
+    _check_budget(cfg, num_shaders=len(found), wasm_bytes=abi.size_bytes)
     digest = hashlib.sha256(linked.read_bytes()).hexdigest()
     # The page caches a library by its address for ever: new bytes need a new name.
     name = f"library-{digest[:16]}.wasm"
     linked.rename(out / name)
     document = _document(cfg, compiled, abi, found)
-    document |= {"wasm": name, "wasm_sha256": digest}
+    document |= {"wasm": name, "wasm_sha256": digest, "shader_limits": {**lint}}
     fs.write_text(out / "library.json", json.dumps(document, indent=1, sort_keys=True) + "\n")
     ctx.progress.update(STEPS, STEPS, name)
-    return {key: document[key] for key in ("wasm_bytes", "num_shaders", "wgsl_bytes", "memory")}
+    return {key: document[key] for key in METRICS}
 
 
 def _check_sizes(cfg: CompileStageConf) -> None:
@@ -95,13 +98,28 @@ def _check_sizes(cfg: CompileStageConf) -> None:
         raise ConfigError(problems=tuple(problems))
 
 
+def _check_budget(cfg: CompileStageConf, *, num_shaders: int, wasm_bytes: int) -> None:
+    over = [
+        f"{found} {what}, and compiler.{key} allows {most}"
+        for key, what, found, most in (
+            ("max_shaders", "shaders", num_shaders, cfg.compiler.max_shaders),
+            ("max_wasm_bytes", "bytes of library", wasm_bytes, cfg.compiler.max_wasm_bytes),
+        )
+        if most is not None and found > most
+    ]
+    if over:
+        raise StageFailed(
+            f"compile: {'; '.join(over)}", hint="raise the budget, or set it to null for none"
+        )
+
+
 def _document(
     cfg: CompileStageConf, compiled: Compiled, abi: LibraryAbi, found: Mapping[str, str]
 ) -> dict[str, Metric]:
     metadata = compiled.metadata
     features: list[Metric] = [*cfg.quant.required_features]
     names: list[Metric] = [*sorted(found)]
-    memory = memory_estimate(
+    memory = memory_plan(
         cfg.shape,
         cfg.quant,
         compiled.stored,
@@ -112,7 +130,7 @@ def _document(
     return {
         "metadata": metadata,
         "required_features": features,
-        "memory": dict(memory),
+        "memory": memory,
         "abi": {
             "imports": [f"{item.module}.{item.name}" for item in abi.imports],
             "exports": [*abi.exports],

@@ -80,16 +80,22 @@ def with_metadata(module: Any, text: str) -> Any:
 
 def planned_bytes(module: Any, chunk: int) -> dict[str, int]:
     """Return the storage that each exported function allocates, in bytes, at ``chunk`` tokens."""
-    usage: dict[str, int] = {}
+    return {name: sum(sizes) for name, sizes in planned_storages(module, chunk).items()}
+
+
+def planned_storages(module: Any, chunk: int) -> dict[str, list[int]]:
+    """Return each allocation of each exported function, in bytes, at ``chunk`` tokens."""
+    usage: dict[str, list[int]] = {}
     for variable, function in module.functions_items():
         if isinstance(function, relax.Function):
             found: list[int] = []
 
             def visit(node: Any, found: list[int] = found) -> None:
-                found.append(_allocated_bytes(node, chunk))
+                if size := _allocated_bytes(node, chunk):
+                    found.append(size)
 
             relax.analysis.post_order_visit(function, visit)
-            usage[variable.name_hint] = sum(found)
+            usage[variable.name_hint] = found
     return dict(sorted(usage.items()))
 
 

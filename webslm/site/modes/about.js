@@ -40,6 +40,7 @@ function modelCard({ base, data, training, weights, runtime }) {
     ...trainingFacts(training),
     ["Weights", `${weights.format}; largest error of a tensor ${(weights.worst_rms_relative_error * 100).toFixed(1)} % (rms)`],
     ["Reads at once", `${model.context_window_size} tokens`],
+    ...memoryFacts(model),
     ["Sampling", Object.entries(config.decoding).filter(([, value]) => value !== null)
       .map(([name, value]) => `${name} ${value}`).join(", ")],
     ["Built for", runtime.row],
@@ -48,6 +49,13 @@ function modelCard({ base, data, training, weights, runtime }) {
   h("blockquote", {}, config.system_prompt ?? "Nothing: the model was trained without a system prompt."),
   h("p", { class: "small" }, data.train.rows < 200
     ? "So few examples teach a manner of answering, not knowledge: expect wrong facts." : ""));
+}
+
+function memoryFacts({ memory, context_window_size: window }) {
+  if (!memory?.weights_bytes) return [];
+  return [["Graphics memory", `${readableBytes(memory.total_bytes)}: ${readableBytes(memory.weights_bytes)} of weights, `
+    + `${readableBytes(memory.kv_cache_bytes)} for a conversation of ${window} tokens, `
+    + `${readableBytes(memory.temporaries_bytes)} to work in; largest piece ${readableBytes(memory.largest_buffer_bytes)}`]];
 }
 
 function privacy() {
