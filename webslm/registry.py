@@ -79,12 +79,15 @@ STAGES: tuple[StageSpec, ...] = (
         sources=(
             "stages/finetune.py",
             "adapters/trainer.py",
+            "adapters/methods.py",
             "adapters/sft.py",
+            "adapters/snapshots.py",
             "adapters/processes.py",
             "adapters/worker.py",
             *TRAINING_SOURCES,
         ),
         wheels=(*TRAINING_WHEELS, "peft", "trl", "accelerate", "datasets"),
+        ignored=("launch.checkpoint_seconds",),
         wanted=lambda cfg: cfg.finetune is not Finetune.none,
     ),
     StageSpec(

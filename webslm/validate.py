@@ -114,6 +114,11 @@ def _lora(cfg: Config) -> Iterator[Problem]:
 def _launch(cfg: Config) -> Iterator[Problem]:
     launch, lora = cfg.launch, cfg.lora
     yield from positive("launch", launch, ("processes",))
+    if launch.checkpoint_seconds is not None and launch.checkpoint_seconds < 0:
+        yield (
+            f"launch.checkpoint_seconds: {launch.checkpoint_seconds} is negative",
+            "0: after every step; null: never",
+        )
     if launch.processes < 1:
         return
     shares = (lora.batch_size, lora.gradient_accumulation_steps)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.adapters.snapshots import Snapshots, callback
 from webslm.adapters.turns import Row
 from webslm.errors import ConfigError, StageFailed
 from webslm.schema import LaunchConf, LoraConf, Sharding
@@ -25,28 +27,39 @@ BUCKET = 16
 """Rows whose lengths fall into one bucket of so many tokens count as equally long."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """How the trainer is set up."""
+
+    lora: LoraConf
+    launch: LaunchConf
+    seed: int
+    device: str
+    """cpu or cuda."""
+    folder: Path
+    peft_config: Any
+    """peft's configuration of a fresh adapter."""
+
+
 def trainer(
     model: PreTrainedModel,
     tokenizer: Any,
     encoded: Sequence[Row],
-    lora: LoraConf,
-    seed: int,
-    device: str,
-    folder: Path,
+    setup: Setup,
     report: Report,
-    launch: LaunchConf,
+    snapshots: Snapshots | None,
 ) -> Any:
-    """Return a trl trainer that is ready to train a fresh adapter on ``model``.
+    """Return a trl trainer that is ready to tune ``model``.
 
     Raises:
         ConfigError: The scheduler is unknown.
     """
     from datasets import Dataset
-    from peft import LoraConfig
     from transformers import PrinterCallback
     from trl import SFTTrainer
 
     lengths = [len(row.input_ids) for row in encoded]
+    sampler = BucketSampler(lengths, setup.lora.batch_size, setup.seed)
 
     class BucketedTrainer(SFTTrainer):  # type: ignore[misc]
         """An SFTTrainer whose batches hold rows of about one length, to pad little."""
@@ -55,11 +68,15 @@ def trainer(
             self,
             train_dataset: Any = None,  # noqa: ARG002  trl's signature; the rows are known
         ) -> Any:
-            return BucketSampler(lengths, lora.batch_size, seed)
+            return sampler
 
+        def create_model_card(self, *_: Any, **__: Any) -> None:
+            """Write none: a checkpoint is for nobody to read."""
+
+    folder = setup.folder if snapshots is None else snapshots.work
     made = BucketedTrainer(
         model=model,
-        args=_arguments(lora, seed, device, folder, launch),
+        args=_arguments(setup.lora, setup.seed, setup.device, folder, setup.launch),
         train_dataset=Dataset.from_dict(
             {
                 "input_ids": [row.input_ids for row in encoded],
@@ -67,15 +84,12 @@ def trainer(
             }
         ),
         processing_class=tokenizer,
-        peft_config=LoraConfig(
-            r=lora.r,
-            lora_alpha=lora.alpha,
-            lora_dropout=lora.dropout,
-            target_modules=list(lora.target_modules),
-            bias="none",
-            task_type="CAUSAL_LM",
-        ),
-        callbacks=[_watcher(report)],
+        peft_config=setup.peft_config,
+        callbacks=[
+            _epochs(sampler),
+            _watcher(report),
+            *([] if snapshots is None else [callback(snapshots)]),
+        ],
     )
     made.remove_callback(PrinterCallback)
     return made
@@ -143,11 +157,11 @@ class BucketSampler:
     """Row indices in the order of training: batches of about equal length, shuffled every epoch."""
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
-        import torch
-
         self._lengths = lengths
         self._batch_size = batch_size
-        self._generator = torch.Generator().manual_seed(seed)
+        self._seed = seed
+        self.epoch = 0
+        """Whose order comes next; seed and epoch alone decide it, so a resumed epoch repeats it."""
 
     def __len__(self) -> int:
         return len(self._lengths)
@@ -155,15 +169,36 @@ class BucketSampler:
     def __iter__(self) -> Iterator[int]:
         import torch
 
-        order = torch.randperm(len(self._lengths), generator=self._generator).tolist()
+        generator = torch.Generator().manual_seed(self._seed)
+        for _ in range(self.epoch):
+            list(self._order(generator))
+        return self._order(generator)
+
+    def _order(self, generator: Any) -> Iterator[int]:
+        import torch
+
+        order = torch.randperm(len(self._lengths), generator=generator).tolist()
         order.sort(key=lambda index: self._lengths[index] // BUCKET)
         size = self._batch_size
         batches = [order[start : start + size] for start in range(0, len(order), size)]
         # A short batch stays last: the loader cuts this stream into equal pieces.
         whole, rest = (batches, []) if len(batches[-1]) == size else (batches[:-1], batches[-1])
-        for index in torch.randperm(len(whole), generator=self._generator).tolist():
+        for index in torch.randperm(len(whole), generator=generator).tolist():
             yield from whole[index]
         yield from rest
+
+
+def _epochs(sampler: BucketSampler) -> Any:
+    from transformers import TrainerCallback
+
+    class Epochs(TrainerCallback):  # type: ignore[misc]
+        """Tells the sampler whose order comes next, also in a training that goes on."""
+
+        def on_epoch_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+            # Whole at the start of an epoch but for rounding; in the middle when it goes on.
+            sampler.epoch = int(float(state.epoch or 0) + 1e-6)
+
+    return Epochs()
 
 
 def _watcher(report: Report) -> Any:

@@ -1,24 +1,39 @@
-"""Own the LoRA fine-tune: check base, rows and targets, train through ``sft``, save the adapter."""
+"""Own the fine-tune: check base, rows and targets, train through ``sft``, save what was learnt."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from webslm.adapters import sft
+from webslm.adapters import methods, sft
 from webslm.adapters.sft import Report
+from webslm.adapters.snapshots import Snapshots
 from webslm.adapters.torch_mode import quiet, reproducible
 from webslm.adapters.turns import Messages, encode_all, sample, stop_ids
-from webslm.errors import ConfigError, EnvironmentMismatch
 from webslm.fs import write_text
-from webslm.schema import Device, LaunchConf, LoraConf
+from webslm.schema import Finetune, LaunchConf, LoraConf
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is trained and how."""
+
+    base: Path
+    rows: Sequence[Messages]
+    method: Finetune = Finetune.lora
+    lora: LoraConf
+    launch: LaunchConf
+    """With several processes this is one of those that torchrun started; the first one writes."""
+    seed: int
+    folder: Path
+    """Where the adapter goes."""
+    scratch: Path | None = None
+    """Where checkpoints go that a killed training goes on from; None: nowhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,49 +57,53 @@ class Training:
     device: str
     mask_sample: list[dict[str, Any]]
     """The longest row as runs of text with whether they carry loss."""
+    resumed_at: int = 0
+    """Steps that a killed training had done before this one went on."""
 
 
-def finetune(
-    base: Path,
-    rows: Sequence[Messages],
-    lora: LoraConf,
-    *,
-    seed: int,
-    folder: Path,
-    report: Report,
-    launch: LaunchConf | None = None,
-) -> Training:
-    """Tune an adapter for ``base`` on ``rows`` and write it to ``folder``.
-
-    With ``launch`` this is one of several processes that torchrun started; the first one writes.
+def finetune(job: Job, report: Report) -> Training:
+    """Tune ``job.base`` on ``job.rows`` and write what was learnt to ``job.folder``.
 
     Raises:
         ConfigError: A row is too long, a target matches no module, the scheduler is unknown.
         EnvironmentMismatch: A GPU is asked for and there is none.
         StageFailed: No stop token inside the loss, or the loss stopped being a number.
     """
-    with quiet(), reproducible(seed) as threads:
+    lora = job.lora
+    with quiet(), reproducible(job.seed) as threads, _snapshots(job) as snapshots:
         from transformers import AutoTokenizer
 
-        device = find_device(lora.device)
-        tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
+        device = methods.find_device(lora.device)
+        tokenizer: Any = AutoTokenizer.from_pretrained(job.base, local_files_only=True)
         encoded = encode_all(
             tokenizer,
-            rows,
-            stops=stop_ids(base, tokenizer),
+            job.rows,
+            stops=stop_ids(job.base, tokenizer),
             loss=lora.loss,
             max_length=lora.max_length,
         )
-        model = _load(base, device)
-        check_targets(model, lora.target_modules)
+        model = methods.load(job.base, device)
+        methods.check_targets(model, lora.target_modules)
         started = time.monotonic()
         trainer = sft.trainer(
-            *(model, tokenizer, encoded, lora, seed, device, folder, report),
-            launch or LaunchConf(),
+            model,
+            tokenizer,
+            encoded,
+            sft.Setup(
+                lora=lora,
+                launch=job.launch,
+                seed=job.seed,
+                device=device,
+                folder=job.folder,
+                peft_config=methods.peft_config(lora),
+            ),
+            report,
+            snapshots,
         )
-        trainer.train()
+        last = None if snapshots is None else snapshots.newest()
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
         seconds = time.monotonic() - started
-        _save(trainer, folder)
+        _save(trainer, job.folder)
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
     return Training(
         steps=trainer.state.global_step,
@@ -98,63 +117,22 @@ def finetune(
         threads=threads,
         device=device,
         mask_sample=sample(tokenizer, max(encoded, key=lambda row: len(row.input_ids))),
+        resumed_at=0 if last is None else int(last.name.rpartition("-")[2]),
     )
 
 
-def check_targets(model: PreTrainedModel, targets: Sequence[str]) -> None:
-    """Check that every target names at least one linear module.
-
-    Raises:
-        ConfigError: Some match nothing, as on models that fuse their projections; all are named.
-    """
-    import torch
-
-    linear = {
-        name.rpartition(".")[2]
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and module is not model.get_output_embeddings()
-    }
-    missing = [target for target in targets if target not in linear]
-    if missing or not targets:
-        raise ConfigError(
-            f"lora.target_modules: {', '.join(missing) or 'the empty list'} matches no module "
-            "of the base",
-            hint=f"this base has {', '.join(sorted(linear))}",
-        )
-
-
-def find_device(wanted: Device) -> str:
-    """Return cpu or cuda.
-
-    Raises:
-        EnvironmentMismatch: A GPU is asked for and there is none.
-    """
-    import torch
-
-    if wanted is Device.cpu:
-        return "cpu"
-    found = torch.cuda.is_available()
-    if wanted is Device.cuda and not found:
-        raise EnvironmentMismatch(
-            "lora.device: cuda asked for and none found", hint="set lora.device=cpu"
-        )
-    return "cuda" if found else "cpu"
-
-
-def _load(base: Path, device: str) -> PreTrainedModel:
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    # On a CPU the plain attention of short rows is faster than the fused one (15-20 % a step).
-    attention = "eager" if device == "cpu" else "sdpa"
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        base,
-        dtype=torch.float32,
-        attn_implementation=attention,
-        local_files_only=True,
-        use_safetensors=True,
-    )
-    return model
+@contextlib.contextmanager
+def _snapshots(job: Job) -> Iterator[Snapshots | None]:
+    every = job.launch.checkpoint_seconds
+    # Several processes would have to agree on the moment and each keep its random state.
+    if job.scratch is None or every is None or job.launch.processes > 1:
+        yield None
+        return
+    kept = Snapshots(job.scratch, every)
+    try:
+        yield kept
+    finally:
+        kept.close()
 
 
 def _save(trainer: Any, folder: Path) -> None:

@@ -51,3 +51,6 @@ class LaunchConf:
     """Processes of this machine that share every batch: one GPU each, or CPU cores."""
     sharding: Sharding = Sharding.none
     """none: each holds the base; fsdp: each holds a part (GPUs only)."""
+    checkpoint_seconds: float | None = 60.0
+    """Seconds of training between checkpoints that a killed build goes on from; 0: after every
+    step; null: none. Kept by one process only."""
