@@ -12,6 +12,7 @@ from webslm.schema import (
     BaseSource,
     BaseStageConf,
     Device,
+    Finetune,
     FinetuneStageConf,
     LaunchConf,
     LoraConf,
@@ -112,7 +113,13 @@ def make_base(folder: Path, seed: int = 0, **changes: Any) -> Path:
 
 
 def make_adapter(
-    folder: Path, base: Path, data: Path, seed: int = 0, scratch: Path | None = None, **changes: Any
+    folder: Path,
+    base: Path,
+    data: Path,
+    seed: int = 0,
+    scratch: Path | None = None,
+    method: Finetune = Finetune.lora,
+    **changes: Any,
 ) -> dict[str, Any]:
     """Run ``finetune`` into ``folder`` and return its train_log.json.
 
@@ -122,7 +129,8 @@ def make_adapter(
 
     folder.mkdir(parents=True)
     launch = LaunchConf(checkpoint_seconds=0)
-    conf = FinetuneStageConf(lora=replace(LORA, **changes), seed=seed, launch=launch)
+    lora = replace(LORA, **changes)
+    conf = FinetuneStageConf(lora=lora, seed=seed, method=method, launch=launch)
     ctx = replace(context(folder.parent), scratch_dir=scratch)
     finetune.run(conf, {"base": base, "data": data}, folder, ctx)
     log: dict[str, Any] = json.loads((folder / "train_log.json").read_text())

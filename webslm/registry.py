@@ -73,13 +73,12 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="finetune",
         needs=("data", "base"),
-        configure=lambda cfg: schema.FinetuneStageConf(
-            lora=cfg.lora, seed=cfg.seed, launch=cfg.launch
-        ),
+        configure=stage_conf.finetune,
         sources=(
             "stages/finetune.py",
             "adapters/trainer.py",
             "adapters/methods.py",
+            "adapters/adoption.py",
             "adapters/sft.py",
             "adapters/snapshots.py",
             "adapters/processes.py",
@@ -87,6 +86,7 @@ STAGES: tuple[StageSpec, ...] = (
             *TRAINING_SOURCES,
         ),
         wheels=(*TRAINING_WHEELS, "peft", "trl", "accelerate", "datasets"),
+        external=("adapter.path",),
         ignored=("launch.checkpoint_seconds",),
         wanted=lambda cfg: cfg.finetune is not Finetune.none,
     ),

@@ -45,6 +45,7 @@ def finetune(
         job = {
             "base": str(base.resolve()),
             "rows": str(rows.resolve()),
+            "method": plain(cfg.method),
             "lora": plain(cfg.lora),
             "launch": plain(cfg.launch),
             "seed": cfg.seed,

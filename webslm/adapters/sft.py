@@ -38,7 +38,7 @@ class Setup:
     """cpu or cuda."""
     folder: Path
     peft_config: Any
-    """peft's configuration of a fresh adapter."""
+    """peft's configuration of a fresh adapter; None: all weights learn."""
 
 
 def trainer(
@@ -92,6 +92,10 @@ def trainer(
         ],
     )
     made.remove_callback(PrinterCallback)
+    for weight in made.model.parameters():
+        if weight.requires_grad:
+            # trl turns the adapter of a 4-bit base to bfloat16, whose steps swallow small updates.
+            weight.data = weight.data.float()
     return made
 
 

@@ -31,7 +31,7 @@ class Job:
     """With several processes this is one of those that torchrun started; the first one writes."""
     seed: int
     folder: Path
-    """Where the adapter goes."""
+    """Where the adapter goes, or the whole model."""
     scratch: Path | None = None
     """Where checkpoints go that a killed training goes on from; None: nowhere."""
 
@@ -82,8 +82,10 @@ def finetune(job: Job, report: Report) -> Training:
             loss=lora.loss,
             max_length=lora.max_length,
         )
-        model = methods.load(job.base, device)
-        methods.check_targets(model, lora.target_modules)
+        model = methods.load(job.base, device, job.method)
+        peft_config = methods.peft_config(lora, job.method)
+        if peft_config is not None:
+            methods.check_targets(model, lora.target_modules)
         started = time.monotonic()
         trainer = sft.trainer(
             model,
@@ -95,7 +97,7 @@ def finetune(job: Job, report: Report) -> Training:
                 seed=job.seed,
                 device=device,
                 folder=job.folder,
-                peft_config=methods.peft_config(lora),
+                peft_config=peft_config,
             ),
             report,
             snapshots,
@@ -136,7 +138,7 @@ def _snapshots(job: Job) -> Iterator[Snapshots | None]:
 
 
 def _save(trainer: Any, folder: Path) -> None:
-    """Write the adapter so that its bytes hold no path, order of a set or version card."""
+    """Write what was learnt so that its bytes hold no path, order of a set or version card."""
     # Of a sharded model every process holds a part: all gather, the first one writes.
     gathered = (
         {"state_dict": trainer.accelerator.get_state_dict(trainer.model_wrapped)}
@@ -146,6 +148,9 @@ def _save(trainer: Any, folder: Path) -> None:
     if not trainer.is_world_process_zero():
         return
     model = trainer.accelerator.unwrap_model(trainer.model)
+    if not hasattr(model, "peft_config"):
+        model.save_pretrained(folder)
+        return
     model.save_pretrained(folder, save_embedding_layers=False, **gathered)
     (folder / "README.md").unlink(missing_ok=True)
     file = folder / "adapter_config.json"

@@ -17,7 +17,7 @@ from webslm.adapters import trainer, turns
 from webslm.adapters.sft import Report
 from webslm.errors import WebslmError
 from webslm.fs import write_text
-from webslm.schema import Device, LaunchConf, LoraConf, Loss, Sharding
+from webslm.schema import Device, Finetune, LaunchConf, LoraConf, Loss, Sharding
 
 FIRST = 0
 
@@ -31,6 +31,7 @@ def main(path: Path) -> int:
             trainer.Job(
                 base=Path(job["base"]),
                 rows=turns.read_rows(Path(job["rows"])),
+                method=Finetune[job["method"]],
                 lora=_lora(job["lora"]),
                 launch=_launch(job["launch"]),
                 seed=job["seed"],

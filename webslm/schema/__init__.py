@@ -45,10 +45,11 @@ from webslm.schema.stages import (
     StageConf,
     VerifyStageConf,
 )
-from webslm.schema.training import LaunchConf, LoraConf
+from webslm.schema.training import AdapterConf, LaunchConf, LoraConf
 
 __all__ = [
     "COMPARING",
+    "AdapterConf",
     "AllowedConf",
     "AppConf",
     "BaseConf",

@@ -11,7 +11,7 @@ from webslm.schema.choices import Finetune, Precision
 from webslm.schema.data import DataConf, DomainConf
 from webslm.schema.library import CompilerConf, QuantConf, RuntimeConf
 from webslm.schema.page import AppConf, HostConf, VerifyConf
-from webslm.schema.training import LaunchConf, LoraConf
+from webslm.schema.training import AdapterConf, LaunchConf, LoraConf
 
 
 @dataclass
@@ -69,6 +69,7 @@ class Config:
     data: DataConf = field(default_factory=DataConf)
     base: BaseConf = field(default_factory=BaseConf)
     lora: LoraConf = field(default_factory=LoraConf)
+    adapter: AdapterConf = field(default_factory=AdapterConf)
     launch: LaunchConf = field(default_factory=LaunchConf)
     quant: QuantConf = field(default_factory=QuantConf)
     compiler: CompilerConf = field(default_factory=CompilerConf)

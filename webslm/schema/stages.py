@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from webslm.schema.base import BaseConf, ShapeConf
+from webslm.schema.choices import Finetune
 from webslm.schema.data import DataConf, DomainConf
 from webslm.schema.library import CompilerConf, QuantConf, RuntimeConf
 from webslm.schema.page import AppConf, DecodingConf, HostConf, VerifyConf
-from webslm.schema.training import LaunchConf, LoraConf
+from webslm.schema.training import AdapterConf, LaunchConf, LoraConf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +29,12 @@ class BaseStageConf:
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneStageConf:
-    """``finetune``: an adapter."""
+    """``finetune``: an adapter, or all weights."""
 
     lora: LoraConf
     seed: int
+    method: Finetune = Finetune.lora
+    adapter: AdapterConf = field(default_factory=AdapterConf)
     launch: LaunchConf = field(default_factory=LaunchConf)
 
 
@@ -109,6 +112,7 @@ class CardConf:
     licence: str
     lora: LoraConf
     seed: int
+    method: Finetune = Finetune.lora
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from webslm.schema.choices import Device, Loss, Sharding
 
 @dataclass
 class LoraConf:
-    """LoRA fine-tuning (trl SFT with peft)."""
+    """A fine-tune (trl SFT with peft); ``finetune=full`` has no use for rank and targets."""
 
     r: int = 16
     """Rank of the adapter."""
@@ -18,7 +18,7 @@ class LoraConf:
     dropout: float = 0.05
     """Share of the adapter's inputs dropped while training."""
     target_modules: list[str] = field(default_factory=list)
-    """Names of the linear layers that get an adapter."""
+    """Linear modules that learn; empty: all that a layer of the architecture has."""
     epochs: float = 3.0
     """Passes over the training rows."""
     learning_rate: float = 2e-4
@@ -41,6 +41,14 @@ class LoraConf:
     """Compute activations twice instead of keeping them: less memory, more time."""
     device: Device = Device.auto
     """auto: a CUDA GPU where there is one."""
+
+
+@dataclass
+class AdapterConf:
+    """An adapter trained elsewhere (``finetune=adapter``)."""
+
+    path: str | None = None
+    """Folder with adapter_config.json and adapter_model.safetensors."""
 
 
 @dataclass

@@ -20,7 +20,7 @@ OWN = ("config.json", "base.json")
 
 
 def run(cfg: MergeStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
-    """Merge the adapter of ``inputs['finetune']``, if there is one, into ``inputs['base']``.
+    """Merge what ``inputs['finetune']`` learnt, if it is there, into ``inputs['base']``.
 
     Raises:
         ConfigError: Unknown dtype.
