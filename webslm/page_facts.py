@@ -14,7 +14,7 @@ from typing import Any
 from webslm.dataset import Row, read_rows
 from webslm.errors import ConfigError, StageFailed
 from webslm.proof.scoring import evenly_spaced
-from webslm.schema import BundleStageConf, Finetune
+from webslm.schema import Align, BundleStageConf, Finetune
 
 METHODS = {
     Finetune.lora: "LoRA",
@@ -130,12 +130,13 @@ def _training(cfg: BundleStageConf, inputs: Mapping[str, Path]) -> dict[str, Any
         return None
     log = _read(inputs["finetune"] / "train_log.json")
     method, lora = cfg.card.method, cfg.card.lora
+    named = METHODS[method] + (", then DPO" if cfg.card.align is Align.dpo else "")
     if method is Finetune.adapter:
         found = log["adopted"]
-        return {"method": METHODS[method], "r": found["rank"], "alpha": found["alpha"], "steps": 0}
+        return {"method": named, "r": found["rank"], "alpha": found["alpha"], "steps": 0}
     ranked = method is not Finetune.full
     return {
-        "method": METHODS[method],
+        "method": named,
         "r": lora.r if ranked else None,
         "alpha": lora.alpha if ranked else None,
         "epochs": log["epochs"],

@@ -13,6 +13,7 @@ from webslm.paths import resolve_data
 from webslm.plan import Step
 from webslm.registry import STAGES
 from webslm.schema import (
+    Align,
     BaseSource,
     Config,
     DataStageConf,
@@ -152,4 +153,13 @@ def _check_data(cfg: Config) -> None:
 
     conf = next(spec for spec in STAGES if spec.name == "data").configure(cfg)
     assert isinstance(conf, DataStageConf)
-    load_split(conf.data)
+    train, held_out = load_split(conf.data)
+    if cfg.lora.early_stopping_patience and not held_out:
+        raise ConfigError(
+            "lora.early_stopping_patience: there are no held-out rows to stop by",
+            hint="data.held_out_fraction=0.1, or data.held_out_path=FILE",
+        )
+    if cfg.align is Align.dpo and cfg.dpo.path is not None:
+        from webslm.stages.align import load_pairs
+
+        load_pairs(cfg.dpo, train, held_out)

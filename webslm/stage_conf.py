@@ -43,6 +43,13 @@ def finetune(cfg: Config) -> schema.FinetuneStageConf:
     )
 
 
+def align(cfg: Config) -> schema.AlignStageConf:
+    """Return what preferences are taught by."""
+    return schema.AlignStageConf(
+        dpo=cfg.dpo, lora=lora(cfg), seed=cfg.seed, method=cfg.finetune, launch=cfg.launch
+    )
+
+
 def convert(cfg: Config) -> schema.ConvertStageConf:
     """Return what weights are packed by."""
     return schema.ConvertStageConf(
@@ -67,6 +74,7 @@ def bundle(cfg: Config) -> schema.BundleStageConf:
             lora=lora(cfg),
             seed=cfg.seed,
             method=cfg.finetune,
+            align=cfg.align,
         ),
     )
 

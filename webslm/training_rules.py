@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from webslm.schema import Config, Device, Finetune, Sharding
+from webslm.schema import Align, Config, Device, Finetune, Sharding
 from webslm.targets import targets
 from webslm.validate_base import Problem, positive
 
@@ -23,7 +23,9 @@ TUNED_BY_TARGET = (Finetune.lora, Finetune.dora, Finetune.qlora)
 def problems(cfg: Config) -> Iterator[Problem]:
     """Yield what is wrong with fine-tune and launch."""
     yield from _lora(cfg)
+    yield from _course(cfg)
     yield from _method(cfg)
+    yield from _align(cfg)
     yield from _launch(cfg)
 
 
@@ -87,6 +89,47 @@ def _launch(cfg: Config) -> Iterator[Problem]:
         )
     if launch.sharding is Sharding.fsdp and launch.processes == 1:
         yield "launch.sharding: fsdp shares the base among processes, and there is one", "none"
+
+
+def _course(cfg: Config) -> Iterator[Problem]:
+    """Yield what is wrong with how long and how evenly a training runs."""
+    lora = cfg.lora
+    if lora.max_steps is not None and lora.max_steps < 1:
+        yield f"lora.max_steps: {lora.max_steps} is not above 0", "null: as lora.epochs says"
+    if lora.budget_minutes is not None:
+        yield from positive("lora", lora, ("budget_minutes",))
+        if lora.max_steps is not None:
+            yield "lora.budget_minutes: cannot stand beside lora.max_steps", "set one of them"
+    if lora.early_stopping_patience < 0:
+        yield f"lora.early_stopping_patience: {lora.early_stopping_patience} is negative", "0: off"
+    if cfg.launch.processes > 1 and (lora.budget_minutes or lora.early_stopping_patience):
+        yield (
+            "launch.processes: several processes plan no budget and stop at no held-out loss",
+            "launch=single",
+        )
+    if lora.neftune_alpha is not None and not 0 < lora.neftune_alpha < 100:
+        yield f"lora.neftune_alpha: {lora.neftune_alpha} is out of range", "5, or null for none"
+
+
+def _align(cfg: Config) -> Iterator[Problem]:
+    dpo = cfg.dpo
+    if cfg.align is Align.none:
+        if dpo.path is not None:
+            yield "dpo.path: nothing reads it", "align=dpo"
+        return
+    if dpo.path is None:
+        yield "dpo.path: align=dpo needs pairs", "dpo.path=FILE of {prompt, chosen, rejected}"
+    if cfg.finetune in (Finetune.full, Finetune.none):
+        yield (
+            f"align: dpo tunes an adapter, and finetune={cfg.finetune.value} makes none",
+            "finetune=lora",
+        )
+    if cfg.launch.processes > 1:
+        yield "align: dpo is trained by one process", "launch=single"
+    counts = ("epochs", "learning_rate", "batch_size", "gradient_accumulation_steps", "beta")
+    yield from positive("dpo", dpo, counts)
+    if not 0 <= dpo.warmup_ratio < 1:
+        yield f"dpo.warmup_ratio: {dpo.warmup_ratio} is not a share", "0 to below 1"
 
 
 def _method(cfg: Config) -> Iterator[Problem]:

@@ -44,6 +44,13 @@ CONFIG = {
         "adapter.path: no adapter_config.json",
     ),
     "four bits on a CPU": (["finetune=qlora", "lora.device=cpu"], "qlora needs a GPU"),
+    "preferences without pairs": (["align=dpo"], "dpo.path: align=dpo needs pairs"),
+    "pairs that nobody reads": (["dpo.path=x.jsonl"], "dpo.path: nothing reads it"),
+    "preferences of a base": (
+        ["align=dpo", "dpo.path=x.jsonl", "finetune=none"],
+        "finetune=none makes none",
+    ),
+    "absent pairs": (["align=dpo", "dpo.path=nowhere.jsonl"], "nowhere.jsonl: No such file"),
     "unknown method": (["finetune=loha"], "lora, dora, qlora, full, adapter, none"),
     "checkpoints before time": (["launch.checkpoint_seconds=-1"], "launch.checkpoint_seconds"),
     "context above the base": (["compiler.context_window_size=99999"], "compiler.context_window"),

@@ -27,6 +27,7 @@ CHANGES: dict[str, Any] = {
     "batch_size": 1,
     "gradient_accumulation_steps": 2,
     "lr_scheduler": "cosine",
+    "neftune_alpha": 5.0,
 }
 TRAIN = """
 import json, sys
@@ -101,7 +102,7 @@ class Stopper(SilentProgress):
 
 
 def test_every_checkpoint_leads_to_the_same_end(inputs: tuple[Path, Path], tmp_path: Path) -> None:
-    """Also that after the last step of an epoch and that after the last of all."""
+    """Also that after the last step of an epoch."""
     whole = training.make_adapter(tmp_path / "whole", *inputs, **CHANGES)
     base, data = inputs
     lora = replace(training.LORA, **CHANGES)
@@ -115,10 +116,11 @@ def test_every_checkpoint_leads_to_the_same_end(inputs: tuple[Path, Path], tmp_p
             finetune.run(conf, {"base": base, "data": data}, out, stopped)
         assert not list(out.iterdir())
         assert steps_kept(tmp_path / "scratch") == step - 1
+    # Twice, as after a kill between the end of training and the store's commit.
     for name in ("goes on", "was done"):
         (tmp_path / name).mkdir()
         metrics = finetune.run(conf, {"base": base, "data": data}, tmp_path / name, ctx)
-        assert metrics["resumed_at"] == whole["steps"] - (name == "goes on")
+        assert metrics["resumed_at"] == whole["steps"] - 1
         assert contents(tmp_path / name) == contents(tmp_path / "whole")
 
 

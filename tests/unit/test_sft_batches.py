@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webslm.adapters.sft import BUCKET, BucketSampler
+from webslm.adapters.order import BUCKET, BucketSampler
 
 LENGTHS = [10, 200, 12, 90, 14, 205, 92, 11, 95, 13, 210]
 

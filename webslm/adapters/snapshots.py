@@ -94,7 +94,8 @@ def callback(snapshots: Snapshots) -> Any:
         """Asks for a checkpoint when one is due, and publishes it once it is written."""
 
         def on_step_end(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
-            control.should_save = snapshots.due
+            # None at the end: a training that goes on from there would do one step too many.
+            control.should_save = snapshots.due and not control.should_training_stop
 
         def on_save(self, args: Any, state: Any, _control: Any, **_: Any) -> None:
             step = state.global_step

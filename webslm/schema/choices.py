@@ -42,6 +42,13 @@ class Finetune(Enum):
     none = "none"
 
 
+class Align(Enum):
+    """How the tuned model is taught preferences."""
+
+    dpo = "dpo"
+    none = "none"
+
+
 class Loss(Enum):
     """Which tokens the fine-tune learns from."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from webslm.schema.base import BaseConf, ShapeConf
-from webslm.schema.choices import Finetune
+from webslm.schema.choices import Align, Finetune
 from webslm.schema.data import DataConf, DomainConf
 from webslm.schema.library import CompilerConf, QuantConf, RuntimeConf
 from webslm.schema.page import AppConf, DecodingConf, HostConf, VerifyConf
-from webslm.schema.training import AdapterConf, LaunchConf, LoraConf
+from webslm.schema.training import AdapterConf, DpoConf, LaunchConf, LoraConf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,17 @@ class FinetuneStageConf:
     seed: int
     method: Finetune = Finetune.lora
     adapter: AdapterConf = field(default_factory=AdapterConf)
+    launch: LaunchConf = field(default_factory=LaunchConf)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignStageConf:
+    """``align``: an adapter that prefers some answers."""
+
+    dpo: DpoConf
+    lora: LoraConf
+    seed: int
+    method: Finetune = Finetune.lora
     launch: LaunchConf = field(default_factory=LaunchConf)
 
 
@@ -113,6 +124,7 @@ class CardConf:
     lora: LoraConf
     seed: int
     method: Finetune = Finetune.lora
+    align: Align = Align.none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +154,7 @@ StageConf = (
     DataStageConf
     | BaseStageConf
     | FinetuneStageConf
+    | AlignStageConf
     | MergeStageConf
     | CalibrateStageConf
     | NormalizeStageConf

@@ -43,6 +43,8 @@ def run(cfg: FinetuneStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
             seed=cfg.seed,
             folder=out,
             scratch=ctx.scratch_dir,
+            held_out=_held_out(cfg, inputs["data"]),
+            note=ctx.progress.note,
         )
         done = trainer.finetune(job, loss_report(ctx.progress))
     else:
@@ -51,6 +53,8 @@ def run(cfg: FinetuneStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
     _write_log(out, {k: value for k, value in asdict(done).items() if k not in OF_THIS_RUN})
     return {
         "method": cfg.method.value,
+        **({} if done.planned is None else {"budget": done.planned}),
+        **({"kept_step": done.kept_step} if done.held_out else {}),
         "rows": len(rows),
         "steps": done.steps,
         "tokens": done.tokens,
@@ -90,6 +94,10 @@ def _adopt(cfg: FinetuneStageConf, base: Path, out: Path) -> Metrics:
     found = asdict(adoption.adopt(resolve_data(cfg.adapter.path), base, out))
     _write_log(out, {"adopted": found, "steps": 0, "loss": [], "lr": [], "mask_sample": []})
     return {**found, "method": cfg.method.value, "steps": 0}
+
+
+def _held_out(cfg: FinetuneStageConf, data: Path) -> list[turns.Messages]:
+    return turns.read_rows(data / "held_out.jsonl") if cfg.lora.early_stopping_patience else []
 
 
 def _write_log(out: Path, log: Mapping[str, Any]) -> None:
