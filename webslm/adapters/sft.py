@@ -84,7 +84,8 @@ def trainer(
         model=model,
         args=SFTConfig(
             **arguments(setup, folder),
-            max_length=setup.lora.max_length,
+            # The rows are measured already, and a trainer that cuts must not be.
+            max_length=None,
             neftune_noise_alpha=setup.lora.neftune_alpha,
             padding_free=setup.lora.packing,
             dataset_kwargs={"skip_prepare_dataset": True},

@@ -62,7 +62,8 @@ class Config:
     pins: dict[str, str] = field(default_factory=dict)
     """sha256 of files outside the store, by key as in a lock; another file is refused."""
     finetune: Finetune = Finetune.lora
-    """none: the base is taken as it is."""
+    """Low-rank updates (lora, dora, qlora), all weights, an adapter trained elsewhere, or nothing:
+    the base as it is."""
     align: Align = Align.none
     """dpo: the tuned adapter learns on from pairs of answers."""
     precision: Precision = Precision.declared
