@@ -5,6 +5,8 @@ shipped medical rows with the shipped settings of base=tiny for a few epochs: sa
 float32, same LoRA, same labels, same batch size, same optimiser. The plain loop is what one writes
 with transformers and peft alone: random batches padded by its collator, attention and threads as
 they come. Rounds alternate, each in a process of its own; the fastest of each counts.
+Counted is from the end of the first step to the end of the last, by the clock and by the
+processor: on a shared machine the second is the one to compare.
 """
 
 from __future__ import annotations
@@ -22,6 +24,24 @@ ROOT = Path(__file__).resolve().parent.parent
 TABLE = Path(__file__).resolve().parent / "results" / "training.md"
 EPOCHS = 3.0
 KINDS = ("ours", "plain")
+
+
+class Clock:
+    """The time at the end of every step."""
+
+    def __init__(self) -> None:
+        """Begin with no step."""
+        self.ticks: list[tuple[float, float]] = []
+
+    def tick(self, *_: object) -> None:
+        """Note the end of a step."""
+        self.ticks.append((time.monotonic(), time.process_time()))
+
+    def found(self, loss: float) -> dict[str, float]:
+        """Return seconds between the ends of the first and the last step."""
+        (begun, cpu), (ended, cpu_after) = self.ticks[0], self.ticks[-1]
+        steps = len(self.ticks) - 1
+        return {"seconds": ended - begun, "cpu": cpu_after - cpu, "steps": steps, "loss": loss}
 
 
 def settings() -> Any:
@@ -51,8 +71,9 @@ def ours(base: Path, folder: Path) -> dict[str, Any]:
         folder=folder / "out",
         scratch=folder / "scratch",
     )
-    done = trainer.finetune(job, lambda *_: None)
-    return {"seconds": done.seconds, "steps": done.steps, "loss": done.loss[-1][1]}
+    clock = Clock()
+    done = trainer.finetune(job, clock.tick)
+    return clock.found(done.loss[-1][1])
 
 
 def plain(base: Path, folder: Path) -> dict[str, Any]:
@@ -65,6 +86,7 @@ def plain(base: Path, folder: Path) -> dict[str, Any]:
         AutoTokenizer,
         DataCollatorForSeq2Seq,
         Trainer,
+        TrainerCallback,
         TrainingArguments,
     )
 
@@ -96,8 +118,17 @@ def plain(base: Path, folder: Path) -> dict[str, Any]:
         "attention_mask": [[1] * len(row.input_ids) for row in encoded],
         "labels": [row.labels for row in encoded],
     }
+    clock = Clock()
+
+    class Ticks(TrainerCallback):
+        """Notes the end of every step."""
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            clock.tick()
+
     trainer = Trainer(
         model=model,
+        callbacks=[Ticks()],
         args=TrainingArguments(
             output_dir=str(folder / "out"),
             num_train_epochs=lora.epochs,
@@ -114,11 +145,9 @@ def plain(base: Path, folder: Path) -> dict[str, Any]:
         train_dataset=Dataset.from_dict(rows),
         data_collator=DataCollatorForSeq2Seq(tokenizer),
     )
-    started = time.monotonic()
     trainer.train()
-    seconds = time.monotonic() - started
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    return {"seconds": seconds, "steps": trainer.state.global_step, "loss": float(losses[-1])}
+    return clock.found(float(losses[-1]))
 
 
 def measured(kind: str, base: Path) -> dict[str, Any]:
@@ -144,26 +173,28 @@ def main(base: Path, rounds: int) -> None:
         for kind in KINDS:
             runs[kind].append(measured(kind, base))
             print(kind, runs[kind][-1], flush=True)
-    best = {kind: min(found, key=lambda run: run["seconds"]) for kind, found in runs.items()}
-    ratio = best["plain"]["seconds"] / best["ours"]["seconds"]
+    best = {kind: min(found, key=lambda run: run["cpu"]) for kind, found in runs.items()}
+    ratio = best["plain"]["cpu"] / best["ours"]["cpu"]
     cores = len(os.sched_getaffinity(0))
     lines = [
         "# Fine-tune on a CPU beside a plain transformers Trainer",
         "",
         f"`python bench/training.py`: base=tiny, medical rows, {EPOCHS:g} epochs, {rounds} rounds "
-        f"in turn on {cores} of {os.cpu_count()} shared cores; seconds of training alone.",
+        f"in turn on {cores} of {os.cpu_count()} shared cores, load {os.getloadavg()[2]:.0f}. "
+        "From the end of the first step to the end of the last.",
         "",
-        "| loop | fastest s | all rounds s | steps | ms a step | last loss |",
-        "|---|---:|---|---:|---:|---:|",
+        "| loop | processor s | all rounds | clock s | all rounds | steps | processor ms a step |",
+        "|---|---:|---|---:|---|---:|---:|",
     ]
     for kind in KINDS:
-        every = ", ".join(f"{run['seconds']:.1f}" for run in runs[kind])
+        every = [", ".join(f"{run[key]:.1f}" for run in runs[kind]) for key in ("cpu", "seconds")]
+        fastest = min(run["seconds"] for run in runs[kind])
         run = best[kind]
         lines.append(
-            f"| {kind} | {run['seconds']:.1f} | {every} | {run['steps']} "
-            f"| {1000 * run['seconds'] / run['steps']:.0f} | {run['loss']:.3f} |"
+            f"| {kind} | {run['cpu']:.1f} | {every[0]} | {fastest:.1f} | {every[1]} "
+            f"| {run['steps']} | {1000 * run['cpu'] / run['steps']:.0f} |"
         )
-    lines += ["", f"Ours is {ratio:.2f} times as fast as the plain loop.", ""]
+    lines += ["", f"In processor time ours is {ratio:.2f} times as fast as the plain loop.", ""]
     TABLE.write_text("\n".join(lines), encoding="utf-8")
 
 

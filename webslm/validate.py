@@ -52,7 +52,7 @@ def _run(cfg: Config) -> Iterator[Problem]:
         if stage in unwanted:
             yield (
                 f"{key}: this build has no stage {stage}",
-                "finetune=none takes finetune away; app=full adds convert_base",
+                "finetune=none takes finetune away; align=dpo adds align, app=full convert_base",
             )
     if cfg.only is not None and (cfg.until is not None or cfg.from_stage is not None):
         yield "only: cannot stand beside until or from", "only=STAGE builds that one stage"

@@ -17,7 +17,7 @@ import pytest
 
 from tests import training
 from webslm.adapters.snapshots import MANIFEST, PREFIX, Snapshots
-from webslm.schema import FinetuneStageConf, LaunchConf
+from webslm.schema import Finetune, FinetuneStageConf, LaunchConf
 from webslm.stage import SilentProgress
 from webslm.stages import finetune
 
@@ -122,6 +122,30 @@ def test_every_checkpoint_leads_to_the_same_end(inputs: tuple[Path, Path], tmp_p
         metrics = finetune.run(conf, {"base": base, "data": data}, tmp_path / name, ctx)
         assert metrics["resumed_at"] == whole["steps"] - 1
         assert contents(tmp_path / name) == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("method", [Finetune.dora, Finetune.full])
+def test_other_methods_go_on_too(
+    inputs: tuple[Path, Path], tmp_path: Path, method: Finetune
+) -> None:
+    base, data = inputs
+    changes = {**CHANGES, "learning_rate": 1e-3}
+    training.make_adapter(tmp_path / "whole", *inputs, method=method, **changes)
+    conf = FinetuneStageConf(
+        lora=replace(training.LORA, **changes),
+        seed=0,
+        method=method,
+        launch=LaunchConf(checkpoint_seconds=0),
+    )
+    ctx = replace(training.context(tmp_path), scratch_dir=tmp_path / "scratch")
+    for name in ("stopped", "on"):
+        (tmp_path / name).mkdir()
+    stopped = replace(ctx, progress=Stopper(5))
+    with pytest.raises(InterruptedError):
+        finetune.run(conf, {"base": base, "data": data}, tmp_path / "stopped", stopped)
+    metrics = finetune.run(conf, {"base": base, "data": data}, tmp_path / "on", ctx)
+    assert metrics["resumed_at"] == 4
+    assert contents(tmp_path / "on") == contents(tmp_path / "whole")
 
 
 def test_damaged_checkpoint_is_not_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
