@@ -12,7 +12,9 @@ from webslm.schema import (
     BaseSource,
     BaseStageConf,
     Device,
+    Finetune,
     FinetuneStageConf,
+    LaunchConf,
     LoraConf,
     MergeStageConf,
     ShapeConf,
@@ -111,14 +113,26 @@ def make_base(folder: Path, seed: int = 0, **changes: Any) -> Path:
 
 
 def make_adapter(
-    folder: Path, base: Path, data: Path, seed: int = 0, **changes: Any
+    folder: Path,
+    base: Path,
+    data: Path,
+    seed: int = 0,
+    scratch: Path | None = None,
+    method: Finetune = Finetune.lora,
+    **changes: Any,
 ) -> dict[str, Any]:
-    """Run ``finetune`` into ``folder`` and return its train_log.json."""
+    """Run ``finetune`` into ``folder`` and return its train_log.json.
+
+    With ``scratch`` a checkpoint is kept there after every step.
+    """
     from webslm.stages import finetune
 
     folder.mkdir(parents=True)
-    conf = FinetuneStageConf(lora=replace(LORA, **changes), seed=seed)
-    finetune.run(conf, {"base": base, "data": data}, folder, context(folder.parent))
+    launch = LaunchConf(checkpoint_seconds=0)
+    lora = replace(LORA, **changes)
+    conf = FinetuneStageConf(lora=lora, seed=seed, method=method, launch=launch)
+    ctx = replace(context(folder.parent), scratch_dir=scratch)
+    finetune.run(conf, {"base": base, "data": data}, folder, ctx)
     log: dict[str, Any] = json.loads((folder / "train_log.json").read_text())
     return log
 

@@ -19,7 +19,14 @@ from webslm.lock import BUNDLE, check_lock, make_lock, read_lock, versions, writ
 from webslm.paths import cache_dir
 from webslm.plan import Step, plan
 from webslm.precision import settled, unsettled
-from webslm.preflight import check_access, check_browser, check_environment, check_pins, preflight
+from webslm.preflight import (
+    check_access,
+    check_browser,
+    check_environment,
+    check_pins,
+    check_training,
+    preflight,
+)
 from webslm.preview import preview
 from webslm.report import LiveDisplay, make_report, show_verify, write_report
 from webslm.reporting.page import NAME as PAGE_NAME
@@ -66,6 +73,7 @@ def _walk(
     """Run the steps; what stops them is reported in the output folder too."""
     check_environment(cfg, steps)
     check_access(cfg, steps, cache)
+    check_training(steps, cache)
     check_browser(steps, cache)
     shared = open_remote(cfg.cache.remote, push=cfg.cache.push)
     output = _output_dir(cfg)

@@ -60,10 +60,19 @@ class Cache:
         self.root = root
         self.artifacts = root / "artifacts"
         self.damaged = root / "quarantine"
+        self.unfinished = root / "unfinished"
 
     def folder(self, stage: str, key: str) -> Path:
         """Return where the artifact of ``key`` lies or would lie."""
         return self.artifacts / stage / key[:16]
+
+    def scratch(self, stage: str, key: str) -> Path:
+        """Return where partial work on ``key`` lies or would lie; no lookup ever reads it."""
+        return self.unfinished / stage / key[:16]
+
+    def forget(self, stage: str, key: str) -> None:
+        """Remove partial work on ``key``."""
+        shutil.rmtree(self.scratch(stage, key), ignore_errors=True)
 
     def lookup(self, stage: str, key: str) -> Artifact | None:
         """Return the artifact, or None for a miss; a corrupt one is a warning and a miss."""

@@ -122,7 +122,12 @@ def _step(
     inputs = {need: paths[need] for need in step.needs}
     log_dir.mkdir(parents=True, exist_ok=True)
     with display.stage(step.stage) as progress:
-        ctx = Context(cache_dir=cache.root, log_dir=log_dir, progress=progress)
+        ctx = Context(
+            cache_dir=cache.root,
+            log_dir=log_dir,
+            scratch_dir=cache.scratch(step.stage, step.key),
+            progress=progress,
+        )
         with _alone(step, cache, progress):
             # Another build may have made it while this one waited.
             artifact = None if step.forced else cache.lookup(step.stage, step.key)
@@ -152,6 +157,8 @@ def _run(step: Step, inputs: Mapping[str, Path], cache: Cache, ctx: Context) -> 
     work = cache.work_dir(step.stage)
     out = work / "files"
     out.mkdir()
+    if step.forced:
+        cache.forget(step.stage, step.key)
     _reset_peak_rss()
     started = time.monotonic()
     try:
@@ -159,7 +166,7 @@ def _run(step: Step, inputs: Mapping[str, Path], cache: Cache, ctx: Context) -> 
         seconds = time.monotonic() - started
         if step.forced:
             cache.drop(step.stage, step.key)
-        return cache.commit(
+        made = cache.commit(
             work,
             stage=step.stage,
             key=step.key,
@@ -168,6 +175,8 @@ def _run(step: Step, inputs: Mapping[str, Path], cache: Cache, ctx: Context) -> 
             peak_rss_bytes=_peak_rss_bytes(),
             ingredients=step.ingredients,
         )
+        cache.forget(step.stage, step.key)
+        return made
     except WebslmError:
         cache.abandon(work)
         raise

@@ -14,7 +14,16 @@ from typing import Any
 from webslm.dataset import Row, read_rows
 from webslm.errors import ConfigError, StageFailed
 from webslm.proof.scoring import evenly_spaced
-from webslm.schema import BundleStageConf
+from webslm.schema import Align, BundleStageConf, Finetune
+
+METHODS = {
+    Finetune.lora: "LoRA",
+    Finetune.dora: "DoRA",
+    Finetune.qlora: "QLoRA",
+    Finetune.full: "all weights",
+    Finetune.adapter: "an adapter trained elsewhere",
+}
+"""What people call them."""
 
 # Byte-level vocabularies write a byte below 33 as the letter 256 places up.
 BYTE_LEVEL_BLANK = re.compile("[\u0120\u010a\u0109\u010d]")
@@ -120,12 +129,18 @@ def _training(cfg: BundleStageConf, inputs: Mapping[str, Path]) -> dict[str, Any
     if "finetune" not in inputs:
         return None
     log = _read(inputs["finetune"] / "train_log.json")
+    method, lora = cfg.card.method, cfg.card.lora
+    named = METHODS[method] + (", then DPO" if cfg.card.align is Align.dpo else "")
+    if method is Finetune.adapter:
+        found = log["adopted"]
+        return {"method": named, "r": found["rank"], "alpha": found["alpha"], "steps": 0}
+    ranked = method is not Finetune.full
     return {
-        "method": "LoRA",
-        "r": cfg.card.lora.r,
-        "alpha": cfg.card.lora.alpha,
-        "epochs": cfg.card.lora.epochs,
-        "learning_rate": cfg.card.lora.learning_rate,
+        "method": named,
+        "r": lora.r if ranked else None,
+        "alpha": lora.alpha if ranked else None,
+        "epochs": log["epochs"],
+        "learning_rate": lora.learning_rate,
         "steps": log["steps"],
         "first_loss": log["loss"][0][1],
         "last_loss": log["loss"][-1][1],

@@ -12,7 +12,17 @@ from webslm.matrix import check_wheels
 from webslm.paths import resolve_data
 from webslm.plan import Step
 from webslm.registry import STAGES
-from webslm.schema import BaseSource, Config, DataStageConf, VerifyStageConf, Weights
+from webslm.schema import (
+    Align,
+    BaseSource,
+    Config,
+    DataStageConf,
+    Device,
+    Finetune,
+    FinetuneStageConf,
+    VerifyStageConf,
+    Weights,
+)
 from webslm.toolchain import is_elsewhere
 from webslm.validate import validate
 
@@ -24,7 +34,7 @@ def preflight(cfg: Config) -> None:
         ConfigError: Holds every problem found.
     """
     problems: list[tuple[str, str | None]] = []
-    for check in (validate, _check_files, _check_data):
+    for check in (validate, _check_files, _check_data, _check_adapter):
         try:
             check(cfg)
         except ConfigError as exc:
@@ -80,6 +90,21 @@ def check_access(cfg: Config, steps: Sequence[Step], cache: Cache) -> None:
         )
 
 
+def check_training(steps: Sequence[Step], cache: Cache) -> None:
+    """Find out before the work that this machine cannot train as it is told to."""
+    for step in steps:
+        conf = step.conf
+        if isinstance(conf, FinetuneStageConf) and (
+            step.forced or not cache.lookup(step.stage, step.key)
+        ):
+            # A GPU is looked for with torch: not for a build that leaves the choice open.
+            if conf.lora.device is not Device.cuda and conf.method is not Finetune.qlora:
+                return
+            from webslm.stages.finetune import check_machine
+
+            check_machine(conf)
+
+
 def check_browser(steps: Sequence[Step], cache: Cache) -> None:
     """Find out before the work, not minutes later, that the proof of it cannot run."""
     todo = [step for step in steps if step.forced or not cache.lookup(step.stage, step.key)]
@@ -113,9 +138,28 @@ def _check_files(cfg: Config) -> None:
         raise ConfigError(problems=tuple(problems))
 
 
+def _check_adapter(cfg: Config) -> None:
+    if cfg.adapter.path is None:
+        return
+    from webslm.stages.finetune import check_before
+
+    conf = next(spec for spec in STAGES if spec.name == "finetune").configure(cfg)
+    assert isinstance(conf, FinetuneStageConf)
+    check_before(conf)
+
+
 def _check_data(cfg: Config) -> None:
     from webslm.stages.data import load_split
 
     conf = next(spec for spec in STAGES if spec.name == "data").configure(cfg)
     assert isinstance(conf, DataStageConf)
-    load_split(conf.data)
+    train, held_out = load_split(conf.data)
+    if cfg.lora.early_stopping_patience and not held_out:
+        raise ConfigError(
+            "lora.early_stopping_patience: there are no held-out rows to stop by",
+            hint="data.held_out_fraction=0.1, or data.held_out_path=FILE",
+        )
+    if cfg.align is Align.dpo and cfg.dpo.path is not None:
+        from webslm.stages.align import load_pairs
+
+        load_pairs(cfg.dpo, train, held_out)

@@ -6,10 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from webslm import schema, stage_conf
-from webslm.schema import Config, Finetune, Precision
+from webslm.schema import Align, Config, Finetune, Precision
 
 TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
 TRAINING_SOURCES = ("adapters/tokenizer.py", "adapters/torch_mode.py", "adapters/turns.py")
+FINETUNE_WHEELS = (*TRAINING_WHEELS, "peft", "trl", "accelerate", "datasets")
+FINETUNE_SOURCES = (
+    "adapters/trainer.py",
+    "adapters/methods.py",
+    "adapters/sft.py",
+    "adapters/order.py",
+    "adapters/snapshots.py",
+    "adapters/stopping.py",
+    "adapters/budget.py",
+    *TRAINING_SOURCES,
+)
 WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
 COMPILER_WHEELS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
 ROW_TEXTS = ("runtime.name", "runtime.browser_min", "runtime.allowed")
@@ -73,23 +84,38 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="finetune",
         needs=("data", "base"),
-        configure=lambda cfg: schema.FinetuneStageConf(
-            lora=cfg.lora, seed=cfg.seed, launch=cfg.launch
-        ),
+        configure=stage_conf.finetune,
         sources=(
             "stages/finetune.py",
-            "adapters/trainer.py",
-            "adapters/sft.py",
+            "adapters/adoption.py",
             "adapters/processes.py",
             "adapters/worker.py",
-            *TRAINING_SOURCES,
+            *FINETUNE_SOURCES,
         ),
-        wheels=(*TRAINING_WHEELS, "peft", "trl", "accelerate", "datasets"),
+        wheels=FINETUNE_WHEELS,
+        external=("adapter.path",),
+        ignored=("launch.checkpoint_seconds",),
         wanted=lambda cfg: cfg.finetune is not Finetune.none,
     ),
     StageSpec(
+        name="align",
+        needs=("data", "base", "finetune"),
+        configure=stage_conf.align,
+        sources=(
+            "stages/align.py",
+            "pairs.py",
+            "dataset.py",
+            "adapters/dpo.py",
+            *FINETUNE_SOURCES,
+        ),
+        wheels=FINETUNE_WHEELS,
+        external=("dpo.path",),
+        ignored=("launch.checkpoint_seconds",),
+        wanted=lambda cfg: cfg.align is Align.dpo,
+    ),
+    StageSpec(
         name="merge",
-        needs=("base", "finetune", "data"),
+        needs=("base", "finetune", "align", "data"),
         configure=lambda cfg: schema.MergeStageConf(dtype=cfg.base.dtype),
         sources=(
             "stages/merge.py",

@@ -50,6 +50,9 @@ class Context:
     """Root of the cache; a stage may keep tool caches (not artifacts) below ``tools/``."""
     log_dir: Path
     """Where long logs go."""
+    scratch_dir: Path | None = None
+    """Folder of this key alone for partial work that a killed build may go on from; it may not be
+    there yet. It goes when the artifact is stored. None: nothing is kept."""
     progress: Progress = field(default_factory=SilentProgress)
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("webslm"))
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from webslm import schema
 from webslm.hosting import shard_bytes
 from webslm.schema import Config, Finetune, RuntimeConf
+from webslm.targets import targets
 
 
 def runtime(cfg: Config, wheels: tuple[str, ...]) -> RuntimeConf:
@@ -26,6 +27,27 @@ def data(cfg: Config) -> schema.DataStageConf:
 def compares(cfg: Config) -> bool:
     """Return whether some mode of the page needs the base's weights."""
     return any(mode in schema.COMPARING for mode in cfg.app.modes)
+
+
+def lora(cfg: Config) -> schema.LoraConf:
+    """Return the fine-tune's settings, its targets named."""
+    names = cfg.lora.target_modules or list(targets(cfg.base.shape.model_type))
+    return replace(cfg.lora, target_modules=names)
+
+
+def finetune(cfg: Config) -> schema.FinetuneStageConf:
+    """Return what a fine-tune is made by; only the method that reads an adapter sees its path."""
+    adapter = cfg.adapter if cfg.finetune is Finetune.adapter else schema.AdapterConf()
+    return schema.FinetuneStageConf(
+        lora=lora(cfg), seed=cfg.seed, method=cfg.finetune, adapter=adapter, launch=cfg.launch
+    )
+
+
+def align(cfg: Config) -> schema.AlignStageConf:
+    """Return what preferences are taught by."""
+    return schema.AlignStageConf(
+        dpo=cfg.dpo, lora=lora(cfg), seed=cfg.seed, method=cfg.finetune, launch=cfg.launch
+    )
 
 
 def convert(cfg: Config) -> schema.ConvertStageConf:
@@ -49,8 +71,10 @@ def bundle(cfg: Config) -> schema.BundleStageConf:
             base_id=cfg.base.hub.id,
             base_commit=cfg.base.hub.revision,
             licence=cfg.base.licence,
-            lora=cfg.lora,
+            lora=lora(cfg),
             seed=cfg.seed,
+            method=cfg.finetune,
+            align=cfg.align,
         ),
     )
 

@@ -7,17 +7,16 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from webslm import footprint, hosting, validate_base
+from webslm import footprint, hosting, training_rules, validate_base
 from webslm.errors import ConfigError
 from webslm.matrix import mismatches
 from webslm.registry import STAGE_NAMES, STAGES
-from webslm.schema import Config, Mode, Sharding
+from webslm.schema import Config, Mode
 from webslm.toolchain import CHOICES
 from webslm.validate_base import Problem, positive
 
 CODE_BITS = (3, 4, 8)
 QUANT_DTYPES = ("float32", "float16")
-SCHEDULERS = ("linear", "cosine", "constant", "constant_with_warmup")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -53,7 +52,7 @@ def _run(cfg: Config) -> Iterator[Problem]:
         if stage in unwanted:
             yield (
                 f"{key}: this build has no stage {stage}",
-                "finetune=none takes finetune away; app=full adds convert_base",
+                "finetune=none takes finetune away; align=dpo adds align, app=full convert_base",
             )
     if cfg.only is not None and (cfg.until is not None or cfg.from_stage is not None):
         yield "only: cannot stand beside until or from", "only=STAGE builds that one stage"
@@ -79,52 +78,6 @@ def _data(cfg: Config) -> Iterator[Problem]:
         except re.error as exc:
             yield f"{key}: not a regular expression: {exc}", "null for no rule"
             return
-
-
-def _lora(cfg: Config) -> Iterator[Problem]:
-    lora = cfg.lora
-    yield from positive(
-        "lora",
-        lora,
-        (
-            "r",
-            "alpha",
-            "epochs",
-            "learning_rate",
-            "batch_size",
-            "gradient_accumulation_steps",
-            "max_length",
-        ),
-    )
-    if not 0 <= lora.dropout < 1:
-        yield f"lora.dropout: {lora.dropout} is not below 1", "0 to below 1, such as 0.05"
-    if not 0 <= lora.warmup_ratio < 1:
-        yield f"lora.warmup_ratio: {lora.warmup_ratio} is not a share", "0 to below 1"
-    if lora.weight_decay < 0:
-        yield f"lora.weight_decay: {lora.weight_decay} is negative", "0 or more"
-    if lora.lr_scheduler not in SCHEDULERS:
-        yield (
-            f"lora.lr_scheduler: no scheduler {lora.lr_scheduler!r}",
-            f"one of {', '.join(SCHEDULERS)}",
-        )
-    if not lora.target_modules:
-        yield "lora.target_modules: is empty", "such as lora.target_modules=[q_proj,v_proj]"
-
-
-def _launch(cfg: Config) -> Iterator[Problem]:
-    launch, lora = cfg.launch, cfg.lora
-    yield from positive("launch", launch, ("processes",))
-    if launch.processes < 1:
-        return
-    shares = (lora.batch_size, lora.gradient_accumulation_steps)
-    if all(share % launch.processes for share in shares):
-        yield (
-            f"launch.processes: {launch.processes} processes cannot share batches of "
-            f"{shares[0]} x {shares[1]} evenly",
-            "make lora.batch_size or lora.gradient_accumulation_steps a multiple of it",
-        )
-    if launch.sharding is Sharding.fsdp and launch.processes == 1:
-        yield "launch.sharding: fsdp shares the base among processes, and there is one", "none"
 
 
 def _quant(cfg: Config) -> Iterator[Problem]:
@@ -240,8 +193,7 @@ CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _data,
     validate_base.source_problems,
     validate_base.shape_problems,
-    _lora,
-    _launch,
+    training_rules.problems,
     _quant,
     _windows,
     _app,

@@ -99,6 +99,9 @@ def test_same_seed_gives_the_same_bytes_in_another_process(
         {"warmup_ratio": 0.5},
         {"learning_rate": 5e-3},
         {"alpha": 16},
+        {"neftune_alpha": 5.0},
+        {"max_steps": 4},
+        {"lr_scheduler": "polynomial", "max_steps": 6},
     ],
     ids=lambda changes: next(iter(changes)),
 )
@@ -129,6 +132,30 @@ def test_accumulation_makes_fewer_and_larger_steps(
         tmp_path / "a", *inputs, gradient_accumulation_steps=3, batch_size=1, epochs=3.0
     )
     assert log["steps"] == 6  # ceil(5 / 3) a pass
+
+
+@pytest.mark.parametrize("loss", list(Loss), ids=lambda loss: loss.value)
+def test_packed_batches_learn_what_padded_ones_do(
+    inputs: tuple[Path, Path], tmp_path: Path, loss: Loss
+) -> None:
+    """A row that saw its neighbour, or learnt its first token from it, would have another loss."""
+    padded = training.make_adapter(tmp_path / "a", *inputs, loss=loss)
+    packed = training.make_adapter(tmp_path / "b", *inputs, loss=loss, packing=True)
+    assert [value for _, value in packed["loss"]] == pytest.approx(
+        [value for _, value in padded["loss"]], abs=2e-3
+    )
+    assert packed["trained_tokens"] == padded["trained_tokens"]
+
+
+def test_steps_at_most_lay_the_schedule_over_themselves(
+    inputs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    log = training.make_adapter(tmp_path / "a", *inputs, max_steps=4)
+    peak = training.LORA.learning_rate
+    assert log["steps"] == 4
+    assert [rate for _, rate in log["lr"]] == pytest.approx(
+        [peak, peak * 3 / 4, peak / 2, peak / 4], rel=1e-3
+    )
 
 
 def test_gradient_checkpointing_trains_the_same(inputs: tuple[Path, Path], tmp_path: Path) -> None:

@@ -127,6 +127,20 @@ def test_numbers_that_are_not_finite_are_refused(
         training.make_merged(tmp_path / "m", tuned[0], broken, tuned[2])
 
 
+def test_precision_too_narrow_for_the_weights_is_refused(
+    tuned: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    def inflate(tensors: dict[str, Any]) -> None:
+        for name in tensors:
+            if "lora_B" in name:
+                tensors[name] *= 1e8
+
+    large = edited(tuned[1], tmp_path / "large", inflate)
+    with pytest.raises(StageFailed, match="not finite") as raised:
+        training.make_merged(tmp_path / "m", tuned[0], large, tuned[2], dtype="float16")
+    assert "float16 ends at 65504" in str(raised.value.hint)
+
+
 def test_adapter_weights_without_a_place_are_refused(
     tuned: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:

@@ -139,3 +139,28 @@ def test_keep_going_ends_only_what_reads_the_failed_stage(
     assert ran == ["a", "c", "d"]
     assert list(caught.value.failures) == ["a", "d"]
     assert [result.stage for result in caught.value.results] == ["c"]
+
+
+def test_partial_work_outlives_a_failure_and_goes_when_the_artifact_is_stored(
+    tmp_path: Path, stages: Stages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[bool] = []
+
+    def first(cfg: StageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
+        assert ctx.scratch_dir is not None
+        found.append(ctx.scratch_dir.exists())
+        ctx.scratch_dir.mkdir(parents=True, exist_ok=True)
+        if len(found) == 1:
+            raise StageFailed("killed")
+        return {}
+
+    monkeypatch.setattr(stages, "first", first)
+    scratch = Cache(tmp_path / "store").scratch("first", "a" * 64)
+    with pytest.raises(BuildFailed):
+        walk(tmp_path, [step("first", "a")])
+    assert scratch.exists()
+    walk(tmp_path, [step("first", "a")])
+    assert not scratch.exists()
+    scratch.mkdir(parents=True)
+    walk(tmp_path, [step("first", "a", forced=True)])
+    assert found == [False, True, False]

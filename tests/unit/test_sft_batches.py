@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webslm.adapters.sft import BUCKET, BucketSampler
+from webslm.adapters.order import BUCKET, BucketSampler
 
 LENGTHS = [10, 200, 12, 90, 14, 205, 92, 11, 95, 13, 210]
 
@@ -13,7 +13,7 @@ def chunks(order: list[int], size: int) -> list[list[int]]:
 
 def test_every_row_comes_once_in_every_epoch() -> None:
     sampler = BucketSampler(LENGTHS, 2, seed=3)
-    for _ in range(3):
+    for sampler.epoch in range(3):
         assert sorted(sampler) == list(range(len(LENGTHS)))
 
 
@@ -31,8 +31,13 @@ def test_a_short_batch_is_the_last() -> None:
 
 
 def test_seed_decides_the_order_and_epochs_differ() -> None:
-    first, second = (BucketSampler(LENGTHS, 2, seed=5) for _ in range(2))
-    epochs = [list(first), list(first)]
-    assert epochs == [list(second), list(second)]
-    assert epochs[0] != epochs[1]
-    assert epochs[0] != list(BucketSampler(LENGTHS, 2, seed=6))
+    epochs = [order(5, 0), order(5, 1), order(5, 2)]
+    assert epochs == [order(5, epoch) for epoch in range(3)]
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert epochs[0] != order(6, 0)
+
+
+def order(seed: int, epoch: int) -> list[int]:
+    sampler = BucketSampler(LENGTHS, 2, seed=seed)
+    sampler.epoch = epoch
+    return list(sampler)

@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,17 @@ def cache(tmp_path: Path) -> Cache:
 @pytest.fixture
 def other(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "other")
+
+
+def test_clean_up_takes_partial_work_that_was_left_a_day_ago(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    for name, age_s in (("a", 0), ("b", 2 * admin.IDLE_S)):
+        folder = cache.scratch("finetune", name * 64)
+        (folder / "step-1").mkdir(parents=True)
+        for path in (folder / "step-1", folder):
+            os.utime(path, (time.time() - age_s,) * 2)
+    assert admin.remove_unfinished(cache) == 1
+    assert [path.name for path in cache.unfinished.glob("*/*")] == ["a" * 16]
 
 
 def test_exported_artifacts_arrive_whole(cache: Cache, other: Cache) -> None:

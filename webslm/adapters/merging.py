@@ -35,14 +35,15 @@ class Distances:
 
 
 def merge(
-    base: Path, adapter: Path, probes: Sequence[Sequence[int]], *, dtype: str, folder: Path
+    base: Path, tuned: Path, probes: Sequence[Sequence[int]], *, dtype: str, folder: Path
 ) -> Distances:
     """Merge in float32, round once to ``dtype``, save config and weights to ``folder``.
 
     Args:
-        base: Checkpoint folder.
-        adapter: Folder of adapter_config.json and adapter_model.safetensors.
-        probes: Token rows on which base, adapter and merged model are compared.
+        base: Checkpoint folder, in the precision it came in whatever the training held it in.
+        tuned: Folder of adapter_config.json and adapter_model.safetensors, or of a checkpoint all
+            of whose weights learnt.
+        probes: Token rows on which base, tuned and merged model are compared.
         dtype: float32, float16 or bfloat16.
         folder: Where config.json, generation_config.json and model.safetensors go.
 
@@ -60,9 +61,13 @@ def merge(
         kind: torch.dtype = getattr(torch, dtype)
         before = {name: weight.to(kind, copy=True) for name, weight in model.state_dict().items()}
         plain = _logits(model, probes)
-        tuned = _attach(model, adapter)
-        adapted = _logits(tuned, probes)
-        merged: PreTrainedModel = tuned.merge_and_unload()
+        if is_adapter(tuned):
+            attached = _attach(model, tuned)
+            adapted = _logits(attached, probes)
+            merged: PreTrainedModel = attached.merge_and_unload()
+        else:
+            merged = load_model(tuned)
+            adapted = _logits(merged, probes)
         # Rounded and read back, so that what is measured is what is saved.
         merged = merged.to(kind).float()
         distances = _measure(merged, before, plain, adapted, probes, BOUNDS[dtype])
@@ -70,12 +75,17 @@ def merge(
     return distances
 
 
+def is_adapter(folder: Path) -> bool:
+    """Return whether a fine-tune's output is an adapter, not a whole model."""
+    return (folder / "adapter_config.json").is_file()
+
+
 def _attach(model: PreTrainedModel, adapter: Path) -> Any:
-    from peft import PeftModel
+    from peft import PeftModel, get_peft_model_state_dict
     from safetensors import safe_open
 
     with safe_open(adapter / "adapter_model.safetensors", framework="pt") as file:
-        named = {name.replace(".weight", ".default.weight") for name in file.keys()}  # noqa: SIM118
+        named = set(file.keys())
     try:
         tuned = PeftModel.from_pretrained(model, str(adapter))
     except (RuntimeError, ValueError) as exc:
@@ -83,7 +93,7 @@ def _attach(model: PreTrainedModel, adapter: Path) -> Any:
             f"merge: the adapter does not fit the base: {str(exc).splitlines()[0]}",
             hint="build finetune again with force=[finetune]",
         ) from exc
-    lost = {name for name, _ in tuned.named_parameters() if "lora_" in name} ^ named
+    lost = set(get_peft_model_state_dict(tuned, save_embedding_layers=False)) ^ named
     if lost:
         raise StageFailed(
             f"merge: {len(lost)} adapter weights found no place, {sorted(lost)[0]} is one"

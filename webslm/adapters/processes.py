@@ -16,7 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from webslm import proc
-from webslm.adapters.trainer import Training, find_device
+from webslm.adapters.methods import find_device
+from webslm.adapters.trainer import Training
 from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed, ToolFailed
 from webslm.fs import temporary_dir, write_text
 from webslm.keys import plain
@@ -44,6 +45,7 @@ def finetune(
         job = {
             "base": str(base.resolve()),
             "rows": str(rows.resolve()),
+            "method": plain(cfg.method),
             "lora": plain(cfg.lora),
             "launch": plain(cfg.launch),
             "seed": cfg.seed,

@@ -7,10 +7,15 @@ patching nor its loss masks can change what is learnt without a word.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.adapters import stopping
+from webslm.adapters.order import BucketSampler
+from webslm.adapters.snapshots import Snapshots, callback
+from webslm.adapters.stopping import HeldOut
 from webslm.adapters.turns import Row
 from webslm.errors import ConfigError, StageFailed
 from webslm.schema import LaunchConf, LoraConf, Sharding
@@ -21,32 +26,41 @@ if TYPE_CHECKING:
 Report = Callable[[int, int, float], None]
 """Called after an optimiser step with (steps done, steps in all, mean loss of the step)."""
 
-BUCKET = 16
-"""Rows whose lengths fall into one bucket of so many tokens count as equally long."""
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """How the trainer is set up."""
+
+    lora: LoraConf
+    launch: LaunchConf
+    seed: int
+    device: str
+    """cpu or cuda."""
+    folder: Path
+    peft_config: Any
+    """peft's configuration of a fresh adapter; None: all weights learn."""
 
 
 def trainer(
     model: PreTrainedModel,
     tokenizer: Any,
     encoded: Sequence[Row],
-    lora: LoraConf,
-    seed: int,
-    device: str,
-    folder: Path,
+    setup: Setup,
     report: Report,
-    launch: LaunchConf,
+    snapshots: Snapshots | None,
+    held_out: HeldOut | None = None,
 ) -> Any:
-    """Return a trl trainer that is ready to train a fresh adapter on ``model``.
+    """Return a trl trainer that is ready to tune ``model``.
 
     Raises:
         ConfigError: The scheduler is unknown.
     """
     from datasets import Dataset
-    from peft import LoraConfig
     from transformers import PrinterCallback
-    from trl import SFTTrainer
+    from trl import SFTConfig, SFTTrainer
 
     lengths = [len(row.input_ids) for row in encoded]
+    sampler = BucketSampler(lengths, setup.lora.batch_size, setup.seed)
 
     class BucketedTrainer(SFTTrainer):  # type: ignore[misc]
         """An SFTTrainer whose batches hold rows of about one length, to pad little."""
@@ -55,11 +69,27 @@ def trainer(
             self,
             train_dataset: Any = None,  # noqa: ARG002  trl's signature; the rows are known
         ) -> Any:
-            return BucketSampler(lengths, lora.batch_size, seed)
+            return sampler
 
+        def create_model_card(self, *_: Any, **__: Any) -> None:
+            """Write none: a checkpoint is for nobody to read."""
+
+    early = []
+    if held_out is not None:
+        epoch_batches = -(-len(encoded) // setup.lora.batch_size)
+        steps = -(-epoch_batches // setup.lora.gradient_accumulation_steps)
+        early = [stopping.callback(held_out, steps)]
+    folder = setup.folder if snapshots is None else snapshots.work
     made = BucketedTrainer(
         model=model,
-        args=_arguments(lora, seed, device, folder, launch),
+        args=SFTConfig(
+            **arguments(setup, folder),
+            # The rows are measured already, and a trainer that cuts must not be.
+            max_length=None,
+            neftune_noise_alpha=setup.lora.neftune_alpha,
+            padding_free=setup.lora.packing,
+            dataset_kwargs={"skip_prepare_dataset": True},
+        ),
         train_dataset=Dataset.from_dict(
             {
                 "input_ids": [row.input_ids for row in encoded],
@@ -67,17 +97,14 @@ def trainer(
             }
         ),
         processing_class=tokenizer,
-        peft_config=LoraConfig(
-            r=lora.r,
-            lora_alpha=lora.alpha,
-            lora_dropout=lora.dropout,
-            target_modules=list(lora.target_modules),
-            bias="none",
-            task_type="CAUSAL_LM",
-        ),
-        callbacks=[_watcher(report)],
+        peft_config=setup.peft_config,
+        callbacks=callbacks(sampler, report, snapshots, "finetune", early),
     )
     made.remove_callback(PrinterCallback)
+    for weight in made.model.parameters():
+        if weight.requires_grad:
+            # trl turns the adapter of a 4-bit base to bfloat16, whose steps swallow small updates.
+            weight.data = weight.data.float()
     return made
 
 
@@ -98,75 +125,76 @@ def _together(launch: LaunchConf, device: str) -> dict[str, Any]:
     return {"ddp_backend": backend, "ddp_find_unused_parameters": False}
 
 
-def _arguments(lora: LoraConf, seed: int, device: str, folder: Path, launch: LaunchConf) -> Any:
-    """Translate the configuration; what is left out keeps trl's default on purpose."""
-    from transformers import SchedulerType
-    from trl import SFTConfig
+def arguments(setup: Setup, folder: Path) -> dict[str, Any]:
+    """Translate the configuration; what is left out keeps trl's default on purpose.
 
+    Raises:
+        ConfigError: The scheduler is unknown.
+    """
+    from transformers import SchedulerType
+
+    lora = setup.lora
     names = [kind.value for kind in SchedulerType]
     if lora.lr_scheduler not in names:
         raise ConfigError(
             f"lora.lr_scheduler: {lora.lr_scheduler!r} is not known",
             hint=f"one of {', '.join(names)}",
         )
-    rows, accumulation = batch_share(lora, launch.processes)
-    return SFTConfig(
-        **_together(launch, device),
-        output_dir=str(folder),
-        num_train_epochs=lora.epochs,
-        per_device_train_batch_size=rows,
-        gradient_accumulation_steps=accumulation,
-        learning_rate=lora.learning_rate,
-        lr_scheduler_type=lora.lr_scheduler,
-        warmup_steps=lora.warmup_ratio,
-        weight_decay=lora.weight_decay,
-        max_length=lora.max_length,
-        gradient_checkpointing=lora.gradient_checkpointing,
-        seed=seed,
-        data_seed=seed,
-        use_cpu=device == "cpu",
-        bf16=False,
-        dataset_kwargs={"skip_prepare_dataset": True},
-        logging_steps=1,
+    rows, accumulation = batch_share(lora, setup.launch.processes)
+    return {
+        **_together(setup.launch, setup.device),
+        "output_dir": str(folder),
+        "num_train_epochs": lora.epochs,
+        "max_steps": -1 if lora.max_steps is None else lora.max_steps,
+        "per_device_train_batch_size": rows,
+        "gradient_accumulation_steps": accumulation,
+        "learning_rate": lora.learning_rate,
+        "lr_scheduler_type": lora.lr_scheduler,
+        "warmup_steps": lora.warmup_ratio,
+        "weight_decay": lora.weight_decay,
+        "gradient_checkpointing": lora.gradient_checkpointing,
+        "seed": setup.seed,
+        "data_seed": setup.seed,
+        "use_cpu": setup.device == "cpu",
+        "bf16": False,
+        "logging_steps": 1,
         # Off, or a loss that is not a number would be logged as the mean of those before it.
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        eval_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        dataloader_num_workers=0,
-        dataloader_pin_memory=False,
-    )
+        "logging_nan_inf_filter": False,
+        "save_strategy": "no",
+        "eval_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_num_workers": 0,
+        "dataloader_pin_memory": False,
+    }
 
 
-class BucketSampler:
-    """Row indices in the order of training: batches of about equal length, shuffled every epoch."""
-
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
-        import torch
-
-        self._lengths = lengths
-        self._batch_size = batch_size
-        self._generator = torch.Generator().manual_seed(seed)
-
-    def __len__(self) -> int:
-        return len(self._lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        import torch
-
-        order = torch.randperm(len(self._lengths), generator=self._generator).tolist()
-        order.sort(key=lambda index: self._lengths[index] // BUCKET)
-        size = self._batch_size
-        batches = [order[start : start + size] for start in range(0, len(order), size)]
-        # A short batch stays last: the loader cuts this stream into equal pieces.
-        whole, rest = (batches, []) if len(batches[-1]) == size else (batches[:-1], batches[-1])
-        for index in torch.randperm(len(whole), generator=self._generator).tolist():
-            yield from whole[index]
-        yield from rest
+def callbacks(
+    sampler: BucketSampler,
+    report: Report,
+    snapshots: Snapshots | None,
+    stage: str,
+    early: Sequence[Any] = (),
+) -> list[Any]:
+    """Return what watches a training: the order of rows, its loss, its end, its checkpoints."""
+    kept = [] if snapshots is None else [callback(snapshots)]
+    return [_epochs(sampler), _watcher(report, stage), *early, *kept]
 
 
-def _watcher(report: Report) -> Any:
+def _epochs(sampler: BucketSampler) -> Any:
+    from transformers import TrainerCallback
+
+    class Epochs(TrainerCallback):  # type: ignore[misc]
+        """Tells the sampler whose order comes next, also in a training that goes on."""
+
+        def on_epoch_begin(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+            # Whole at the start of an epoch but for rounding; in the middle when it goes on.
+            sampler.epoch = int(float(state.epoch or 0) + 1e-6)
+
+    return Epochs()
+
+
+def _watcher(report: Report, stage: str) -> Any:
     from transformers import TrainerCallback
 
     class Watcher(TrainerCallback):  # type: ignore[misc]
@@ -178,8 +206,8 @@ def _watcher(report: Report) -> Any:
             loss = float(logs["loss"])
             if not math.isfinite(loss):
                 raise StageFailed(
-                    f"finetune: the loss is {loss} at step {state.global_step}",
-                    hint="lower lora.learning_rate or raise lora.warmup_ratio",
+                    f"{stage}: the loss is {loss} at step {state.global_step}",
+                    hint="lower the learning rate or raise the warm-up",
                 )
             report(state.global_step, state.max_steps, loss)
 

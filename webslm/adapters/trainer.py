@@ -1,24 +1,47 @@
-"""Own the LoRA fine-tune: check base, rows and targets, train through ``sft``, save the adapter."""
+"""Own the fine-tune: check base, rows and targets, train through ``sft``, save what was learnt."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from webslm.adapters import sft
+from webslm.adapters import budget, methods, sft, stopping
+from webslm.adapters.order import batches
 from webslm.adapters.sft import Report
+from webslm.adapters.snapshots import Snapshots
+from webslm.adapters.stopping import HeldOut
 from webslm.adapters.torch_mode import quiet, reproducible
-from webslm.adapters.turns import Messages, encode_all, sample, stop_ids
-from webslm.errors import ConfigError, EnvironmentMismatch
+from webslm.adapters.turns import Messages, Row, encode_all, sample, stop_ids
+from webslm.errors import ConfigError
 from webslm.fs import write_text
-from webslm.schema import Device, LaunchConf, LoraConf
+from webslm.schema import Finetune, LaunchConf, LoraConf
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is trained and how."""
+
+    base: Path
+    rows: Sequence[Messages]
+    method: Finetune = Finetune.lora
+    lora: LoraConf
+    launch: LaunchConf
+    """With several processes this is one of those that torchrun started; the first one writes."""
+    seed: int
+    folder: Path
+    """Where the adapter goes, or the whole model."""
+    scratch: Path | None = None
+    """Where checkpoints go that a killed training goes on from; None: nowhere."""
+    held_out: Sequence[Messages] = ()
+    """Rows whose loss ends the training, where ``lora`` asks for that."""
+    note: Callable[[str], None] = lambda _: None
+    """Is told what a budget leaves out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,49 +65,59 @@ class Training:
     device: str
     mask_sample: list[dict[str, Any]]
     """The longest row as runs of text with whether they carry loss."""
+    resumed_at: int = 0
+    """Steps that a killed training had done before this one went on."""
+    held_out: list[list[float]] = field(default_factory=list)
+    """[step, mean nats per trained token of held-out rows] after every epoch, where looked at."""
+    kept_step: int = 0
+    """Step of the weights that were kept."""
+    planned: str | None = None
+    """What a budget fits and leaves out."""
 
 
-def finetune(
-    base: Path,
-    rows: Sequence[Messages],
-    lora: LoraConf,
-    *,
-    seed: int,
-    folder: Path,
-    report: Report,
-    launch: LaunchConf | None = None,
-) -> Training:
-    """Tune an adapter for ``base`` on ``rows`` and write it to ``folder``.
-
-    With ``launch`` this is one of several processes that torchrun started; the first one writes.
+def finetune(job: Job, report: Report) -> Training:
+    """Tune ``job.base`` on ``job.rows`` and write what was learnt to ``job.folder``.
 
     Raises:
         ConfigError: A row is too long, a target matches no module, the scheduler is unknown.
         EnvironmentMismatch: A GPU is asked for and there is none.
         StageFailed: No stop token inside the loss, or the loss stopped being a number.
     """
-    with quiet(), reproducible(seed) as threads:
+    lora = job.lora
+    with (
+        quiet(),
+        reproducible(job.seed) as threads,
+        kept_snapshots(job.launch, job.scratch) as snapshots,
+    ):
         from transformers import AutoTokenizer
 
-        device = find_device(lora.device)
-        tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
-        encoded = encode_all(
-            tokenizer,
-            rows,
-            stops=stop_ids(base, tokenizer),
-            loss=lora.loss,
-            max_length=lora.max_length,
+        device = methods.find_device(lora.device)
+        tokenizer: Any = AutoTokenizer.from_pretrained(job.base, local_files_only=True)
+        encoded = _encoded(job, tokenizer, job.rows)
+        model = methods.load(job.base, device, job.method)
+        peft_config = methods.peft_config(lora, job.method)
+        if peft_config is not None:
+            methods.check_targets(model, lora.target_modules)
+        setup = sft.Setup(
+            lora=lora,
+            launch=job.launch,
+            seed=job.seed,
+            device=device,
+            folder=job.folder,
+            peft_config=peft_config,
         )
-        model = _load(base, device)
-        check_targets(model, lora.target_modules)
+        held_out = _watched(job, tokenizer)
+        trainer = sft.trainer(model, tokenizer, encoded, setup, report, snapshots, held_out)
+        planned = _planned(job, trainer, encoded)
+        last = None if snapshots is None else snapshots.newest()
+        if last is not None and held_out is not None and (last / stopping.CURVE).is_file():
+            held_out.load(last, device)
         started = time.monotonic()
-        trainer = sft.trainer(
-            *(model, tokenizer, encoded, lora, seed, device, folder, report),
-            launch or LaunchConf(),
-        )
-        trainer.train()
+        trainer.train(resume_from_checkpoint=None if last is None else str(last))
         seconds = time.monotonic() - started
-        _save(trainer, folder)
+        if held_out is not None and held_out.curve:
+            held_out.restore(trainer.model)
+        save(trainer, job.folder)
     history = [entry for entry in trainer.state.log_history if "loss" in entry]
     return Training(
         steps=trainer.state.global_step,
@@ -98,67 +131,86 @@ def finetune(
         threads=threads,
         device=device,
         mask_sample=sample(tokenizer, max(encoded, key=lambda row: len(row.input_ids))),
+        resumed_at=0 if last is None else int(last.name.rpartition("-")[2]),
+        held_out=[] if held_out is None else held_out.curve,
+        kept_step=held_out.best_step
+        if held_out is not None and held_out.curve
+        else trainer.state.global_step,
+        planned=planned,
     )
 
 
-def check_targets(model: PreTrainedModel, targets: Sequence[str]) -> None:
-    """Check that every target names at least one linear module.
+def _encoded(job: Job, tokenizer: Any, rows: Sequence[Messages]) -> list[Row]:
+    return encode_all(
+        tokenizer,
+        rows,
+        stops=stop_ids(job.base, tokenizer),
+        loss=job.lora.loss,
+        max_length=job.lora.max_length,
+    )
 
-    Raises:
-        ConfigError: Some match nothing, as on models that fuse their projections; all are named.
-    """
-    import torch
 
-    linear = {
-        name.rpartition(".")[2]
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and module is not model.get_output_embeddings()
-    }
-    missing = [target for target in targets if target not in linear]
-    if missing or not targets:
+def _watched(job: Job, tokenizer: Any) -> HeldOut | None:
+    patience = job.lora.early_stopping_patience
+    if patience == 0:
+        return None
+    if not job.held_out:
         raise ConfigError(
-            f"lora.target_modules: {', '.join(missing) or 'the empty list'} matches no module "
-            "of the base",
-            hint=f"this base has {', '.join(sorted(linear))}",
+            "lora.early_stopping_patience: there are no held-out rows to stop by",
+            hint="data.held_out_fraction=0.1, or data.held_out_path=FILE",
+        )
+    rows = _encoded(job, tokenizer, job.held_out)
+    return HeldOut(rows, patience=patience, batch_size=job.lora.batch_size)
+
+
+def _planned(job: Job, trainer: Any, encoded: Sequence[Row]) -> str | None:
+    """Limit the steps of a trainer to what a budget fits, if there is one; return the sentence."""
+    lora = job.lora
+    if lora.budget_minutes is None:
+        return None
+    minutes = lora.budget_minutes
+    lengths = [len(row.input_ids) for row in encoded]
+    epoch_batches = -(-len(lengths) // lora.batch_size)
+    epoch_steps = -(-epoch_batches // lora.gradient_accumulation_steps)
+
+    def batch(indices: Sequence[int]) -> dict[str, Any]:
+        made: dict[str, Any] = trainer.data_collator([trainer.train_dataset[i] for i in indices])
+        return made
+
+    def make() -> budget.Plan:
+        return budget.plan(
+            batches(lengths, lora.batch_size, job.seed),
+            budget.stopwatch(trainer.model, batch, lengths, lora.batch_size),
+            rows=len(lengths),
+            accumulation=lora.gradient_accumulation_steps,
+            epoch_batches=epoch_batches,
+            steps=math.ceil(lora.epochs * epoch_steps),
+            minutes=minutes,
         )
 
-
-def find_device(wanted: Device) -> str:
-    """Return cpu or cuda.
-
-    Raises:
-        EnvironmentMismatch: A GPU is asked for and there is none.
-    """
-    import torch
-
-    if wanted is Device.cpu:
-        return "cpu"
-    found = torch.cuda.is_available()
-    if wanted is Device.cuda and not found:
-        raise EnvironmentMismatch(
-            "lora.device: cuda asked for and none found", hint="set lora.device=cpu"
-        )
-    return "cuda" if found else "cpu"
+    found = budget.kept(job.scratch, make)
+    trainer.args.max_steps = found.steps
+    job.note(str(found))
+    return str(found)
 
 
-def _load(base: Path, device: str) -> PreTrainedModel:
-    import torch
-    from transformers import AutoModelForCausalLM
+@contextlib.contextmanager
+def kept_snapshots(launch: LaunchConf, scratch: Path | None) -> Iterator[Snapshots | None]:
+    """Give the checkpoints of a training; None where none are kept."""
+    every = launch.checkpoint_seconds
+    # Several processes would have to agree on the moment and each keep its random state.
+    if scratch is None or every is None or launch.processes > 1:
+        yield None
+        return
+    kept = Snapshots(scratch, every)
+    try:
+        yield kept
+    finally:
+        kept.close()
 
-    # On a CPU the plain attention of short rows is faster than the fused one (15-20 % a step).
-    attention = "eager" if device == "cpu" else "sdpa"
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-        base,
-        dtype=torch.float32,
-        attn_implementation=attention,
-        local_files_only=True,
-        use_safetensors=True,
-    )
-    return model
 
-
-def _save(trainer: Any, folder: Path) -> None:
-    """Write the adapter so that its bytes hold no path, order of a set or version card."""
+def save(trainer: Any, folder: Path, adapter: str = "default") -> None:
+    """Write what was learnt so that its bytes hold no path, order of a set or version card."""
     # Of a sharded model every process holds a part: all gather, the first one writes.
     gathered = (
         {"state_dict": trainer.accelerator.get_state_dict(trainer.model_wrapped)}
@@ -168,7 +220,12 @@ def _save(trainer: Any, folder: Path) -> None:
     if not trainer.is_world_process_zero():
         return
     model = trainer.accelerator.unwrap_model(trainer.model)
-    model.save_pretrained(folder, save_embedding_layers=False, **gathered)
+    if not hasattr(model, "peft_config"):
+        model.save_pretrained(folder)
+        return
+    model.save_pretrained(
+        folder, save_embedding_layers=False, selected_adapters=[adapter], **gathered
+    )
     (folder / "README.md").unlink(missing_ok=True)
     file = folder / "adapter_config.json"
     config = json.loads(file.read_text(encoding="utf-8"))

@@ -69,10 +69,11 @@ def encode(
     """Render and tokenize one conversation and mark what is learnt.
 
     Raises:
-        ConfigError: The chat template refuses the roles of the row.
+        ConfigError: The chat template refuses the roles of the row, or a text holds a stop token.
         StageFailed: A prompt is not a prefix of its training row, or an answer's stop token is
             missing: such a model would never have been asked what it learnt, or never stop.
     """
+    _check_texts(tokenizer, messages, number, stops)
     ids = _tokens(tokenizer, messages, number, prompt=False)
     _check_one_start(tokenizer, ids, number)
     labels = [IGNORED] * len(ids)
@@ -162,6 +163,19 @@ def _tokens(tokenizer: Any, messages: Messages, number: int, *, prompt: bool) ->
     # The template writes the special tokens itself; adding them again would start a row twice.
     ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
     return ids
+
+
+def _check_texts(tokenizer: Any, messages: Messages, number: int, stops: frozenset[int]) -> None:
+    for index, message in enumerate(messages, 1):
+        found = stops.intersection(
+            tokenizer(message["content"], add_special_tokens=False)["input_ids"]
+        )
+        if found:
+            raise ConfigError(
+                f"row {number}, message {index}: its text holds the stop token "
+                f"{tokenizer.decode([min(found)])!r}, which ends a turn",
+                hint="take it out of the text",
+            )
 
 
 def _check_one_start(tokenizer: Any, ids: Sequence[int], number: int) -> None:

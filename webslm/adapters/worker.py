@@ -17,7 +17,7 @@ from webslm.adapters import trainer, turns
 from webslm.adapters.sft import Report
 from webslm.errors import WebslmError
 from webslm.fs import write_text
-from webslm.schema import Device, LaunchConf, LoraConf, Loss, Sharding
+from webslm.schema import Device, Finetune, LaunchConf, LoraConf, Loss, Sharding
 
 FIRST = 0
 
@@ -28,13 +28,16 @@ def main(path: Path) -> int:
     work, rank = Path(job["work"]), int(os.environ["RANK"])
     try:
         done = trainer.finetune(
-            Path(job["base"]),
-            turns.read_rows(Path(job["rows"])),
-            _lora(job["lora"]),
-            seed=job["seed"],
-            folder=Path(job["out"]),
-            report=_report(work, rank, job["owner"]),
-            launch=_launch(job["launch"]),
+            trainer.Job(
+                base=Path(job["base"]),
+                rows=turns.read_rows(Path(job["rows"])),
+                method=Finetune[job["method"]],
+                lora=_lora(job["lora"]),
+                launch=_launch(job["launch"]),
+                seed=job["seed"],
+                folder=Path(job["out"]),
+            ),
+            _report(work, rank, job["owner"]),
         )
     except WebslmError as exc:
         said = {"kind": type(exc).__name__, "message": exc.message, "hint": exc.hint}

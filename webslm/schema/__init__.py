@@ -7,6 +7,7 @@ The groups (``Config`` and what it holds) are what a user writes. A stage never 
 from webslm.schema.base import BaseConf, HubConf, RopeScalingConf, ShapeConf, TinyConf
 from webslm.schema.choices import (
     COMPARING,
+    Align,
     BaseSource,
     Device,
     Finetune,
@@ -31,6 +32,7 @@ from webslm.schema.page import (
     VerifyConf,
 )
 from webslm.schema.stages import (
+    AlignStageConf,
     BaseStageConf,
     BundleStageConf,
     CalibrateStageConf,
@@ -46,10 +48,13 @@ from webslm.schema.stages import (
     StageConf,
     VerifyStageConf,
 )
-from webslm.schema.training import LaunchConf, LoraConf
+from webslm.schema.training import AdapterConf, DpoConf, LaunchConf, LoraConf
 
 __all__ = [
     "COMPARING",
+    "AdapterConf",
+    "Align",
+    "AlignStageConf",
     "AllowedConf",
     "AppConf",
     "BaseConf",
@@ -69,6 +74,7 @@ __all__ = [
     "DecodingConf",
     "Device",
     "DomainConf",
+    "DpoConf",
     "Finetune",
     "FinetuneStageConf",
     "GoldenStageConf",

@@ -38,6 +38,21 @@ class Finetune(Enum):
     """How the base is tuned."""
 
     lora = "lora"
+    dora = "dora"
+    """LoRA whose weights are split into size and direction."""
+    qlora = "qlora"
+    """LoRA on a base held in 4 bits (a GPU); merged into the base as it was."""
+    full = "full"
+    """Every weight of the base."""
+    adapter = "adapter"
+    """An adapter that was trained elsewhere."""
+    none = "none"
+
+
+class Align(Enum):
+    """How the tuned model is taught preferences."""
+
+    dpo = "dpo"
     none = "none"
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from omegaconf import MISSING
 
 from webslm.schema.base import BaseConf
-from webslm.schema.choices import Finetune, Precision
+from webslm.schema.choices import Align, Finetune, Precision
 from webslm.schema.data import DataConf, DomainConf
 from webslm.schema.library import CompilerConf, QuantConf, RuntimeConf
 from webslm.schema.page import AppConf, HostConf, VerifyConf
-from webslm.schema.training import LaunchConf, LoraConf
+from webslm.schema.training import AdapterConf, DpoConf, LaunchConf, LoraConf
 
 
 @dataclass
@@ -62,13 +62,18 @@ class Config:
     pins: dict[str, str] = field(default_factory=dict)
     """sha256 of files outside the store, by key as in a lock; another file is refused."""
     finetune: Finetune = Finetune.lora
-    """none: the base is taken as it is."""
+    """Low-rank updates (lora, dora, qlora), all weights, an adapter trained elsewhere, or nothing:
+    the base as it is."""
+    align: Align = Align.none
+    """dpo: the tuned adapter learns on from pairs of answers."""
     precision: Precision = Precision.declared
     """auto: ``quant.dtype`` follows from activations on training rows (``quant=auto``)."""
     domain: DomainConf = field(default_factory=DomainConf)
     data: DataConf = field(default_factory=DataConf)
     base: BaseConf = field(default_factory=BaseConf)
     lora: LoraConf = field(default_factory=LoraConf)
+    adapter: AdapterConf = field(default_factory=AdapterConf)
+    dpo: DpoConf = field(default_factory=DpoConf)
     launch: LaunchConf = field(default_factory=LaunchConf)
     quant: QuantConf = field(default_factory=QuantConf)
     compiler: CompilerConf = field(default_factory=CompilerConf)

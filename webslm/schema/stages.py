@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from webslm.schema.base import BaseConf, ShapeConf
+from webslm.schema.choices import Align, Finetune
 from webslm.schema.data import DataConf, DomainConf
 from webslm.schema.library import CompilerConf, QuantConf, RuntimeConf
 from webslm.schema.page import AppConf, DecodingConf, HostConf, VerifyConf
-from webslm.schema.training import LaunchConf, LoraConf
+from webslm.schema.training import AdapterConf, DpoConf, LaunchConf, LoraConf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +29,23 @@ class BaseStageConf:
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneStageConf:
-    """``finetune``: an adapter."""
+    """``finetune``: an adapter, or all weights."""
 
     lora: LoraConf
     seed: int
+    method: Finetune = Finetune.lora
+    adapter: AdapterConf = field(default_factory=AdapterConf)
+    launch: LaunchConf = field(default_factory=LaunchConf)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignStageConf:
+    """``align``: an adapter that prefers some answers."""
+
+    dpo: DpoConf
+    lora: LoraConf
+    seed: int
+    method: Finetune = Finetune.lora
     launch: LaunchConf = field(default_factory=LaunchConf)
 
 
@@ -109,6 +123,8 @@ class CardConf:
     licence: str
     lora: LoraConf
     seed: int
+    method: Finetune = Finetune.lora
+    align: Align = Align.none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +154,7 @@ StageConf = (
     DataStageConf
     | BaseStageConf
     | FinetuneStageConf
+    | AlignStageConf
     | MergeStageConf
     | CalibrateStageConf
     | NormalizeStageConf

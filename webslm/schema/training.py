@@ -9,7 +9,7 @@ from webslm.schema.choices import Device, Loss, Sharding
 
 @dataclass
 class LoraConf:
-    """LoRA fine-tuning (trl SFT with peft)."""
+    """A fine-tune (trl SFT with peft); ``finetune=full`` has no use for rank and targets."""
 
     r: int = 16
     """Rank of the adapter."""
@@ -18,7 +18,7 @@ class LoraConf:
     dropout: float = 0.05
     """Share of the adapter's inputs dropped while training."""
     target_modules: list[str] = field(default_factory=list)
-    """Names of the linear layers that get an adapter."""
+    """Linear modules that learn; empty: all that a layer of the architecture has."""
     epochs: float = 3.0
     """Passes over the training rows."""
     learning_rate: float = 2e-4
@@ -30,7 +30,8 @@ class LoraConf:
     max_length: int = 1024
     """Longest rendered conversation in tokens; a longer row is an error, never cut silently."""
     lr_scheduler: str = "linear"
-    """linear, cosine, constant or constant_with_warmup."""
+    """linear, cosine, cosine_with_restarts, polynomial, constant, constant_with_warmup or
+    inverse_sqrt."""
     warmup_ratio: float = 0.03
     """Share of the steps in which the learning rate rises."""
     weight_decay: float = 0.0
@@ -41,6 +42,47 @@ class LoraConf:
     """Compute activations twice instead of keeping them: less memory, more time."""
     device: Device = Device.auto
     """auto: a CUDA GPU where there is one."""
+    max_steps: int | None = None
+    """Optimiser steps at most, the schedule laid over them; null: as many as ``epochs`` gives."""
+    budget_minutes: float | None = None
+    """Minutes that training may take on this machine: as many steps are planned as fit, and what
+    is left out is said. Another machine plans others; ``max_steps`` repeats them anywhere."""
+    early_stopping_patience: int = 0
+    """Epochs without a lower loss on held-out rows after which training ends; the weights of the
+    best epoch are kept. 0: neither is done."""
+    neftune_alpha: float | None = None
+    """Noise on the embeddings of training rows (NEFTune, arXiv:2310.05914); 5 is usual."""
+    packing: bool = False
+    """Rows of a batch lie behind each other instead of padded below each other; each sees itself
+    alone, so what is learnt is the same."""
+
+
+@dataclass
+class AdapterConf:
+    """An adapter trained elsewhere (``finetune=adapter``)."""
+
+    path: str | None = None
+    """Folder with adapter_config.json and adapter_model.safetensors."""
+
+
+@dataclass
+class DpoConf:
+    """Direct preference optimisation (``align=dpo``; trl); the rest is as ``lora`` says."""
+
+    path: str | None = None
+    """JSONL of {prompt or messages, chosen, rejected}."""
+    beta: float = 0.1
+    """How strongly the model is held to what it was before; lower lets it go further."""
+    epochs: float = 1.0
+    """Passes over the pairs."""
+    learning_rate: float = 5e-5
+    """Highest learning rate."""
+    batch_size: int = 2
+    """Pairs a forward pass."""
+    gradient_accumulation_steps: int = 4
+    """Passes an optimizer step."""
+    warmup_ratio: float = 0.1
+    """Share of the steps in which the learning rate rises."""
 
 
 @dataclass
@@ -51,3 +93,6 @@ class LaunchConf:
     """Processes of this machine that share every batch: one GPU each, or CPU cores."""
     sharding: Sharding = Sharding.none
     """none: each holds the base; fsdp: each holds a part (GPUs only)."""
+    checkpoint_seconds: float | None = 60.0
+    """Seconds of training between checkpoints that a killed build goes on from; 0: after every
+    step; null: none. Kept by one process only."""

@@ -1,4 +1,4 @@
-"""``finetune``: rows and a base checkpoint to a LoRA adapter."""
+"""``finetune``: rows and a base checkpoint to an adapter, or to all weights tuned."""
 
 from __future__ import annotations
 
@@ -6,35 +6,55 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from webslm.adapters import processes, trainer, turns
+from webslm.adapters import adoption, methods, processes, trainer, turns
 from webslm.fs import write_text
-from webslm.schema import FinetuneStageConf
+from webslm.paths import resolve_data
+from webslm.schema import Finetune, FinetuneStageConf
 from webslm.stage import Context, Metrics, loss_report
+
+LOG = "train_log.json"
+OF_THIS_RUN = ("seconds", "resumed_at")
+"""What says how this run went, not what was learnt."""
 
 
 def run(cfg: FinetuneStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
-    """Tune the base of ``inputs['base']`` on ``inputs['data']/train.jsonl``.
+    """Tune the base of ``inputs['base']`` on ``inputs['data']/train.jsonl``, or take an adapter.
 
     Raises:
-        ConfigError: A row is too long, a target matches no module, the scheduler is unknown.
+        ConfigError: A row is too long, a target matches no module, the scheduler is unknown, an
+            adapter trained elsewhere does not fit.
         EnvironmentMismatch: A GPU is asked for and there is none.
         StageFailed: No stop token inside the loss, the loss stopped being a number, or one of
             several training processes was lost.
     """
+    if cfg.method is Finetune.adapter:
+        return _adopt(cfg, inputs["base"], out)
     path = inputs["data"] / "train.jsonl"
     rows = turns.read_rows(path)
-    report = loss_report(ctx.progress)
     if cfg.launch.processes == 1:
-        done = trainer.finetune(
-            inputs["base"], rows, cfg.lora, seed=cfg.seed, folder=out, report=report
+        job = trainer.Job(
+            base=inputs["base"],
+            rows=rows,
+            method=cfg.method,
+            lora=cfg.lora,
+            launch=cfg.launch,
+            seed=cfg.seed,
+            folder=out,
+            scratch=ctx.scratch_dir,
+            held_out=_held_out(cfg, inputs["data"]),
+            note=ctx.progress.note,
         )
+        done = trainer.finetune(job, loss_report(ctx.progress))
     else:
         done = processes.finetune(cfg, base=inputs["base"], rows=path, out=out, ctx=ctx)
-    # No time enters the file: equal inputs give equal bytes.
-    log = {key: value for key, value in asdict(done).items() if key != "seconds"}
-    write_text(out / "train_log.json", json.dumps(log, indent=1, sort_keys=True) + "\n")
+    # No time enters the file: equal inputs give equal bytes, killed in between or not.
+    _write_log(out, {k: value for k, value in asdict(done).items() if k not in OF_THIS_RUN})
     return {
+        "method": cfg.method.value,
+        **({} if done.planned is None else {"budget": done.planned}),
+        **({"kept_step": done.kept_step} if done.held_out else {}),
         "rows": len(rows),
         "steps": done.steps,
         "tokens": done.tokens,
@@ -43,6 +63,42 @@ def run(cfg: FinetuneStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
         "last_loss": done.loss[-1][1],
         "trainable_parameters": done.trainable_parameters,
         "seconds": done.seconds,
+        "resumed_at": done.resumed_at,
         "threads": done.threads,
         "device": done.device,
     }
+
+
+def check_before(cfg: FinetuneStageConf) -> None:
+    """Check what needs neither base nor rows, before any work.
+
+    Raises:
+        ConfigError: The folder of an adapter trained elsewhere holds none.
+    """
+    if cfg.adapter.path is not None:
+        adoption.read_config(resolve_data(cfg.adapter.path))
+
+
+def check_machine(cfg: FinetuneStageConf) -> None:
+    """Check that this machine can train, before any work.
+
+    Raises:
+        EnvironmentMismatch: A GPU or a wheel is needed and not there.
+    """
+    if cfg.method is not Finetune.adapter:
+        methods.check_machine(cfg.method, cfg.lora)
+
+
+def _adopt(cfg: FinetuneStageConf, base: Path, out: Path) -> Metrics:
+    assert cfg.adapter.path is not None
+    found = asdict(adoption.adopt(resolve_data(cfg.adapter.path), base, out))
+    _write_log(out, {"adopted": found, "steps": 0, "loss": [], "lr": [], "mask_sample": []})
+    return {**found, "method": cfg.method.value, "steps": 0}
+
+
+def _held_out(cfg: FinetuneStageConf, data: Path) -> list[turns.Messages]:
+    return turns.read_rows(data / "held_out.jsonl") if cfg.lora.early_stopping_patience else []
+
+
+def _write_log(out: Path, log: Mapping[str, Any]) -> None:
+    write_text(out / LOG, json.dumps(log, indent=1, sort_keys=True) + "\n")

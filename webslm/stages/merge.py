@@ -20,19 +20,20 @@ OWN = ("config.json", "base.json")
 
 
 def run(cfg: MergeStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
-    """Merge the adapter of ``inputs['finetune']``, if there is one, into ``inputs['base']``.
+    """Merge what ``inputs['align']`` or else ``inputs['finetune']`` learnt into ``inputs['base']``.
 
     Raises:
         ConfigError: Unknown dtype.
         StageFailed: The merged model is not the tuned one, or is the base.
     """
     base = inputs["base"]
-    if "finetune" not in inputs:
+    tuned = inputs.get("align") or inputs.get("finetune")
+    if tuned is None:
         return _pass_through(base, out)
     rows = turns.read_rows(inputs["data"] / "train.jsonl")
     probes = turns.probe_ids(base, rows, count=PROBES, tokens=PROBE_TOKENS)
     ctx.progress.update(0, 1, "merging and comparing logits")
-    found = merging.merge(base, inputs["finetune"], probes, dtype=cfg.dtype, folder=out)
+    found = merging.merge(base, tuned, probes, dtype=cfg.dtype, folder=out)
     carry(base, out)
     metrics = asdict(found) | {"dtype": cfg.dtype}
     write_text(out / "merge.json", json.dumps(metrics, indent=1, sort_keys=True) + "\n")

@@ -11,6 +11,8 @@ from pathlib import Path
 from webslm.cache import MANIFEST, Artifact, Cache
 from webslm.errors import CacheCorrupt
 
+IDLE_S = 86400.0
+"""A build writes a checkpoint far more often than once in so many seconds."""
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -97,6 +99,17 @@ def remove(cache: Cache, cleaning: Cleaning) -> None:
     for entry in cleaning.removed:
         cache.drop(entry.artifact.stage, entry.artifact.key)
     shutil.rmtree(cache.damaged, ignore_errors=True)
+
+
+def remove_unfinished(cache: Cache) -> int:
+    """Remove partial work that no build has touched for a day; return how many folders went."""
+    count = 0
+    for folder in cache.unfinished.glob("*/*"):
+        times = [path.stat().st_mtime for path in (folder, *folder.iterdir())]
+        if time.time() - max(times) >= IDLE_S:
+            shutil.rmtree(folder, ignore_errors=True)
+            count += 1
+    return count
 
 
 def parse_size(text: str) -> int:

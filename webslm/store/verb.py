@@ -108,6 +108,7 @@ def _gc(cache: Cache, options: argparse.Namespace, wanted: Wanted, console: Cons
     cleaning = admin.clean(admin.entries(cache), wanted=keys, max_size=limit)
     if not options.dry_run:
         admin.remove(cache, cleaning)
+        admin.remove_unfinished(cache)
     did = "would remove" if options.dry_run else "removed"
     console.print(
         f"{did} {len(cleaning.removed)} artifacts ({decimal(cleaning.freed)}), "

@@ -22,8 +22,10 @@ export async function fill(panel, { forgetModel }) {
 
 function trainingFacts(training) {
   if (training === null) return [["Training", "none: the base as it is"]];
+  const rank = training.r === null ? "" : `, rank ${training.r}, alpha ${training.alpha}`;
+  if (training.steps === 0) return [["Training", `${training.method}${rank}`]];
   return [
-    ["Training", `${training.method}, rank ${training.r}, alpha ${training.alpha}, ${training.epochs} epochs, `
+    ["Training", `${training.method}${rank}, ${training.epochs} epochs, `
       + `${training.steps} steps, learning rate ${training.learning_rate}, seed ${training.seed}`],
     ["Training loss", `${training.first_loss.toFixed(2)} at the first step, ${training.last_loss.toFixed(2)} at the last`],
   ];
