@@ -28,6 +28,9 @@ from webslm.preflight import (
     preflight,
 )
 from webslm.preview import preview
+from webslm.publish.delivered import kept_record
+from webslm.publish.run import check as check_publish
+from webslm.publish.run import publish
 from webslm.report import LiveDisplay, make_report, show_verify, write_report
 from webslm.reporting.page import NAME as PAGE_NAME
 from webslm.reporting.page import write_page
@@ -41,7 +44,8 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
     """Build, deliver to ``cfg.output_dir`` and show it; a dry run only shows the plan.
 
     Raises:
-        WebslmError: What stopped the build; report.json holds it too.
+        WebslmError: What stopped the build; report.json holds it too. A PublishError comes after
+            the build was delivered.
     """
     preflight(cfg)
     cache = Cache(cache_dir())
@@ -56,10 +60,12 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
     if cfg.dry_run or cfg.explain is not None:
         preview(cfg, steps, cache, console)
         return []
+    check_publish(cfg.publish, cfg.name)
     results = _walk(cfg, command, steps, cache, console)
     output = _output_dir(cfg)
     _deliver(cfg, command, steps, results, output)
     _show(results, output, console)
+    publish(cfg.publish, cfg.host, output, console)
     return results
 
 
@@ -164,6 +170,8 @@ def _deliver(
 ) -> None:
     bundle = next((result for result in results if result.stage == BUNDLE), None)
     lock = make_lock(cfg, command, steps, results)
+    if bundle is not None:
+        lock |= kept_record(output, bundle.key)
     if bundle is not None and not _is_delivered(output, bundle):
         with temporary_dir(output, "bundle") as folder:
             copy_tree(bundle.path, folder / "new")

@@ -172,6 +172,12 @@ def _cache(words: list[str]) -> int:
     return cache_main(words, wanted_keys)
 
 
+def _publish(words: list[str]) -> int:
+    from webslm.publish.verb import main as publish_main
+
+    return publish_main(words)
+
+
 def _completion(words: list[str]) -> int:
     from webslm.project.completion import answer
 
@@ -191,6 +197,7 @@ VERBS: dict[str, Callable[[list[str]], int]] = {
     "serve": _serve,
     "cache": _cache,
     "init": _init,
+    "publish": _publish,
     "completion": _completion,
     "lock": _command("lock"),
     "recipe": _command("recipe"),

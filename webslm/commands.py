@@ -141,6 +141,7 @@ def _upgrade(words: Words) -> int:
     from webslm.lock import read_lock
     from webslm.matrix import rows
     from webslm.plan import plan
+    from webslm.schema import PublishConf
 
     folder, (key, _, row) = Path(words[0]), words[1].partition("=")
     known = rows()
@@ -152,6 +153,7 @@ def _upgrade(words: Words) -> int:
     found = read_lock(folder)
     cfg = restore(found["config"])
     cfg.runtime, cfg.output_dir, cfg.dry_run, cfg.force = known[row], str(folder), False, []
+    cfg.publish = PublishConf()
     steps = plan(cfg)
     kept = [step.stage for step in steps if step.key == _key(found, step.stage)]
     _say(f"kept     {', '.join(kept) or 'nothing'}")

@@ -11,6 +11,7 @@ HELP = """webslm {version}: a chat dataset and a small model to an assistant in 
 
   python -m webslm [GROUP=OPTION] [KEY=VALUE] ...   build, prove, lock
   python -m webslm serve FOLDER [--port N]          serve a bundle on this machine
+  python -m webslm publish FOLDER publish=TARGET    to a folder, pages, the hub, a release
   python -m webslm lock check FOLDER                hash an output again
   python -m webslm lock diff A B                    why two builds differ
   python -m webslm lock reproduce FOLDER            build it again, compare every byte

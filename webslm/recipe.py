@@ -11,7 +11,7 @@ from webslm.paths import conf_dir
 
 GROUPS = ("domain", "base", "quant", "compiler", "runtime", "app", "verify")
 """Groups whose options call themselves by name; every value is written out all the same."""
-DROPPED = ("dry_run", "until", "force", "pins")
+DROPPED = ("dry_run", "until", "force", "pins", "publish")
 """How one run was made, not what was built."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from webslm import footprint, hosting, training_rules, validate_base
 from webslm.errors import ConfigError
 from webslm.matrix import mismatches
+from webslm.publish import rules as publish_rules
 from webslm.registry import STAGE_NAMES, STAGES
 from webslm.schema import Config, Mode
 from webslm.toolchain import CHOICES
@@ -200,6 +201,7 @@ CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _modes,
     hosting.problems,
     footprint.problems,
+    publish_rules.problems,
     _verify,
     _runtime,
 )

@@ -26,6 +26,8 @@ GROUPS = sorted(
 OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
 ]
+NEEDED = {("publish", "pages"): ("publish.remote=site.git",)}
+"""Values that an option cannot do without."""
 DOMAINS = sorted(path.stem for path in (conf_dir() / "domain").glob("*.yaml"))
 
 
@@ -40,7 +42,7 @@ def changed(*overrides: str) -> set[str]:
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_option_composes_passes_and_plans(group: str, option: str, tmp_path: Path) -> None:
-    words = [f"{group}={option}"]
+    words = [f"{group}={option}", *NEEDED.get((group, option), ())]
     if option == "local":
         write_folder(tmp_path)
         words.append(f"base.path={tmp_path}")

@@ -42,9 +42,10 @@ ALLOWED: dict[str, set[str]] = {
     "registry": {"stage_conf"},
     "validate_base": {"compiler"},
     "validate": {
-        *("footprint", "hosting", "matrix", "registry", "toolchain"),
+        *("footprint", "hosting", "matrix", "publish", "registry", "toolchain"),
         *("training_rules", "validate_base"),
     },
+    "publish": {"publish", "adapters", "compose", "hosting", "lock", "report"},
     "toolchain": {"matrix"},
     "worker": {"matrix"},
     "plan": {"registry"},
@@ -73,7 +74,7 @@ ALLOWED: dict[str, set[str]] = {
     "preview": {"cache", "explain", "footprint", "forecast", "lock", "plan", "report", "store"},
     "build": {
         *("cache", "executor", "lock", "plan", "precision", "preflight", "preview"),
-        *("report", "reporting", "selection", "store"),
+        *("publish", "report", "reporting", "selection", "store"),
     },
     "help": {"registry"},
     "project": {"registry"},
@@ -87,7 +88,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "cli": {
         *("build", "commands", "compose", "multirun", "preflight", "project"),
-        *("help", "report", "serve_verb", "store"),
+        *("help", "publish", "report", "serve_verb", "store"),
     },
     "__main__": {"cli"},
     "adapters": {"adapters", "dataset", "pairs"},

@@ -31,6 +31,7 @@ from webslm.schema.page import (
     RetrievalConf,
     VerifyConf,
 )
+from webslm.schema.publish import ArchiveFormat, History, PublishConf, Target
 from webslm.schema.stages import (
     AlignStageConf,
     BaseStageConf,
@@ -57,6 +58,7 @@ __all__ = [
     "AlignStageConf",
     "AllowedConf",
     "AppConf",
+    "ArchiveFormat",
     "BaseConf",
     "BaseSource",
     "BaseStageConf",
@@ -79,6 +81,7 @@ __all__ = [
     "FinetuneStageConf",
     "GoldenStageConf",
     "Graphics",
+    "History",
     "HostConf",
     "HubConf",
     "LaunchConf",
@@ -90,6 +93,7 @@ __all__ = [
     "Precision",
     "Profile",
     "ProofModeConf",
+    "PublishConf",
     "QuantConf",
     "RetrievalConf",
     "Retriever",
@@ -99,6 +103,7 @@ __all__ = [
     "Sharding",
     "StageConf",
     "SweepConf",
+    "Target",
     "TinyConf",
     "VerifyConf",
     "VerifyStageConf",

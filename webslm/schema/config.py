@@ -11,6 +11,7 @@ from webslm.schema.choices import Align, Finetune, Precision
 from webslm.schema.data import DataConf, DomainConf
 from webslm.schema.library import CompilerConf, QuantConf, RuntimeConf
 from webslm.schema.page import AppConf, HostConf, VerifyConf
+from webslm.schema.publish import PublishConf
 from webslm.schema.training import AdapterConf, DpoConf, LaunchConf, LoraConf
 
 
@@ -81,4 +82,5 @@ class Config:
     app: AppConf = field(default_factory=AppConf)
     host: HostConf = field(default_factory=HostConf)
     verify: VerifyConf = field(default_factory=VerifyConf)
+    publish: PublishConf = field(default_factory=PublishConf)
     sweep: SweepConf = field(default_factory=SweepConf)

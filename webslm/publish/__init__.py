@@ -1,0 +1,1 @@
+"""Where a finished build goes: a folder, a branch of pages, the hub, a release."""
