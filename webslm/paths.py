@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
+STORED_DIGITS = 16
+"""How much of a key the store's folders are named by."""
 
 
 def conf_dir() -> Path:
@@ -44,7 +46,14 @@ def cache_dir() -> Path:
 
 
 def resolve_data(path: str) -> Path:
-    """Resolve a dataset path: ``shipped:NAME`` lies in the package, others against the cwd."""
+    """Resolve a path of the configuration.
+
+    ``shipped:NAME`` lies in the package, ``store:STAGE/KEY`` in the store of finished steps, others
+    against the cwd.
+    """
     if path.startswith("shipped:"):
         return data_dir() / path.removeprefix("shipped:")
+    if path.startswith("store:"):
+        stage, _, key = path.removeprefix("store:").partition("/")
+        return cache_dir() / "artifacts" / stage / key[:STORED_DIGITS] / "files"
     return Path(path).expanduser().resolve()

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from webslm import footprint, hosting, training_rules, validate_base
+from webslm import compilers, footprint, hosting, training_rules, validate_base
 from webslm.errors import ConfigError
 from webslm.matrix import mismatches
 from webslm.publish import rules as publish_rules
@@ -124,6 +124,7 @@ def _windows(cfg: Config) -> Iterator[Problem]:
     budgets = ("max_shaders", "max_wasm_bytes")
     given = tuple(name for name in budgets if getattr(compiler, name) is not None)
     yield from positive("compiler", compiler, given)
+    yield from compilers.problems(compiler)
     if not 0 <= compiler.opt_level <= 3:
         yield f"compiler.opt_level: {compiler.opt_level} is no level", "0 to 3"
 

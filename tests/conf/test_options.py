@@ -26,7 +26,13 @@ GROUPS = sorted(
 OPTIONS = [
     (group, path.stem) for group in GROUPS for path in sorted((conf_dir() / group).glob("*.yaml"))
 ]
-NEEDED = {("publish", "pages"): ("publish.remote=site.git",)}
+NEEDED = {
+    ("publish", "pages"): ("publish.remote=site.git",),
+    ("compiler", "prebuilt"): (
+        "compiler.url=https://host.invalid/a.wasm",
+        f"compiler.sha256={'0' * 64}",
+    ),
+}
 """Values that an option cannot do without."""
 DOMAINS = sorted(path.stem for path in (conf_dir() / "domain").glob("*.yaml"))
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from webslm.compiler.quantization import StoredTensor
+from webslm.keys import plain
 from webslm.schema import QuantConf, ShapeConf
 from webslm.stage import Metric
 
@@ -50,6 +51,8 @@ def metadata(
             "num_key_value_heads": shape.num_key_value_heads,
             "head_dim": shape.head_dim,
         },
+        # web-llm passes it over; who takes over a library compares it with the model.
+        "shape": plain(shape),
         "memory_usage": dict(memory_usage),
         "params": params,
     }

@@ -34,6 +34,11 @@ class CompilerConf:
     """Which compiler makes the library."""
 
     name: str = "tvm"
+    path: str | None = None
+    """prebuilt: the library, or a folder with one; ``store:compile/KEY`` lies in the store."""
+    url: str | None = None
+    """prebuilt: where the library is fetched; ``sha256`` then says which it must be."""
+    sha256: str | None = None
     context_window_size: int = 4096
     """Follows ``base.context_window_size``."""
     prefill_chunk_size: int = 1024

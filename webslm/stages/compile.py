@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from webslm import fs, toolchain
+from webslm.compiler import prebuilt
 from webslm.compiler.memory import memory_plan
+from webslm.compilers import PREBUILT
 from webslm.errors import ConfigError, StageFailed
 from webslm.schema import CompileStageConf
 from webslm.stage import Context, Metric, Metrics
@@ -34,6 +36,8 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
     """
     del inputs
     _check_sizes(cfg)
+    if cfg.compiler.name == PREBUILT:
+        return _take_over(cfg, out, ctx)
     wheels = cfg.runtime.wheels
     python = toolchain.interpreter(ctx.cache_dir, cfg.compiler.python, wheels, ctx.progress.note)
     if python is not None:
@@ -68,15 +72,33 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
     linked = out / "library.wasm"
     abi = write_library(compiled.executable, runtime_dir, linked, contract)
     _check_budget(cfg, num_shaders=len(found), wasm_bytes=abi.size_bytes)
+    document = _document(cfg, compiled, abi, found)
+    document |= {"shader_limits": {**lint}}
+    name = _seal(linked, document)
+    ctx.progress.update(STEPS, STEPS, name)
+    return {key: document[key] for key in METRICS}
+
+
+def _take_over(cfg: CompileStageConf, out: Path, ctx: Context) -> Metrics:
+    ctx.progress.update(0, 1, "library")
+    linked = out / "library.wasm"
+    document = prebuilt.adopt(cfg, linked)
+    # Its shaders are not counted: the browser's proof runs them.
+    _check_budget(cfg, num_shaders=0, wasm_bytes=document["wasm_bytes"])
+    _seal(linked, document)
+    return {key: document[key] for key in ("wasm_bytes", "memory", "source")}
+
+
+def _seal(linked: Path, document: dict[str, Metric]) -> str:
+    """Name a finished library by its content, write what it says beside it; return the name."""
     digest = hashlib.sha256(linked.read_bytes()).hexdigest()
     # The page caches a library by its address for ever: new bytes need a new name.
     name = f"library-{digest[:16]}.wasm"
-    linked.rename(out / name)
-    document = _document(cfg, compiled, abi, found)
-    document |= {"wasm": name, "wasm_sha256": digest, "shader_limits": {**lint}}
-    fs.write_text(out / "library.json", json.dumps(document, indent=1, sort_keys=True) + "\n")
-    ctx.progress.update(STEPS, STEPS, name)
-    return {key: document[key] for key in METRICS}
+    linked.rename(linked.with_name(name))
+    document |= {"wasm": name, "wasm_sha256": digest}
+    text = json.dumps(document, indent=1, sort_keys=True) + "\n"
+    fs.write_text(linked.with_name("library.json"), text)
+    return name
 
 
 def _check_sizes(cfg: CompileStageConf) -> None:

@@ -1,0 +1,184 @@
+"""``compiler=prebuilt``: a real library taken over, or refused by the field that differs."""
+
+from __future__ import annotations
+
+import functools
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import training
+from tests.integration.conftest import read_report, run_build, stored
+from webslm.compiler.imported import differences, read_metadata
+from webslm.compose import compose
+from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed
+from webslm.keys import file_digest
+from webslm.preflight import preflight
+from webslm.registry import STAGES
+from webslm.schema import CompilerConf, CompileStageConf
+from webslm.stages import compile as stage
+
+
+def conf(*words: str, **compiler: Any) -> CompileStageConf:
+    """Return the stage's configuration of the medical build with a prebuilt library."""
+    spec = next(spec for spec in STAGES if spec.name == "compile")
+    found = spec.configure(compose(["domain=medical", "quant=q4f32_1", *words]))
+    assert isinstance(found, CompileStageConf)
+    return replace(found, compiler=replace(found.compiler, name="prebuilt", **compiler))
+
+
+BUILD = ("domain=medical", "quant=q4f32_1", "until=bundle")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The medical build up to its site, from the machine's own store."""
+    root = tmp_path_factory.mktemp("built")
+    done = run_build(*BUILD, cwd=root)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return root / "outputs" / "medical-tiny-q4f32_1"
+
+
+@pytest.fixture(scope="module")
+def compiled(built: Path) -> Path:
+    """The library that the medical build compiled."""
+    (found,) = stored(built)["compile"].glob("*.wasm")
+    return found
+
+
+def adopt(tmp_path: Path, cfg: CompileStageConf) -> dict[str, Any]:
+    out = tmp_path / "out"
+    out.mkdir()
+    stage.run(cfg, {}, out, training.context(tmp_path))
+    document: dict[str, Any] = json.loads((out / "library.json").read_text())
+    assert (out / document["wasm"]).is_file()
+    return document
+
+
+def test_same_library_is_taken_over_unchanged(compiled: Path, tmp_path: Path) -> None:
+    document = adopt(tmp_path, conf(path=str(compiled)))
+    known = json.loads((compiled.parent / "library.json").read_text())
+    kept = ("wasm", "wasm_sha256", "metadata", "memory", "required_features", "abi", "wasm_bytes")
+    assert {key: document[key] for key in kept} == {key: known[key] for key in kept}
+    assert document["source"] == compiled.name
+
+
+def test_folder_of_the_stage_and_a_site_name_their_library(compiled: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site" / "lib"
+    site.mkdir(parents=True)
+    shutil.copy(compiled, site)
+    assert adopt(tmp_path, conf(path=str(site.parent)))["wasm"] == compiled.name
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        (("quant=q4f16_1",), 'quantization "q4f32_1", this build wants "q4f16_1"'),
+        (("base.context_window_size=256",), "context_window_size 512, this build wants 256"),
+        (("base.prefill_chunk_size=128",), "prefill_chunk_size 256, this build wants 128"),
+        (("base.shape.rope_theta=5000.0",), "shape.rope_theta 10000.0, this build wants 5000.0"),
+        (("base.shape.num_hidden_layers=2",), "shape.num_hidden_layers 3, this build wants 2"),
+        (("base.shape.model_type=llama",), 'model_type "qwen2", this build wants "llama"'),
+    ],
+)
+def test_mismatch_is_one_sentence_that_names_the_field(
+    compiled: Path, tmp_path: Path, words: tuple[str, ...], field: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        adopt(tmp_path, conf(*words, path=str(compiled)))
+    assert raised.value.message == f"compiler: {compiled.name} was made for {field}"
+    assert not list((tmp_path / "out").glob("library-*"))
+
+
+def test_library_of_another_compiler_is_compared_by_its_tensors(compiled: Path) -> None:
+    metadata = read_metadata(compiled)
+    del metadata["shape"]
+    del metadata["kv_cache"]
+    assert list(differences(metadata, conf())) == []
+    other = list(differences(metadata, conf("base.shape.intermediate_size=512")))
+    assert other[0][0] == "params.model.layers.0.mlp.gate_up_proj.q_weight"
+    metadata["params"].reverse()
+    assert [field for field, _, _ in differences(metadata, conf())] == ["the order of params"]
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"\0asm\x01\0\0\0"])
+def test_file_that_is_no_library_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.wasm").write_bytes(content)
+    with pytest.raises(StageFailed):
+        adopt(tmp_path, conf(path=str(tmp_path / "x.wasm")))
+
+
+def test_library_that_the_rows_web_llm_cannot_load_is_refused(
+    compiled: Path, tmp_path: Path
+) -> None:
+    # An export that its JavaScript calls, renamed.
+    broken = compiled.read_bytes().replace(b"TVMWasmAllocSpace", b"TVMWasmAllocSpacX")
+    (tmp_path / "x.wasm").write_bytes(broken)
+    with pytest.raises(StageFailed, match="missing export 'TVMWasmAllocSpace'"):
+        adopt(tmp_path, conf(path=str(tmp_path / "x.wasm")))
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base's name
+        pass
+
+
+@pytest.fixture
+def host(compiled: Path) -> Iterator[str]:
+    handler = functools.partial(_Quiet, directory=str(compiled.parent))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_fetched_library_must_be_the_pinned_one(host: str, compiled: Path, tmp_path: Path) -> None:
+    url, digest = host + compiled.name, file_digest(compiled)
+    assert adopt(tmp_path, conf(url=url, sha256=digest))["wasm_sha256"] == digest
+    (tmp_path / "out").rename(tmp_path / "first")
+    with pytest.raises(ConfigError, match="pinned is 000"):
+        adopt(tmp_path, conf(url=url, sha256="0" * 64))
+    (tmp_path / "out").rename(tmp_path / "second")
+    with pytest.raises(EnvironmentMismatch, match="status 404"):
+        adopt(tmp_path, conf(url=host + "none.wasm", sha256=digest))
+
+
+@pytest.mark.parametrize(
+    ("compiler", "told"),
+    [
+        ({"name": "prebuilt"}, "needs compiler.path or compiler.url"),
+        ({"name": "prebuilt", "path": "/none"}, "holds no library"),
+        ({"name": "prebuilt", "url": "https://host.invalid/a.wasm"}, "is pinned"),
+        ({"name": "prebuilt", "path": "/none", "sha256": "abc"}, "is no sha256"),
+        ({"path": "a.wasm"}, "only a prebuilt library has one"),
+        ({"name": "gcc"}, "no compiler 'gcc'"),
+    ],
+)
+def test_choice_that_cannot_be_is_refused_before_any_work(
+    compiler: dict[str, str], told: str
+) -> None:
+    cfg = compose(["domain=medical"])
+    cfg.compiler = replace(CompilerConf(), **compiler)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError) as raised:
+        preflight(cfg)
+    assert any(told in message for message, _ in raised.value.problems)
+
+
+def test_build_with_a_library_of_the_store_has_the_same_site(built: Path, tmp_path: Path) -> None:
+    key = next(s["key"] for s in read_report(built)["steps"] if s["stage"] == "compile")
+    words = (*BUILD, "compiler=prebuilt", f"compiler.path=store:compile/{key[:16]}")
+    done = run_build(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    site = tmp_path / "outputs" / "medical-tiny-q4f32_1" / "bundle"
+    for name in ("manifest.json", "webslm.json"):
+        assert (site / name).read_bytes() == (built / "bundle" / name).read_bytes()

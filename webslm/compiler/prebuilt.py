@@ -1,0 +1,100 @@
+"""Own ``compiler=prebuilt``: a library made elsewhere, found, checked and taken over unchanged.
+
+A library depends on shape, format, context and chunk, never on weights: every fine-tune of a base
+can use the one that was compiled first. It is believed as little as our own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from webslm.compiler.imported import check_fits, read_metadata
+from webslm.compiler.memory import library_tensors, memory_plan
+from webslm.compiler.wasm.abi import check_abi
+from webslm.compiler.wasm.contract import contract_of
+from webslm.compilers import library_in
+from webslm.errors import ConfigError, EnvironmentMismatch
+from webslm.keys import file_digest
+from webslm.paths import resolve_data
+from webslm.schema import CompilerConf, CompileStageConf
+
+TIMEOUT_S = 60.0
+SCHEMES = ("http", "https")
+
+
+def adopt(cfg: CompileStageConf, target: Path) -> dict[str, Any]:
+    """Write the named library to ``target`` and return what library.json says of it.
+
+    Raises:
+        ConfigError: It was made for another model, format or context, or is not the pinned file.
+        EnvironmentMismatch: It cannot be fetched.
+        StageFailed: It is no library, or the row's web-llm could not load it.
+    """
+    _obtain(cfg.compiler, target)
+    name = _told(cfg.compiler)
+    metadata = read_metadata(target)
+    check_fits(metadata, cfg, name)
+    abi = check_abi(target, contract=contract_of(cfg.runtime.web_llm))
+    memory = memory_plan(
+        cfg.shape,
+        cfg.quant,
+        library_tensors(cfg.shape, cfg.quant),
+        context_window_size=cfg.compiler.context_window_size,
+        prefill_chunk_size=cfg.compiler.prefill_chunk_size,
+        memory_usage=metadata.get("memory_usage") or {},
+    )
+    return {
+        "metadata": metadata,
+        "required_features": [*cfg.quant.required_features],
+        "memory": memory,
+        "abi": {
+            "imports": [f"{item.module}.{item.name}" for item in abi.imports],
+            "exports": [*abi.exports],
+            "data_end": abi.data_end,
+        },
+        "wasm_bytes": abi.size_bytes,
+        "source": name,
+    }
+
+
+def _obtain(conf: CompilerConf, target: Path) -> None:
+    if conf.path is not None:
+        shutil.copyfile(library_in(resolve_data(conf.path)), target)
+    else:
+        _download(str(conf.url), target)
+    found = file_digest(target)
+    if conf.sha256 is not None and found != conf.sha256:
+        target.unlink()
+        raise ConfigError(
+            f"compiler.sha256: {_told(conf)} has {found[:16]}..., pinned is {conf.sha256[:16]}...",
+            hint="do not use it before you know why it changed",
+        )
+
+
+def _download(url: str, target: Path) -> None:
+    if urlsplit(url).scheme not in SCHEMES:
+        raise ConfigError(f"compiler.url: {url!r} is not an address of the web", hint="https://...")
+    request = urllib.request.Request(url)  # noqa: S310  the scheme is checked above
+    try:
+        with (
+            urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer,  # noqa: S310
+            target.open("wb") as file,
+        ):
+            shutil.copyfileobj(answer, file)
+    except OSError as exc:
+        target.unlink(missing_ok=True)
+        status = getattr(exc, "code", None)
+        reason = f"status {status}" if status else getattr(exc, "reason", exc)
+        raise EnvironmentMismatch(
+            f"compiler.url: {url} cannot be fetched: {reason}",
+            hint="check the address, or fetch it by hand: compiler.path=FILE",
+        ) from exc
+
+
+def _told(conf: CompilerConf) -> str:
+    """Return how the library is called in a sentence: no folders of this machine."""
+    return str(conf.url or Path(str(conf.path)).name)
