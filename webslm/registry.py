@@ -73,6 +73,7 @@ STAGES: tuple[StageSpec, ...] = (
             "stages/base.py",
             "adapters/tiny.py",
             "adapters/hub.py",
+            "adapters/hub_cache.py",
             "adapters/random_weights.py",
             "adapters/template.py",
             *WEIGHT_MAP_SOURCES,

@@ -30,6 +30,8 @@ class Hub(ThreadingHTTPServer):
         self.card: dict[str, str] = {"license": "apache-2.0"}
         self.refusal: tuple[int, str] | None = None
         self.announced: dict[str, str] = {}
+        self.breaks: list[int] = []
+        """After how many bytes of a large file the connection breaks, one for each answer."""
         self.requests: list[tuple[str, str, str | None]] = []
 
     @property
@@ -43,7 +45,7 @@ class Hub(ThreadingHTTPServer):
                 for name, data in self.files.items()
             ]
             return {"Content-Type": "application/json"}, json.dumps(rows).encode()
-        if path.startswith("/api/models/"):
+        if path.removeprefix("/mirror").startswith("/api/models/"):
             info = {
                 "id": NAME,
                 "sha": COMMIT,
@@ -78,13 +80,25 @@ class Handler(BaseHTTPRequestHandler):
             headers = {"X-Error-Code": code} if code else {}
         else:
             headers, body = self.server.answer(self.path)
+        wanted = self.headers.get("Range", "")
+        if wanted and "ETag" in headers:
+            start = int(wanted.removeprefix("bytes=").rstrip("-"))
+            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+            status, body = 206, body[start:]
         self.send_response(status)
         for key, value in headers.items():
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(body)
+            self.send_body(body)
+
+    def send_body(self, body: bytes) -> None:
+        if self.path.endswith(".safetensors") and self.server.breaks:
+            self.wfile.write(body[: self.server.breaks.pop(0)])
+            self.close_connection = True
+            return
+        self.wfile.write(body)
 
     do_GET = do_HEAD = respond  # noqa: N815  names the server calls
 
@@ -226,16 +240,117 @@ def test_hub_that_cannot_be_reached_is_explained(
     assert "base=tiny" in error.hint
 
 
-def test_offline_mode_is_explained(
-    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def go_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+def test_offline_mode_is_explained(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_offline(monkeypatch)
     error = refused(tmp_path)
     assert isinstance(error, EnvironmentMismatch)
     assert "HF_HUB_OFFLINE" in error.message
     assert not hub.requests
+
+
+@pytest.mark.parametrize("place", ["webslm's", "the user's"])
+def test_checkpoint_on_the_disk_is_enough_without_a_network(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    import huggingface_hub.constants
+
+    first = build(tmp_path)
+    first.rename(tmp_path / "first")
+    hub.requests.clear()
+    kept = next(tmp_path.rglob("snapshots")).parent
+    if place == "the user's":
+        kept = kept.rename(tmp_path / kept.name)
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    go_offline(monkeypatch)
+    again = build(tmp_path)
+    assert not hub.requests
+    names = {path.name for path in again.iterdir()}
+    assert names == {path.name for path in (tmp_path / "first").iterdir()}
+    for name in names - {"base.json"}:
+        assert (again / name).read_bytes() == (tmp_path / "first" / name).read_bytes()
+
+
+def test_incomplete_checkpoint_names_what_is_missing_offline(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path).rename(tmp_path / "first")
+    next(tmp_path.rglob("snapshots/*/model.safetensors")).unlink()
+    go_offline(monkeypatch)
+    assert "model.safetensors is not kept" in refused(tmp_path).message
+
+
+def test_damaged_file_on_the_disk_is_refused_offline(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path).rename(tmp_path / "first")
+    blob = next(tmp_path.rglob("snapshots/*/config.json")).resolve()
+    content = blob.read_bytes()
+    blob.unlink()
+    blob.write_bytes(content.replace(b"qwen2", b"qwen3"))
+    go_offline(monkeypatch)
+    error = refused(tmp_path)
+    assert isinstance(error, StageFailed)
+    assert "config.json" in error.message
+
+
+def test_small_file_is_held_to_gits_own_id(tmp_path: Path) -> None:
+    from webslm.adapters import hub_cache
+
+    content = b"{}\n"
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshot"
+    for folder in (blobs, snapshot, tmp_path / "out"):
+        folder.mkdir()
+    ident = hashlib.sha1(b"blob 3\0" + content, usedforsecurity=False).hexdigest()
+    (blobs / ident).write_bytes(content)
+    (snapshot / "config.json").symlink_to(blobs / ident)
+    found = hub_cache.take(snapshot, tmp_path / "out", NAME)
+    assert found == {"config.json": hashlib.sha256(content).hexdigest()}
+    (blobs / ident).write_bytes(b"[]\n")
+    with pytest.raises(StageFailed, match="config"):
+        hub_cache.take(snapshot, tmp_path / "out", NAME)
+
+
+def test_broken_download_goes_on_where_it_broke(
+    hub: Hub, checkpoint: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The client waits between its own tries.
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
+    hub.breaks = [1000, 500]
+    sent = len(checkpoint["model.safetensors"])
+    out = build(tmp_path)
+    assert (out / "model.safetensors").read_bytes() == checkpoint["model.safetensors"]
+    asked = [path for method, path, _ in hub.requests if method == "GET" and "safetensors" in path]
+    assert len(asked) == 3
+    assert sent > 1500
+
+
+def test_files_that_arrived_are_not_fetched_again(hub: Hub, tmp_path: Path) -> None:
+    hub.announced["model.safetensors"] = "0" * 64
+    refused(tmp_path)
+    arrived = [path for method, path, _ in hub.requests if method == "GET" and "/resolve/" in path]
+    assert arrived
+    hub.announced.clear()
+    hub.requests.clear()
+    (tmp_path / "out").rename(tmp_path / "failed")
+    build(tmp_path)
+    assert not [path for method, path, _ in hub.requests if method == "GET" and "/resolve/" in path]
+
+
+def test_mirror_below_a_path_is_asked_for_everything(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", f"{hub.url}/mirror")
+    build(tmp_path)
+    assert hub.requests
+    assert all(path.startswith("/mirror/") for _, path, _ in hub.requests)
 
 
 def test_repository_without_safetensors_is_refused(hub: Hub, tmp_path: Path) -> None:

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.adapters import hub_cache
 from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed, WebslmError
-from webslm.fs import link_or_copy
-from webslm.keys import file_digest
 from webslm.schema import HubConf
 
 if TYPE_CHECKING:
@@ -25,22 +24,6 @@ if TYPE_CHECKING:
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REPO = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
-WEIGHTS = "*.safetensors"
-PATTERNS = (
-    "config.json",
-    "generation_config.json",
-    WEIGHTS,
-    "model.safetensors.index.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "chat_template.jinja",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
-)
-"""Files a build needs; read from the top folder of the repository only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +73,9 @@ def fetch(hub: HubConf, *, cache: Path, folder: Path) -> Download:
     disable_progress_bars()
     # False, not None: None would also take a token that a login left on the disk.
     api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=os.environ.get("HF_TOKEN") or False)
+    if hub_cache.is_offline():
+        kept = hub_cache.find(name, commit, cache)
+        return Download(licence=None, files=hub_cache.take(kept, folder, name))
     try:
         info = api.model_info(name, revision=commit, files_metadata=True)
         announced = {s.rfilename: s for s in info.siblings or []}
@@ -97,14 +83,12 @@ def fetch(hub: HubConf, *, cache: Path, folder: Path) -> Download:
         snapshot = _snapshot(api, name, commit, cache, sorted(announced))
     except (OSError, HTTPError, HFValidationError) as exc:
         raise _translate(exc, name, commit) from exc
-    files = {}
-    for path in sorted(snapshot.iterdir()):
-        link_or_copy(path.resolve(), folder / path.name)
-        files[path.name] = file_digest(folder / path.name)
-        expected = getattr(announced[path.name].lfs, "sha256", None)
-        if expected and files[path.name] != expected:
+    files = hub_cache.take(snapshot, folder, name)
+    for file, digest in files.items():
+        expected = getattr(announced[file].lfs, "sha256", None)
+        if expected and digest != expected:
             raise StageFailed(
-                f"base: {path.name} of {name} is not what the hub announces",
+                f"base: {file} of {name} is not what the hub announces",
                 hint=f"remove {cache} and build again",
             )
     return Download(licence=_licence(info), files=files)
@@ -124,13 +108,7 @@ def _check_listing(name: str, commit: str, found: str | None, announced: dict[st
 
 
 def _snapshot(api: HfApi, name: str, commit: str, cache: Path, announced: list[str]) -> Path:
-    from fnmatch import fnmatch
-
-    wanted = [
-        file
-        for file in announced
-        if "/" not in file and any(fnmatch(file, pattern) for pattern in PATTERNS)
-    ]
+    wanted = [file for file in announced if hub_cache.is_wanted(file)]
     return Path(
         api.snapshot_download(name, revision=commit, cache_dir=cache, allow_patterns=wanted)
     )
@@ -155,11 +133,6 @@ def _translate(exc: Exception, name: str, commit: str) -> WebslmError:
         return ConfigError(
             f"base.hub.id: {name} does not exist or is private",
             hint="check the spelling; for a private one set HF_TOKEN",
-        )
-    if isinstance(exc, errors.OfflineModeIsEnabled):
-        return EnvironmentMismatch(
-            f"base: {name} is wanted from the hub and HF_HUB_OFFLINE is set",
-            hint="unset HF_HUB_OFFLINE, or take base=tiny, which needs no hub",
         )
     if isinstance(exc, errors.HfHubHTTPError):
         return EnvironmentMismatch(

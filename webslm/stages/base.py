@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import hub, random_weights, template, tiny
+from webslm.adapters import hub, hub_cache, random_weights, template, tiny
 from webslm.compiler.architectures import architecture
 from webslm.errors import ConfigError, StageFailed
 from webslm.fs import tree_files, write_text
@@ -97,7 +97,7 @@ def _copy(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
     found = [
         path
         for path in sorted(folder.iterdir())
-        if path.is_file() and any(path.match(pattern) for pattern in hub.PATTERNS)
+        if path.is_file() and hub_cache.is_wanted(path.name)
     ]
     for index, path in enumerate(found):
         ctx.progress.update(index, len(found), path.name)
