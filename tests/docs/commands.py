@@ -35,6 +35,7 @@ NOT_RUN = {
     "python3 -m venv": "installs a gigabyte; scripts/setup.sh and tests/package do these steps",
     "pip install": "installs a gigabyte; scripts/setup.sh and tests/package do these steps",
     "cache.remote=s3://": "needs a bucket; tests/unit/test_store.py uses folders",
+    "compiler=prebuilt": "names what a reader has; tests/integration/test_prebuilt.py builds so",
     "docker ": "no container engine here; tests/docs/test_container.py runs the steps",
 }
 """Beginning or part of a command to the reason why no test runs it."""
