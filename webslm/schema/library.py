@@ -39,6 +39,7 @@ class CompilerConf:
     url: str | None = None
     """prebuilt: where the library is fetched; ``sha256`` then says which it must be."""
     sha256: str | None = None
+    """prebuilt: what the library must hash to, wherever it comes from."""
     context_window_size: int = 4096
     """Follows ``base.context_window_size``."""
     prefill_chunk_size: int = 1024

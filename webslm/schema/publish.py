@@ -36,11 +36,13 @@ class PublishConf:
 
     name: str = "none"
     target: Target = Target.none
+    """The kind of place."""
     path: str | None = None
     """folder: the site's folder; release: the folder that gets the archive and its notes."""
     remote: str | None = None
     """pages: a git address or folder; credentials stay in git's own helpers."""
     branch: str = "gh-pages"
+    """pages: what the host serves."""
     history: History = History.keep
     """keep: one more commit on the branch; orphan: a branch of a single commit."""
     repo: str | None = None
@@ -48,6 +50,7 @@ class PublishConf:
     private: bool = True
     """hub: whether only the account sees the model; a browser cannot load a private one."""
     archive: ArchiveFormat = ArchiveFormat.tar_gz
+    """release: how it is packed."""
     max_archive_bytes: int | None = 2147483647
     """release: largest asset that the host takes; null: no limit."""
     url: str | None = None
