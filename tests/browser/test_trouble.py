@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.chain import TIMEOUT_S, make_site
+from tests.browser.chain import make_site
 from tests.browser.faults import faulty_server
 from tests.site_inputs import configuration, context, write_inputs
 from webslm.adapters import browser
@@ -17,6 +17,7 @@ from webslm.serve import running_server
 from webslm.stages import bundle
 
 pytestmark = pytest.mark.browser
+TIMEOUT_S = 300.0
 IDLE = "html[data-state=idle]"
 READY = "html[data-state=ready]"
 FAILED = "html[data-state=failed]"
