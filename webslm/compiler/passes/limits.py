@@ -57,8 +57,7 @@ def check_shaders(
             most = {key: max(most[key], value) for key, value in usage(parse(text)).items()}
     if problems:
         raise StageFailed(
-            f"compile: shaders outside the limits of profile {profile.value}: "
-            + "; ".join(problems),
+            f"compile: shaders outside the limits of profile {profile.value}: {'; '.join(problems)}",
             hint="choose another head_dim, prefill_chunk_size or quant",
         )
     return most
