@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 CHECKOUT = Path(__file__).resolve().parents[1]
 PAGE = CHECKOUT / "docs" / "reference" / "licences.md"
 CORE = "core"
-LEFT_OUT = ("all", "ray")
+LEFT_OUT = ("all", "qlora", "ray")
 """Extras that hold others, or that are not installed with the tested environment."""
 ALIASES = {
     "Apache": "Apache-2.0",
@@ -57,7 +57,8 @@ def page() -> str:
         "webslm is Apache-2.0. What it installs, extra by extra, with versions of the tested "
         "environment\n(CPython 3.11); a package stands under the first extra that brings it.\n"
         "PyTorch's default Linux wheel brings NVIDIA's CUDA libraries too, under NVIDIA's "
-        "terms; its CPU\nwheel does not.\n",
+        "terms; its CPU\nwheel does not. The extras `ray` (Apache-2.0) and `qlora` (bitsandbytes, "
+        "MIT) are not installed\nthere.\n",
         "## In a built site\n",
         "A base's weights have the licence of the base: it is in the lock and on the model card.\n",
         "| part | licence | why it is there |",

@@ -33,7 +33,8 @@ def templates() -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             found = template(node) if isinstance(node, ast.expr) else None
             if found and sum(map(str.isalpha, found)) >= FEWEST_LETTERS:
-                yield found
+                # What follows a colon at the end is joined to it.
+                yield found + GAP if found.endswith(": ") else found
     for path in site_dir().glob("*.js"):
         yield from re.findall(r'"([^"\n]{12,})"', path.read_text(encoding="utf-8"))
 

@@ -19,7 +19,7 @@ from tests.package.test_wheel import CHECKOUT, run, wheel
 __all__ = ["wheel"]
 
 MINORS = (10, 11, 12, 13)
-EXTRAS = {"all", "train", "compile", "browser", "sweep", "ray", "docs", "dev"}
+EXTRAS = {"all", "train", "compile", "browser", "sweep", "ray", "qlora", "docs", "dev"}
 SDIST = "import sys; from hatchling.build import build_sdist; build_sdist(sys.argv[1])"
 
 

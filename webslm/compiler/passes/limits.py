@@ -56,8 +56,9 @@ def check_shaders(
         if not wrong:
             most = {key: max(most[key], value) for key, value in usage(parse(text)).items()}
     if problems:
+        said = "; ".join(problems)
         raise StageFailed(
-            f"compile: shaders outside the limits of profile {profile.value}: {'; '.join(problems)}",
+            f"compile: shaders outside the limits of profile {profile.value}: {said}",
             hint="choose another head_dim, prefill_chunk_size or quant",
         )
     return most
