@@ -22,6 +22,7 @@ from webslm.precision import settled, unsettled
 from webslm.preflight import check_access, check_browser, check_environment, check_pins, preflight
 from webslm.preview import preview
 from webslm.report import LiveDisplay, make_report, show_verify, write_report
+from webslm.reporting.browser_column import browser_column
 from webslm.reporting.page import NAME as PAGE_NAME
 from webslm.reporting.page import write_page
 from webslm.schema import Config, Precision
@@ -156,6 +157,7 @@ def _deliver(
 ) -> None:
     bundle = next((result for result in results if result.stage == BUNDLE), None)
     lock = make_lock(cfg, command, steps, results)
+    lock["metrics"].update(browser_column(steps, results))
     if bundle is not None and not _is_delivered(output, bundle):
         with temporary_dir(output, "bundle") as folder:
             copy_tree(bundle.path, folder / "new")
@@ -170,6 +172,7 @@ def _deliver(
     report = make_report(
         name=cfg.name, command=command, results=results, error=None, failed_stage=None
     )
+    report["metrics"].update(browser_column(steps, results))
     write_report(output, report)
     write_page(output, report, steps, results, lock["matrix"])
 

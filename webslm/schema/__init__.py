@@ -19,7 +19,8 @@ from webslm.schema.choices import (
     Weights,
 )
 from webslm.schema.config import CacheConf, Config, SweepConf
-from webslm.schema.data import DataConf, DomainConf
+from webslm.schema.data import DataConf, DomainConf, HubRowsConf
+from webslm.schema.evaluate import EvaluateConf, GatesConf, SamplingConf
 from webslm.schema.library import AllowedConf, CompilerConf, QuantConf, RuntimeConf
 from webslm.schema.page import (
     AppConf,
@@ -38,8 +39,10 @@ from webslm.schema.stages import (
     CompileStageConf,
     ConvertStageConf,
     DataStageConf,
+    EvaluateStageConf,
     FinetuneStageConf,
     GoldenStageConf,
+    InspectStageConf,
     MergeStageConf,
     NormalizeStageConf,
     StageConf,
@@ -68,12 +71,17 @@ __all__ = [
     "DecodingConf",
     "Device",
     "DomainConf",
+    "EvaluateConf",
+    "EvaluateStageConf",
     "Finetune",
     "FinetuneStageConf",
+    "GatesConf",
     "GoldenStageConf",
     "Graphics",
     "HostConf",
     "HubConf",
+    "HubRowsConf",
+    "InspectStageConf",
     "LaunchConf",
     "LoraConf",
     "Loss",
@@ -87,6 +95,7 @@ __all__ = [
     "Retriever",
     "RopeScalingConf",
     "RuntimeConf",
+    "SamplingConf",
     "ShapeConf",
     "Sharding",
     "StageConf",

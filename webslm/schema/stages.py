@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from webslm.schema.base import BaseConf, ShapeConf
 from webslm.schema.data import DataConf, DomainConf
+from webslm.schema.evaluate import EvaluateConf
 from webslm.schema.library import CompilerConf, QuantConf, RuntimeConf
 from webslm.schema.page import AppConf, DecodingConf, HostConf, VerifyConf
 from webslm.schema.training import LaunchConf, LoraConf
@@ -24,6 +25,14 @@ class BaseStageConf:
 
     base: BaseConf
     seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectStageConf:
+    """``inspect``: the rows as the base reads them."""
+
+    lora: LoraConf
+    context_window_size: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +109,21 @@ class GoldenStageConf:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluateStageConf:
+    """``evaluate``: what every step kept of the fine-tune."""
+
+    evaluate: EvaluateConf
+    shape: ShapeConf
+    quant: QuantConf
+    decoding: DecodingConf
+    closing: str | None
+    signatures: dict[str, str]
+    num_prompts: int
+    """Trained questions that the browser is asked too."""
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class CardConf:
     """What a model card says that no other stage's output holds."""
 
@@ -137,6 +161,7 @@ class VerifyStageConf:
 StageConf = (
     DataStageConf
     | BaseStageConf
+    | InspectStageConf
     | FinetuneStageConf
     | MergeStageConf
     | CalibrateStageConf
@@ -145,6 +170,7 @@ StageConf = (
     | ChatConfigStageConf
     | CompileStageConf
     | GoldenStageConf
+    | EvaluateStageConf
     | BundleStageConf
     | VerifyStageConf
 )
