@@ -34,8 +34,11 @@ class SamplingConf:
     """A way of choosing tokens."""
 
     temperature: float = 0.3
+    """What logits are divided by; lower is safer."""
     top_p: float = 0.9
+    """Share of probability that tokens are drawn from."""
     repetition_penalty: float = 1.1
+    """How much a token said before is held back; 1: not."""
 
 
 @dataclass
@@ -43,17 +46,22 @@ class EvaluateConf:
     """The survival report."""
 
     name: str = "off"
+    """Name of the option."""
     enabled: bool = False
+    """Whether the build has the stage ``evaluate``."""
     rows: int = 16
     """Questions of each set (trained, held out, general), evenly spaced."""
     general_path: str = "shipped:tiny/chat.jsonl"
     """Chat JSONL of questions outside the domain: what the fine-tune may have forgotten."""
     max_answer_tokens: int = 96
+    """Tokens after which an answer that did not stop is cut."""
     seeds: int = 3
     """Answers of each question per way of sampling."""
     resamples: int = 1000
     """Bootstrap resamples behind an interval."""
     confidence: float = 0.95
+    """Share of resamples inside an interval."""
     cautious: SamplingConf = field(default_factory=SamplingConf)
     """Low temperature with a penalty, tried beside greedy and the page's own sampling."""
     gates: GatesConf = field(default_factory=GatesConf)
+    """What fails a build."""
