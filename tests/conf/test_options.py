@@ -107,8 +107,9 @@ def test_place_and_browser_change_no_key() -> None:
     assert changed("output_dir=/tmp/x", "verify.browser=chromium", "verify.timeout_s=1") == set()
 
 
-def test_decoding_changes_only_what_the_page_reads() -> None:
-    assert changed("app.decoding.temperature=0.5") == {"chat_config", "bundle", "verify"}
+def test_decoding_changes_only_what_samples() -> None:
+    sampled = {"evaluate", "chat_config", "bundle", "verify"}
+    assert changed("app.decoding.temperature=0.5") == sampled
 
 
 def test_until_ends_the_plan() -> None:
