@@ -14,7 +14,7 @@ from webslm.evaluation.intervals import Bootstrap
 from webslm.evaluation.rules import problems
 from webslm.evaluation.scores import Said, chrf, drifts, repetition, scores
 from webslm.evaluation.sentences import sentences, told
-from webslm.evaluation.survival import Forced, Observation, table
+from webslm.evaluation.survival import Forced, Observation, spoken, table
 from webslm.plan import plan
 from webslm.registry import STAGES
 from webslm.reporting.browser_column import scored
@@ -124,6 +124,13 @@ def test_table_holds_losses_changes_and_distances_by_step_and_set() -> None:
     assert found["quantized"]["trained"]["change"]["loss"]["value"] == pytest.approx(1.9)
     assert found["quantized"]["trained"]["repetition"]["value"] > 0.9
     assert found["quantized"]["asked"]["n"] == 4
+
+
+def test_repeated_answers_to_one_question_do_not_narrow_its_interval() -> None:
+    once = [said(GOOD), said("No."), said(GOOD), said("No.")]
+    asked, again = spoken(once, {}, BOOTSTRAP), spoken(once * 3, {}, BOOTSTRAP, repeats=3)
+    assert again == asked
+    assert asked["n"] == 4
 
 
 def test_set_without_rows_is_left_out() -> None:

@@ -72,13 +72,28 @@ def table(
     return results
 
 
-def spoken(said: Sequence[Said], signatures: Signatures, bootstrap: Bootstrap) -> dict[str, Any]:
-    """Return the scores of answers alone: n and each mean with its interval."""
+def spoken(
+    said: Sequence[Said], signatures: Signatures, bootstrap: Bootstrap, *, repeats: int = 1
+) -> dict[str, Any]:
+    """Return the scores of answers alone: n questions, and each mean with its interval.
+
+    Args:
+        said: Answers; with ``repeats``, all questions in order, that many times.
+        signatures: Rules that an answer may bear, by name.
+        bootstrap: How intervals are made: over questions, as answers to one are not independent.
+        repeats: How often each question was asked.
+    """
     each = [scores(item, signatures) for item in said]
+    count = len(said) // repeats
     return {
-        "n": len(said),
+        "n": count,
         **{
-            key: bootstrap.mean([item[key] for item in each])
+            key: bootstrap.mean(
+                [
+                    sum(item[key] for item in each[question::count]) / repeats
+                    for question in range(count)
+                ]
+            )
             for key in TEXT_SCORES
             if key in each[0]
         },

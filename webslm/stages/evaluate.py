@@ -216,14 +216,16 @@ def _sweep(
     }
     greedy = [row.said for name in ("trained", "held_out") for row in seen["quantized"][name]]
     questions = [question for name in ("trained", "held_out") for question in asked[name]]
-    found = [{"name": "greedy", **vars(Sampling()), **spoken(greedy, rules, bootstrap)}]
+    scored = spoken(greedy, rules, bootstrap)
+    found = [{"name": "greedy", **vars(Sampling()), **scored, "answers": len(greedy)}]
     for name, way in ways.items():
         said = [
             answer
             for seed in range(cfg.seed, cfg.seed + cfg.evaluate.seeds)
             for answer in _ask(model, questions, cfg, tokenizer, stops, way, seed)
         ]
-        found.append({"name": name, **vars(way), **spoken(said, rules, bootstrap)})
+        scored = spoken(said, rules, bootstrap, repeats=cfg.evaluate.seeds)
+        found.append({"name": name, **vars(way), **scored, "answers": len(said)})
     return found
 
 
