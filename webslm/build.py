@@ -32,6 +32,7 @@ from webslm.publish.delivered import kept_record
 from webslm.publish.run import check as check_publish
 from webslm.publish.run import publish
 from webslm.report import LiveDisplay, make_report, show_verify, write_report
+from webslm.reporting.browser_column import browser_column
 from webslm.reporting.page import NAME as PAGE_NAME
 from webslm.reporting.page import write_page
 from webslm.schema import Config, Precision
@@ -172,6 +173,7 @@ def _deliver(
     lock = make_lock(cfg, command, steps, results)
     if bundle is not None:
         lock |= kept_record(output, bundle.key)
+    lock["metrics"].update(browser_column(steps, results))
     if bundle is not None and not _is_delivered(output, bundle):
         with temporary_dir(output, "bundle") as folder:
             copy_tree(bundle.path, folder / "new")
@@ -186,6 +188,7 @@ def _deliver(
     report = make_report(
         name=cfg.name, command=command, results=results, error=None, failed_stage=None
     )
+    report["metrics"].update(browser_column(steps, results))
     write_report(output, report)
     write_page(output, report, steps, results, lock["matrix"])
 

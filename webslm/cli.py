@@ -113,13 +113,14 @@ def _hydra(words: list[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from webslm.compose import CONFIG_NAME, explain, register_schema, to_config
+    from webslm.freeform import typed
 
     # Without it Hydra prints its own screen and exits with 1 for everything.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     register_schema()
     overrides = [word for word in words if not word.startswith("-") and "=" in word]
     # argparse wants the overrides in one run.
-    words = [*overrides, *(word for word in words if word not in overrides)]
+    words = [*typed(overrides), *(word for word in words if word not in overrides)]
 
     def task(raw: Any) -> None:
         from hydra.core.hydra_config import HydraConfig

@@ -59,10 +59,18 @@ def recipe(words: Words) -> int:
 
 
 def doctor(words: Words) -> int:
-    """Run ``doctor [GROUP=OPTION] [KEY=VALUE]``: 3 where something needed is missing."""
+    """Run ``doctor [GROUP=OPTION] [KEY=VALUE]``: 3 where something needed is missing.
+
+    ``doctor data=FILE`` looks at a dataset instead: 2 where its rows cannot be used.
+    """
     from rich.console import Console
 
     from webslm.compose import compose
+    from webslm.dataset_doctor import asked, diagnose, overrides
+
+    if asked(words):
+        diagnose(Console(), compose(overrides(words)))
+        return 0
     from webslm.doctor import examine, show
 
     findings = examine(compose(words))

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from webslm.errors import ConfigError
+from webslm.freeform import typed
 from webslm.local_base import fill_shape
 from webslm.mistakes import Problem, nearest, root, sentence
 from webslm.paths import conf_dir
@@ -148,7 +149,7 @@ def compose_raw(overrides: Sequence[str], *, hydra: bool = False) -> Any:
 
     with initialized():
         return hydra_compose(
-            config_name=CONFIG_NAME, overrides=list(overrides), return_hydra_config=hydra
+            config_name=CONFIG_NAME, overrides=typed(overrides), return_hydra_config=hydra
         )
 
 

@@ -23,6 +23,12 @@ class Row:
 
     line: int
     messages: tuple[Message, ...]
+    file: str = ""
+    """Name of that file where several are read as one."""
+
+    def where(self, label: str) -> str:
+        """Return ``FILE:LINE`` for a message; ``label`` stands in where no file is known."""
+        return f"{self.file or label}:{self.line}"
 
     @property
     def system(self) -> str | None:
@@ -41,7 +47,9 @@ class Row:
         return tuple(item["content"] for item in self.messages if item["role"] == "assistant")
 
 
-class _BadLine(ValueError):
+class BadRow(ValueError):
+    """What is wrong with one row, and what to do; whoever reads the file adds where."""
+
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
         self.hint = hint
@@ -73,13 +81,52 @@ def read_rows(path: Path) -> list[Row]:
             continue
         try:
             rows.append(Row(number, tuple(_messages(line))))
-        except _BadLine as exc:
+        except BadRow as exc:
             problems.append((f"{label}:{number}: {exc}", exc.hint))
     if not rows and not problems:
         problems.append((f"{label}: no rows", "write one conversation a line, see the README"))
     if problems:
         raise ConfigError(problems=tuple(problems[:MAX_REPORTED]))
     return rows
+
+
+def check_one_system(rows: Sequence[Row], label: str) -> None:
+    """Check that all rows have the same system prompt, or all have none.
+
+    Raises:
+        ConfigError: Names the first row that differs.
+    """
+    first = rows[0]
+    for row in rows:
+        if row.system != first.system:
+            what = "another system prompt than" if row.system else "no system prompt, unlike"
+            raise ConfigError(
+                f"{row.where(label)}: {what} line {first.line}",
+                hint="the page sends exactly one: use one in all rows, or data.system=TEXT",
+            )
+
+
+def repeated(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Return (row, earlier row) for every row that opens with a question asked before."""
+    seen: dict[str, Row] = {}
+    found = []
+    for row in rows:
+        opening = normal(row.questions[0])
+        if opening in seen:
+            found.append((row, seen[opening]))
+        seen.setdefault(opening, row)
+    return found
+
+
+def leaked(train: Sequence[Row], held_out: Sequence[Row]) -> list[tuple[Row, Row, str]]:
+    """Return (held-out row, training row, question) for every question that stands in both."""
+    trained = {normal(question): row for row in train for question in row.questions}
+    return [
+        (row, trained[normal(question)], question)
+        for row in held_out
+        for question in row.questions
+        if normal(question) in trained
+    ]
 
 
 def check_rows(rows: Sequence[Row], label: str) -> None:
@@ -89,28 +136,17 @@ def check_rows(rows: Sequence[Row], label: str) -> None:
         ConfigError: Holds every problem found.
     """
     problems: list[tuple[str, str | None]] = []
-    first = rows[0]
-    for row in rows:
-        if row.system != first.system:
-            problems.append(
-                (
-                    f"{label}:{row.line}: another system prompt than line {first.line}",
-                    "use one system prompt in all rows: the page sends exactly that one",
-                )
-            )
-            break
-    seen: dict[str, int] = {}
-    for row in rows:
-        opening = normal(row.questions[0])
-        if opening in seen:
-            problems.append(
-                (
-                    f"{label}:{row.line}: asks the same as line {seen[opening]}: "
-                    f"{row.questions[0]!r}",
-                    "keep one of the two rows",
-                )
-            )
-        seen.setdefault(opening, row.line)
+    try:
+        check_one_system(rows, label)
+    except ConfigError as exc:
+        problems += exc.problems
+    problems += [
+        (
+            f"{row.where(label)}: asks the same as line {earlier.line}: {row.questions[0]!r}",
+            "keep one of the two rows, or data.skip_bad=true",
+        )
+        for row, earlier in repeated(rows)
+    ]
     if problems:
         raise ConfigError(problems=tuple(problems[:MAX_REPORTED]))
 
@@ -121,16 +157,13 @@ def check_leakage(train: Sequence[Row], held_out: Sequence[Row], label: str) -> 
     Raises:
         ConfigError: Names each held-out line and the training line it repeats.
     """
-    trained = {normal(question): row.line for row in train for question in row.questions}
     problems = tuple(
         (
-            f"{label}:{row.line}: held-out question stands in training line "
-            f"{trained[normal(question)]}: {question!r}",
+            f"{row.where(label)}: held-out question stands in training line {other.line}: "
+            f"{question!r}",
             "remove it from one of the two",
         )
-        for row in held_out
-        for question in row.questions
-        if normal(question) in trained
+        for row, other, question in leaked(train, held_out)
     )
     if problems:
         raise ConfigError(problems=problems[:MAX_REPORTED])
@@ -143,13 +176,14 @@ def split_rows(rows: Sequence[Row], *, fraction: float, seed: int) -> tuple[list
     """
     ranked = sorted(rows, key=lambda row: _rank(row, seed))
     count = min(int(len(rows) * fraction), len(rows) - 1)
-    chosen = {row.line for row in ranked[:count]}
-    train = [row for row in rows if row.line not in chosen]
+    chosen = {(row.file, row.line) for row in ranked[:count]}
+    train = [row for row in rows if (row.file, row.line) not in chosen]
     trained = {normal(question) for row in train for question in row.questions}
     held_out = [
         row
         for row in rows
-        if row.line in chosen and not any(normal(text) in trained for text in row.questions)
+        if (row.file, row.line) in chosen
+        and not any(normal(text) in trained for text in row.questions)
     ]
     return train, held_out
 
@@ -170,43 +204,60 @@ def _rank(row: Row, seed: int) -> str:
     return hashlib.sha256(f"{seed}:{normal(row.questions[0])}".encode()).hexdigest()
 
 
-def _messages(line: str) -> list[Message]:
+def parse_line(line: str) -> Any:
+    """Return the JSON value of a line.
+
+    Raises:
+        BadRow: It is no JSON.
+    """
     try:
-        value: Any = json.loads(line)
+        return json.loads(line)
     except json.JSONDecodeError as exc:
-        raise _BadLine(
+        raise BadRow(
             f"not JSON: {exc.msg} at column {exc.colno}", "write one JSON object a line"
         ) from exc
     except RecursionError as exc:
-        raise _BadLine("nested too deep", "a row is {'messages': [...]}") from exc
-    if not isinstance(value, dict):
-        raise _BadLine("not a JSON object", 'a row is {"messages": [...]}')
-    if "messages" not in value:
-        raise _BadLine('no "messages"', 'a row is {"messages": [{"role": ..., "content": ...}]}')
-    messages = value["messages"]
+        raise BadRow("nested too deep", "a row is {'messages': [...]}") from exc
+
+
+def check_messages(messages: Any) -> list[Message]:
+    """Return a conversation's messages, each with role and content, in a learnable order.
+
+    Raises:
+        BadRow: A role, a text or their order is wrong.
+    """
     if not isinstance(messages, list) or not messages:
-        raise _BadLine('"messages" is not a list with entries', "give user and assistant turns")
+        raise BadRow('"messages" is not a list with entries', "give user and assistant turns")
     return _check_order([_message(item, index) for index, item in enumerate(messages, start=1)])
+
+
+def _messages(line: str) -> list[Message]:
+    value = parse_line(line)
+    if not isinstance(value, dict):
+        raise BadRow("not a JSON object", 'a row is {"messages": [...]}')
+    if "messages" not in value:
+        raise BadRow('no "messages"', 'a row is {"messages": [{"role": ..., "content": ...}]}')
+    return check_messages(value["messages"])
 
 
 def _message(item: Any, index: int) -> Message:
     if not isinstance(item, dict):
-        raise _BadLine(f"message {index} is not an object", "write {'role': ..., 'content': ...}")
+        raise BadRow(f"message {index} is not an object", "write {'role': ..., 'content': ...}")
     role, content = item.get("role"), item.get("content")
     if role not in ROLES:
-        raise _BadLine(
+        raise BadRow(
             f"message {index} has the role {role!r}", "use 'system', 'user' or 'assistant'"
         )
     if not isinstance(content, str):
-        raise _BadLine(f"message {index} ({role}) has no text", "'content' is a string")
+        raise BadRow(f"message {index} ({role}) has no text", "'content' is a string")
     if not content.strip():
-        raise _BadLine(f"message {index} ({role}) is empty", "write the text or remove the row")
+        raise BadRow(f"message {index} ({role}) is empty", "write the text or remove the row")
     if any(ord(char) < 32 and char not in "\n\t" for char in content):
-        raise _BadLine(
+        raise BadRow(
             f"message {index} ({role}) holds a control character", "remove it, or use \\n and \\t"
         )
     if any(0xD800 <= ord(char) <= 0xDFFF for char in content):
-        raise _BadLine(
+        raise BadRow(
             f"message {index} ({role}) holds half a surrogate pair", "write the character itself"
         )
     return {"role": role, "content": content}
@@ -216,12 +267,12 @@ def _check_order(messages: list[Message]) -> list[Message]:
     roles = [item["role"] for item in messages]
     turns = roles[1:] if roles[0] == "system" else roles
     if "system" in turns:
-        raise _BadLine("a system message that is not the first", "one system message, first")
+        raise BadRow("a system message that is not the first", "one system message, first")
     if not turns or turns[0] != "user":
-        raise _BadLine("the first turn is not the user's", "start with a user turn")
+        raise BadRow("the first turn is not the user's", "start with a user turn")
     for before, after in itertools.pairwise(turns):
         if before == after:
-            raise _BadLine(f"two {before} turns in a row", "user and assistant take turns")
+            raise BadRow(f"two {before} turns in a row", "user and assistant take turns")
     if turns[-1] != "assistant":
-        raise _BadLine("ends with the user's turn", "end with the assistant's answer")
+        raise BadRow("ends with the user's turn", "end with the assistant's answer")
     return messages

@@ -18,6 +18,7 @@ HELP = """webslm {version}: a chat dataset and a small model to an assistant in 
   python -m webslm lock upgrade FOLDER runtime=ROW  other versions, rebuilding what must be
   python -m webslm recipe freeze FOLDER [FILE]      a lock as a recipe with exact pins
   python -m webslm doctor [GROUP=OPTION] ...        what this machine lacks, and what to type
+  python -m webslm doctor data=FILE [...]           what is wrong with your rows, before training
   python -m webslm --cfg job [...]                  show the whole configuration
   python -m webslm -m GROUP=A,B [...]               build every combination
   python -m webslm --config-dir DIR [...]           find your own DIR/<group>/<option>.yaml
@@ -29,7 +30,7 @@ groups
 {groups}
 
 often used keys
-  data.path=FILE         your chat JSONL instead of the domain's
+  data.path=FILE         your rows (JSONL, JSON, CSV, Parquet or a folder) instead of the domain's
   output_dir=FOLDER      where the site, the lock and the report go (outputs/NAME)
   dry_run=true           print the plan: keys, hits, downloads, past times; do nothing
   explain=STAGE          say why a stage will run and what changed, do nothing

@@ -118,6 +118,7 @@ def card(cfg: BundleStageConf, inputs: Mapping[str, Path]) -> dict[str, Any]:
                     row["rms_relative_error"] for row in converted["tensors"]
                 ),
             },
+            "evaluation": _evaluation(inputs),
             "runtime": {"row": cfg.runtime.name, "web_llm": cfg.runtime.web_llm},
         }
     except (OSError, ValueError, KeyError, IndexError) as exc:
@@ -146,6 +147,15 @@ def _training(cfg: BundleStageConf, inputs: Mapping[str, Path]) -> dict[str, Any
         "last_loss": log["loss"][-1][1],
         "seed": cfg.card.seed,
     }
+
+
+def _evaluation(inputs: Mapping[str, Path]) -> dict[str, Any] | None:
+    """Return what the survival report measured; None: the build has none."""
+    if "evaluate" not in inputs:
+        return None
+    found = _read(inputs["evaluate"] / "evaluate.json")
+    kept = ("steps", "n", "seed", "confidence", "results", "sentences")
+    return {key: found[key] for key in kept}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -42,8 +42,10 @@ def plan(cfg: Config, stages: Sequence[StageSpec] = STAGES) -> list[Step]:
 
     ::
 
-        data ----------+--> finetune --> merge --> normalize --> convert --+--> golden --+
+        data ----------+--> inspect (for the report)
+                       +--> finetune --> merge --> normalize --> convert --+--> golden --+
         base ----------+                              |                    |             |
+             +--> evaluate (base, finetune, merge, convert; if asked for) ---------------+
              +--> convert_base (if a mode compares) ------------------------------------+
                                                       +-> chat_config -------------------+
         compile (shape, format, context only) -------------------------------------------+

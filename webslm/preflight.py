@@ -151,12 +151,15 @@ def _check_adapter(cfg: Config) -> None:
 
 
 def _check_data(cfg: Config) -> None:
-    from webslm.stages.data import load_split
+    from webslm.corpus.source import load_split
 
     conf = next(spec for spec in STAGES if spec.name == "data").configure(cfg)
     assert isinstance(conf, DataStageConf)
-    train, held_out = load_split(conf.data)
-    if cfg.lora.early_stopping_patience and not held_out:
+    if conf.data.hub.id is not None:
+        # Rows of the hub are not here yet: their mistakes show when the stage has fetched them.
+        return
+    split = load_split(conf.data)
+    if cfg.lora.early_stopping_patience and not split.held_out:
         raise ConfigError(
             "lora.early_stopping_patience: there are no held-out rows to stop by",
             hint="data.held_out_fraction=0.1, or data.held_out_path=FILE",
@@ -164,4 +167,4 @@ def _check_data(cfg: Config) -> None:
     if cfg.align is Align.dpo and cfg.dpo.path is not None:
         from webslm.stages.align import load_pairs
 
-        load_pairs(cfg.dpo, train, held_out)
+        load_pairs(cfg.dpo, split.train, split.held_out)

@@ -63,7 +63,13 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="data",
         configure=stage_conf.data,
-        sources=("stages/data.py", "dataset.py"),
+        sources=(
+            "stages/data.py",
+            "dataset.py",
+            "corpus",
+            "adapters/hub_rows.py",
+        ),
+        wheels=("datasketch",),
         external=("data.path", "data.held_out_path"),
     ),
     StageSpec(
@@ -81,6 +87,21 @@ STAGES: tuple[StageSpec, ...] = (
         ),
         wheels=TRAINING_WHEELS,
         external=("base.tiny.chat_path", "base.tiny.text_paths", "base.path"),
+    ),
+    StageSpec(
+        name="inspect",
+        needs=("data", "base"),
+        configure=lambda cfg: schema.InspectStageConf(
+            lora=cfg.lora, context_window_size=cfg.compiler.context_window_size
+        ),
+        sources=(
+            "stages/inspect.py",
+            "adapters/inspection.py",
+            "adapters/reference.py",
+            *TRAINING_SOURCES,
+        ),
+        wheels=("transformers", "tokenizers"),
+        wanted=lambda cfg: cfg.finetune is not Finetune.none,
     ),
     StageSpec(
         name="finetune",
@@ -152,6 +173,26 @@ STAGES: tuple[StageSpec, ...] = (
         sources=CONVERT_SOURCES,
     ),
     StageSpec(
+        name="evaluate",
+        needs=("base", "finetune", "merge", "normalize", "convert", "data"),
+        configure=stage_conf.evaluate,
+        sources=(
+            "stages/evaluate.py",
+            "evaluation",
+            "corpus",
+            "dataset.py",
+            "proof/scoring.py",
+            "adapters/evaluating.py",
+            "adapters/reference.py",
+            *TRAINING_SOURCES,
+            *CONVERT_SOURCES,
+        ),
+        wheels=(*TRAINING_WHEELS, "peft", "sacrebleu"),
+        external=("evaluate.general_path",),
+        ignored=("evaluate.name",),
+        wanted=lambda cfg: cfg.evaluate.enabled,
+    ),
+    StageSpec(
         name="convert_base",
         needs=("base",),
         configure=stage_conf.convert,
@@ -212,7 +253,10 @@ STAGES: tuple[StageSpec, ...] = (
     ),
     StageSpec(
         name="bundle",
-        needs=("convert", "convert_base", "chat_config", "compile", "golden", "finetune", "data"),
+        needs=(
+            *("convert", "convert_base", "chat_config", "compile", "golden", "evaluate"),
+            *("finetune", "data"),
+        ),
         configure=stage_conf.bundle,
         sources=(
             "stages/bundle.py",

@@ -18,6 +18,9 @@ def runtime(cfg: Config, wheels: tuple[str, ...]) -> RuntimeConf:
 
 def data(cfg: Config) -> schema.DataStageConf:
     """Return what the data stage reads: a domain's own rows bring their held-out rows."""
+    if cfg.data.hub.id is not None:
+        # The commit says which rows they are; the domain's own file is not read.
+        return schema.DataStageConf(data=replace(cfg.data, path=None))
     held_out = cfg.data.held_out_path
     if held_out is None and cfg.data.path == cfg.domain.train_path:
         held_out = cfg.domain.held_out_path
@@ -76,6 +79,20 @@ def bundle(cfg: Config) -> schema.BundleStageConf:
             method=cfg.finetune,
             align=cfg.align,
         ),
+    )
+
+
+def evaluate(cfg: Config) -> schema.EvaluateStageConf:
+    """Return what the survival report asks, and of what."""
+    return schema.EvaluateStageConf(
+        evaluate=cfg.evaluate,
+        shape=cfg.base.shape,
+        quant=cfg.quant,
+        decoding=cfg.app.decoding,
+        closing=cfg.data.closing,
+        signatures=cfg.data.signatures,
+        num_prompts=cfg.verify.num_prompts,
+        seed=cfg.seed,
     )
 
 

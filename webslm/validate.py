@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from webslm import compilers, footprint, hosting, training_rules, validate_base
+from webslm.corpus import rules as rows
 from webslm.errors import ConfigError
+from webslm.evaluation import rules as evaluation
 from webslm.matrix import mismatches
 from webslm.publish import rules as publish_rules
 from webslm.registry import STAGE_NAMES, STAGES
@@ -53,7 +55,7 @@ def _run(cfg: Config) -> Iterator[Problem]:
         if stage in unwanted:
             yield (
                 f"{key}: this build has no stage {stage}",
-                "finetune=none takes finetune away; align=dpo adds align, app=full convert_base",
+                "finetune=none takes finetune away; align=dpo adds align, evaluate=on evaluate",
             )
     if cfg.only is not None and (cfg.until is not None or cfg.from_stage is not None):
         yield "only: cannot stand beside until or from", "only=STAGE builds that one stage"
@@ -70,15 +72,18 @@ def _data(cfg: Config) -> Iterator[Problem]:
             f"data.held_out_fraction: {cfg.data.held_out_fraction} is not a share",
             "0 to below 1, such as data.held_out_fraction=0.1",
         )
+    named = [(f"data.signatures.{name}", text) for name, text in cfg.data.signatures.items()]
     for key, pattern in (
         ("data.closing", cfg.data.closing),
         ("domain.closing", cfg.domain.closing),
+        *named,
     ):
         try:
             re.compile(pattern or "")
         except re.error as exc:
             yield f"{key}: not a regular expression: {exc}", "null for no rule"
             return
+    yield from rows.problems(cfg.data)
 
 
 def _quant(cfg: Config) -> Iterator[Problem]:
@@ -204,5 +209,6 @@ CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     footprint.problems,
     publish_rules.problems,
     _verify,
+    evaluation.problems,
     _runtime,
 )

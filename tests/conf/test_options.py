@@ -92,7 +92,7 @@ def test_name_comes_from_domain_base_and_quant() -> None:
 
 def test_quant_changes_neither_data_nor_training() -> None:
     assert changed("quant=q0f32") == {
-        *("convert", "chat_config", "compile", "golden", "bundle", "verify"),
+        *("convert", "evaluate", "chat_config", "compile", "golden", "bundle", "verify"),
     }
 
 
@@ -115,8 +115,9 @@ def test_place_and_browser_change_no_key() -> None:
     assert changed("output_dir=/tmp/x", "verify.browser=chromium", "verify.timeout_s=1") == set()
 
 
-def test_decoding_changes_only_what_the_page_reads() -> None:
-    assert changed("app.decoding.temperature=0.5") == {"chat_config", "bundle", "verify"}
+def test_decoding_changes_only_what_samples() -> None:
+    sampled = {"evaluate", "chat_config", "bundle", "verify"}
+    assert changed("app.decoding.temperature=0.5") == sampled
 
 
 def test_until_ends_the_plan() -> None:
@@ -141,15 +142,18 @@ def test_shipped_questions_are_three_trained_ones_and_one_held_out(domain: str) 
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_shipped_set_is_large_clean_and_closes_as_asked(domain: str) -> None:
-    from webslm.stages.data import describe, load_split
+    from webslm.corpus.examination import examine
+    from webslm.corpus.source import load_split
 
-    cfg = compose([f"domain={domain}"])
-    train, held_out = load_split(STAGES[0].configure(cfg).data)  # type: ignore[union-attr]
-    stats = describe(train, cfg.domain.closing)
-    assert int(str(stats["rows"])) - int(str(stats["multi_turn_rows"])) >= 60
-    assert int(str(stats["multi_turn_rows"])) >= 5
-    assert len(held_out) >= 10
-    assert stats["closing_share"] == describe(held_out, cfg.domain.closing)["closing_share"] == 1
+    conf = STAGES[0].configure(compose([f"domain={domain}"])).data  # type: ignore[union-attr]
+    stats = examine(load_split(conf), conf)
+    train, held_out = stats["train"], stats["held_out"]
+    assert train["rows"] - train["multi_turn_rows"] >= 60
+    assert train["multi_turn_rows"] >= 5
+    assert held_out["rows"] >= 10
+    assert train["closing_share"] == held_out["closing_share"] == 1
+    unwanted = {"personal_data", "unfinished", "signature", "left_out", "near_leaks"}
+    assert not unwanted & {item["kind"] for item in stats["findings"]}
 
 
 @pytest.mark.parametrize("domain", DOMAINS)

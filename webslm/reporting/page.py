@@ -11,6 +11,7 @@ from typing import Any
 from webslm.fs import write_text
 from webslm.keys import plain
 from webslm.plan import Step
+from webslm.reporting import rows, survival
 from webslm.reporting.pictures import Box, curve, plan_picture
 from webslm.stage import Result
 
@@ -67,17 +68,19 @@ def facts(
 ) -> dict[str, Any]:
     """Return what the template shows."""
     done = {result.stage: result for result in results}
-    rows = [{**step, "name": step["stage"]} for step in report["steps"]]
+    walked = [{**step, "name": step["stage"]} for step in report["steps"]]
     return {
         "report": report,
         "command": " ".join(report["command"]),
         "plan": plan_picture([_plan_box(step, done, report.get("error")) for step in steps]),
-        "steps": rows,
-        "most_seconds": max((row["seconds"] for row in rows), default=0) or 1,
-        "most_bytes": max((row["peak_rss_bytes"] for row in rows), default=0) or 1,
+        "steps": walked,
+        "most_seconds": max((row["seconds"] for row in walked), default=0) or 1,
+        "most_bytes": max((row["peak_rss_bytes"] for row in walked), default=0) or 1,
         "sizes": _sizes(report["metrics"]),
         "curves": [item for item in (_curve(done, *each) for each in CURVES) if item],
-        "mask": _read(done, "finetune", "train_log.json").get("mask_sample", []),
+        "mask": _mask(done),
+        **survival.facts(report["metrics"], [step.conf for step in steps]),
+        **rows.facts(_read(done, "data", "stats.json"), _read(done, "inspect", "inspect.json")),
         "tensors": _tensors(_read(done, "convert", "convert.json")),
         "proof": report.get("verify"),
         "answers": _answers(report.get("verify")),
@@ -125,6 +128,14 @@ def _curve(done: Mapping[str, Result], stage: str, name: str, title: str) -> dic
     }
 
 
+def _mask(done: Mapping[str, Result]) -> list[dict[str, Any]]:
+    """Return the trainer's own sample where no inspection shows better ones."""
+    if "inspect" in done:
+        return []
+    pieces: list[dict[str, Any]] = _read(done, "finetune", "train_log.json").get("mask_sample", [])
+    return pieces
+
+
 def _tensors(converted: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the tensors that quantization changed most, worst first."""
     tensors = [t for t in converted.get("tensors", []) if t.get("rms_relative_error")]
@@ -149,13 +160,13 @@ def _picture(done: Mapping[str, Result]) -> str | None:
 
 
 def _flat(matrix: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
+    flat: list[tuple[str, str]] = []
     for name, value in matrix.items():
         if isinstance(value, Mapping):
-            rows += _flat(value)
+            flat += _flat(value)
         elif value is not None:
-            rows.append((f"{prefix}{name}", str(value)))
-    return rows
+            flat.append((f"{prefix}{name}", str(value)))
+    return flat
 
 
 def _read(done: Mapping[str, Result], stage: str, name: str) -> dict[str, Any]:

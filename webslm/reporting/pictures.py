@@ -12,6 +12,7 @@ WIDTH, HEIGHT = 640, 220
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 34
 BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y = 112, 40, 26, 14
 TICKS = 4
+_COLUMN = Markup('<rect class="column" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ def plan_picture(boxes: Sequence[Box]) -> Markup:
     height = max(rows.values()) * (BOX_HEIGHT + GAP_Y) - GAP_Y + 4
     parts = [_edge(place[need], place[box.name]) for box in boxes for need in box.needs]
     parts += [_box(box, *place[box.name]) for box in boxes]
-    return _svg(width, height, parts, "The stages and what each one reads")
+    return svg(width, height, parts, "The stages and what each one reads")
 
 
 def curve(points: Sequence[tuple[float, float]], *, x: str, y: str) -> Markup:
@@ -66,20 +67,20 @@ def curve(points: Sequence[tuple[float, float]], *, x: str, y: str) -> Markup:
     kept = [point for point in points if all(math.isfinite(value) for value in point)]
     if not kept:
         return Markup("")
-    frame = _Frame([p[0] for p in kept], [0.0, *(p[1] for p in kept)])
-    line = " ".join(f"{frame.x(px):.1f},{frame.y(py):.1f}" for px, py in kept)
-    parts = [*frame.axes(x, y), Markup('<polyline class="line" points="{}"/>').format(line)]
-    return _svg(WIDTH, HEIGHT, parts, f"{y} over {x}")
+    area = _Frame([p[0] for p in kept], [0.0, *(p[1] for p in kept)])
+    line = " ".join(f"{area.x(px):.1f},{area.y(py):.1f}" for px, py in kept)
+    parts = [*area.axes(x, y), Markup('<polyline class="line" points="{}"/>').format(line)]
+    return svg(WIDTH, HEIGHT, parts, f"{y} over {x}")
 
 
 def scatter(dots: Sequence[Dot], *, x: str, y: str) -> Markup:
     """Draw labelled points; the axes start at zero."""
     if not dots:
         return Markup("")
-    frame = _Frame([0.0, *(d.x for d in dots)], [0.0, *(d.y for d in dots)])
-    parts = frame.axes(x, y)
+    area = _Frame([0.0, *(d.x for d in dots)], [0.0, *(d.y for d in dots)])
+    parts = area.axes(x, y)
     for index, dot in enumerate(dots):
-        px, py = frame.x(dot.x), frame.y(dot.y)
+        px, py = area.x(dot.x), area.y(dot.y)
         # Neighbours often share a place: alternate sides keeps their names readable.
         above = index % 2 == 0
         parts.append(
@@ -92,7 +93,41 @@ def scatter(dots: Sequence[Dot], *, x: str, y: str) -> Markup:
                 px, py + (-10 if above else 18), _anchor(px), dot.label
             )
         )
-    return _svg(WIDTH, HEIGHT, parts, f"{y} against {x}")
+    return svg(WIDTH, HEIGHT, parts, f"{y} against {x}")
+
+
+def bars(counts: Sequence[tuple[str, float]], *, x: str, y: str) -> Markup:
+    """Draw a bar for each (label, value), from left to right; values are not negative."""
+    if not counts:
+        return Markup("")
+    area = _Frame([0.0, float(len(counts))], [0.0, *(value for _, value in counts)])
+    parts = area.axes("", y, ticks_x=False)
+    every = -(-len(counts) // 8)
+    for index, (label, value) in enumerate(counts):
+        left, right = area.x(index + 0.1), area.x(index + 0.9)
+        top = area.y(value)
+        parts.append(
+            Markup(
+                '<rect class="column" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>'
+            ).format(left, top, right - left, HEIGHT - BOTTOM - top)
+        )
+        if index % every == 0:
+            parts.append(
+                Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
+                    (left + right) / 2, HEIGHT - BOTTOM + 14, label
+                )
+            )
+    parts.append(
+        Markup('<text class="axis" x="{}" y="{}" text-anchor="end">{}</text>').format(
+            WIDTH - RIGHT, HEIGHT - 4, x
+        )
+    )
+    return svg(WIDTH, HEIGHT, parts, f"{y} by {x}")
+
+
+def frame(xs: Sequence[float], ys: Sequence[float]) -> _Frame:
+    """Return a drawing area that holds these values."""
+    return _Frame(xs, ys)
 
 
 class _Frame:
@@ -110,7 +145,7 @@ class _Frame:
         low, high = self._y
         return HEIGHT - BOTTOM - (value - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
-    def axes(self, x: str, y: str) -> list[Markup]:
+    def axes(self, x: str, y: str, *, ticks_x: bool = True) -> list[Markup]:
         """Return grid lines, tick labels and what the axes are."""
         parts: list[Markup] = []
         for step in range(TICKS + 1):
@@ -121,13 +156,17 @@ class _Frame:
                 Markup(
                     '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
                     '<text x="{}" y="{:.1f}" text-anchor="end">{}</text>'
-                    '<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>'
                 ).format(
                     *(LEFT, WIDTH - RIGHT, self.y(at_y), self.y(at_y)),
                     *(LEFT - 6, self.y(at_y) + 4, _short(at_y)),
-                    *(self.x(at_x), HEIGHT - BOTTOM + 14, _short(at_x)),
                 )
             )
+            if ticks_x:
+                parts.append(
+                    Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
+                        self.x(at_x), HEIGHT - BOTTOM + 14, _short(at_x)
+                    )
+                )
         parts.append(
             Markup(
                 '<text class="axis" x="{}" y="{}" text-anchor="end">{}</text>'
@@ -162,7 +201,8 @@ def _box(box: Box, x: int, y: int) -> Markup:
     )
 
 
-def _svg(width: float, height: float, parts: Sequence[Markup], title: str) -> Markup:
+def svg(width: float, height: float, parts: Sequence[Markup], title: str) -> Markup:
+    """Return a picture of parts; the title is read to those who cannot see it."""
     return Markup(
         '<svg viewBox="0 0 {} {}" role="img" aria-label="{}" data-width="{}">{}</svg>'
     ).format(width, height, escape(title), width, Markup("").join(parts))

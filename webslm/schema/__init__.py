@@ -21,7 +21,8 @@ from webslm.schema.choices import (
     Weights,
 )
 from webslm.schema.config import CacheConf, Config, SweepConf
-from webslm.schema.data import DataConf, DomainConf
+from webslm.schema.data import DataConf, DomainConf, HubRowsConf
+from webslm.schema.evaluate import EvaluateConf, GatesConf, SamplingConf
 from webslm.schema.library import AllowedConf, CompilerConf, QuantConf, RuntimeConf
 from webslm.schema.page import (
     AppConf,
@@ -42,8 +43,10 @@ from webslm.schema.stages import (
     CompileStageConf,
     ConvertStageConf,
     DataStageConf,
+    EvaluateStageConf,
     FinetuneStageConf,
     GoldenStageConf,
+    InspectStageConf,
     MergeStageConf,
     NormalizeStageConf,
     StageConf,
@@ -77,13 +80,18 @@ __all__ = [
     "Device",
     "DomainConf",
     "DpoConf",
+    "EvaluateConf",
+    "EvaluateStageConf",
     "Finetune",
     "FinetuneStageConf",
+    "GatesConf",
     "GoldenStageConf",
     "Graphics",
     "History",
     "HostConf",
     "HubConf",
+    "HubRowsConf",
+    "InspectStageConf",
     "LaunchConf",
     "LoraConf",
     "Loss",
@@ -99,6 +107,7 @@ __all__ = [
     "Retriever",
     "RopeScalingConf",
     "RuntimeConf",
+    "SamplingConf",
     "ShapeConf",
     "Sharding",
     "StageConf",

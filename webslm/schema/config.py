@@ -9,6 +9,7 @@ from omegaconf import MISSING
 from webslm.schema.base import BaseConf
 from webslm.schema.choices import Align, Finetune, Precision
 from webslm.schema.data import DataConf, DomainConf
+from webslm.schema.evaluate import EvaluateConf
 from webslm.schema.library import CompilerConf, QuantConf, RuntimeConf
 from webslm.schema.page import AppConf, HostConf, VerifyConf
 from webslm.schema.publish import PublishConf
@@ -80,6 +81,7 @@ class Config:
     compiler: CompilerConf = field(default_factory=CompilerConf)
     runtime: RuntimeConf = field(default_factory=RuntimeConf)
     app: AppConf = field(default_factory=AppConf)
+    evaluate: EvaluateConf = field(default_factory=EvaluateConf)
     host: HostConf = field(default_factory=HostConf)
     verify: VerifyConf = field(default_factory=VerifyConf)
     publish: PublishConf = field(default_factory=PublishConf)

@@ -29,16 +29,41 @@ class DomainConf:
 
 
 @dataclass
-class DataConf:
-    """Which rows are learnt."""
+class HubRowsConf:
+    """A dataset of the Hugging Face hub, pinned."""
 
-    path: str = MISSING
-    """Chat JSONL to learn; follows the domain unless set."""
+    id: str | None = None
+    """OWNER/NAME; null: rows come from ``data.path``."""
+    revision: str | None = None
+    """Full commit of 40 hex digits; branches float."""
+    files: str = "*"
+    """Which of its data files (JSONL, JSON, CSV, TSV, Parquet): a pattern such as train/*."""
+
+
+@dataclass
+class DataConf:
+    """Which rows are learnt, and the rules for them."""
+
+    path: str | None = None
+    """JSONL, JSON, CSV, TSV or Parquet file, or a folder; follows the domain unless set."""
     held_out_path: str | None = None
     """Rows kept out of training; null: a share of ``path`` is split off."""
     held_out_fraction: float = 0.1
     """Share of ``path`` kept out when there is no ``held_out_path``."""
+    hub: HubRowsConf = field(default_factory=HubRowsConf)
+    columns: dict[str, str] = field(default_factory=dict)
+    """Column of each part: question and answer (and system), or messages; empty: by shape."""
+    system: str | None = None
+    """System prompt put in front of every row, in place of its own; null: rows keep theirs."""
+    skip_bad: bool = False
+    """Whether rows with mistakes, repeated and leaked ones are left out and counted."""
     closing: str | None = None
     """As ``domain.closing``, which it follows."""
+    signatures: dict[str, str] = field(default_factory=dict)
+    """Regular expressions that answers are expected to match, by name; shares are reported."""
+    near_duplicate: float = 0.8
+    """Jaccard similarity of shingles from which two questions or answers count as the same."""
+    refuse: list[str] = field(default_factory=list)
+    """Findings that end the build, such as [personal_data,near_leaks]."""
     seed: int = 0
     """Of the split; follows the build's."""

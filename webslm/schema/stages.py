@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from webslm.schema.base import BaseConf, ShapeConf
 from webslm.schema.choices import Align, Finetune
 from webslm.schema.data import DataConf, DomainConf
+from webslm.schema.evaluate import EvaluateConf
 from webslm.schema.library import CompilerConf, QuantConf, RuntimeConf
 from webslm.schema.page import AppConf, DecodingConf, HostConf, VerifyConf
 from webslm.schema.training import AdapterConf, DpoConf, LaunchConf, LoraConf
@@ -25,6 +26,14 @@ class BaseStageConf:
 
     base: BaseConf
     seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectStageConf:
+    """``inspect``: the rows as the base reads them."""
+
+    lora: LoraConf
+    context_window_size: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +123,21 @@ class GoldenStageConf:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluateStageConf:
+    """``evaluate``: what every step kept of the fine-tune."""
+
+    evaluate: EvaluateConf
+    shape: ShapeConf
+    quant: QuantConf
+    decoding: DecodingConf
+    closing: str | None
+    signatures: dict[str, str]
+    num_prompts: int
+    """Trained questions that the browser is asked too."""
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class CardConf:
     """What a model card says that no other stage's output holds."""
 
@@ -153,6 +177,7 @@ class VerifyStageConf:
 StageConf = (
     DataStageConf
     | BaseStageConf
+    | InspectStageConf
     | FinetuneStageConf
     | AlignStageConf
     | MergeStageConf
@@ -162,6 +187,7 @@ StageConf = (
     | ChatConfigStageConf
     | CompileStageConf
     | GoldenStageConf
+    | EvaluateStageConf
     | BundleStageConf
     | VerifyStageConf
 )

@@ -31,7 +31,15 @@ function trainingFacts(training) {
   ];
 }
 
-function modelCard({ base, data, training, weights, runtime }) {
+function measured(evaluation) {
+  if (!evaluation) return [];
+  const { finetune, quantized } = evaluation.sentences;
+  const list = (title, lines) => [h("h4", {}, title), h("ul", { class: "small" }, lines.map((line) => h("li", {}, line)))];
+  return [...list("What the fine-tune changed", finetune), ...list("What the smaller weights cost", quantized),
+    h("p", { class: "small" }, `Measured when this site was built; ${evaluation.confidence * 100} % intervals in brackets.`)];
+}
+
+function modelCard({ base, data, training, weights, runtime, evaluation }) {
   const { config } = session;
   const { model } = config;
   return section("Model card", facts("facts", [
@@ -47,7 +55,7 @@ function modelCard({ base, data, training, weights, runtime }) {
       .map(([name, value]) => `${name} ${value}`).join(", ")],
     ["Built for", runtime.row],
     ["web-llm", runtime.web_llm],
-  ]), h("p", {}, "It was told before every conversation:"),
+  ]), measured(evaluation), h("p", {}, "It was told before every conversation:"),
   h("blockquote", {}, config.system_prompt ?? "Nothing: the model was trained without a system prompt."),
   h("p", { class: "small" }, data.train.rows < 200
     ? "So few examples teach a manner of answering, not knowledge: expect wrong facts." : ""));

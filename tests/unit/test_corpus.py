@@ -1,0 +1,244 @@
+"""Rows of every source and shape become the same conversations, by rule and counted."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import SYSTEM, chat_row
+from webslm.corpus.rules import problems
+from webslm.corpus.source import Changes, Split, load_split, read
+from webslm.errors import ConfigError
+from webslm.schema import DataConf, HubRowsConf
+
+Writer = Callable[..., Path]
+TURNS = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because."}]
+WITH_SYSTEM = [{"role": "system", "content": SYSTEM}, *TURNS]
+
+SHAPES: dict[str, tuple[dict[str, Any], list[dict[str, str]]]] = {
+    "chat": ({"messages": WITH_SYSTEM, "id": 7}, WITH_SYSTEM),
+    "sharegpt": (
+        {
+            "conversations": [
+                {"from": "system", "value": SYSTEM},
+                {"from": "human", "value": "Why?"},
+                {"from": "gpt", "value": "Because."},
+            ]
+        },
+        WITH_SYSTEM,
+    ),
+    "sharegpt with a system beside": (
+        {
+            "system": SYSTEM,
+            "conversations": [
+                {"from": "user", "value": "Why?"},
+                {"from": "chatgpt", "value": "Because."},
+            ],
+        },
+        WITH_SYSTEM,
+    ),
+    "sharegpt with an empty system": (
+        {
+            "conversations": [
+                {"from": "system", "value": " "},
+                {"from": "human", "value": "Why?"},
+                {"from": "gpt", "value": "Because."},
+            ]
+        },
+        TURNS,
+    ),
+    "alpaca": ({"instruction": "Why?", "input": "", "output": "Because."}, TURNS),
+    "alpaca with input": (
+        {"instruction": "Sum up.", "input": "A text.", "output": "A sum."},
+        [
+            {"role": "user", "content": "Sum up.\n\nA text."},
+            {"role": "assistant", "content": "A sum."},
+        ],
+    ),
+    "pairs": ({"question": "Why?", "answer": "Because.", "system": SYSTEM}, WITH_SYSTEM),
+    "completion": ({"prompt": "Why?", "completion": "Because."}, TURNS),
+}
+
+
+def conf(path: Path | str | None = None, **changes: Any) -> DataConf:
+    return DataConf(path=None if path is None else str(path), **changes)
+
+
+def messages(rows: list[Any]) -> list[list[dict[str, str]]]:
+    return [list(row.messages) for row in rows]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shape_becomes_a_conversation(write_jsonl: Writer, shape: str) -> None:
+    record, wanted = SHAPES[shape]
+    path = write_jsonl("x.jsonl", [record])
+    changes = Changes()
+    assert messages(read(path, conf(path), changes)) == [wanted]
+    assert sum(changes.shapes.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        ({"text": "x"}, 'no "messages"'),
+        ({"conversations": ["x"]}, '"conversations" is not a list of turns'),
+        ({"conversations": [{"from": "tool", "value": "x"}]}, "a turn is from 'tool'"),
+        ({"conversations": [{"from": "gpt", "value": "x"}]}, "the first turn is not the user's"),
+        ({"instruction": None, "output": "x"}, "message 1 (user) has no text"),
+        ({"instruction": "x", "output": " "}, "message 2 (assistant) is empty"),
+    ],
+)
+def test_record_that_fits_no_shape_is_named(
+    write_jsonl: Writer, record: dict[str, Any], told: str
+) -> None:
+    path = write_jsonl("x.jsonl", [SHAPES["chat"][0], record])
+    with pytest.raises(ConfigError) as caught:
+        read(path, conf(path), Changes())
+    ((message, hint),) = caught.value.problems
+    assert message.startswith(f"x.jsonl:2: {told}")
+    assert hint
+
+
+def write_table(path: Path) -> Path:
+    rows = [("Why?", "Because, so.", "a"), ("How,\nthough?", 'With "care".', "b")]
+    if path.suffix == ".parquet":
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        names = ("q", "a", "tag")
+        columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+        parquet.write_table(pa.table(columns), path)
+        return path
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.writer(file, delimiter="\t" if path.suffix == ".tsv" else ",")
+        writer.writerows([("q", "a", "tag"), *rows])
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_table_is_read_by_its_columns(tmp_path: Path, suffix: str) -> None:
+    path = write_table(tmp_path / f"x{suffix}")
+    data = conf(path, columns={"question": "q", "answer": "a"})
+    rows = read(path, data, Changes())
+    assert [(row.questions[0], row.answers[0]) for row in rows] == [
+        ("Why?", "Because, so."),
+        ("How,\nthough?", 'With "care".'),
+    ]
+    with pytest.raises(ConfigError, match="no column 'b'") as caught:
+        read(path, conf(path, columns={"question": "q", "answer": "b"}), Changes())
+    assert "q, a, tag" in (caught.value.problems[0][1] or "")
+
+
+def test_json_list_and_folder_are_read_in_order_with_their_places(tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_text(json.dumps([SHAPES["alpaca"][0]]), encoding="utf-8")
+    (tmp_path / "a.jsonl").write_text("\n" + json.dumps({"messages": TURNS}), encoding="utf-8")
+    (tmp_path / "notes.md").write_text("no data")
+    rows = read(tmp_path, conf(tmp_path), Changes())
+    assert [row.where("x") for row in rows] == ["a.jsonl:2", "b.json:1"]
+
+
+BROKEN: dict[str, tuple[bytes, str]] = {
+    "x.json": (b'{"messages": []}', "not a list of records"),
+    "y.json": (b"[", "not JSON"),
+    "x.parquet": (b"PAR1 no", "not Parquet"),
+    "x.csv": (b"question,answer\nWhy?\n", "x.csv:2: has another number of fields"),
+    "y.csv": (b"question,answer\n", "no rows"),
+    "z.csv": (b"question,answer\nWh\xff,b\n", "z.csv:2: not UTF-8"),
+    "x.jsonl": (b"[1]\n", "x.jsonl:1: not a JSON object"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_file_is_one_sentence_with_a_hint(tmp_path: Path, name: str) -> None:
+    content, told = BROKEN[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ConfigError, match=told) as caught:
+        read(tmp_path / name, conf(tmp_path / name), Changes())
+    assert all(hint for _, hint in caught.value.problems)
+
+
+def test_folder_without_data_and_link_out_of_it_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    with pytest.raises(ConfigError, match="a folder without data files"):
+        read(folder, conf(folder), Changes())
+    (tmp_path / "secret.jsonl").write_text(json.dumps({"messages": TURNS}))
+    (folder / "rows.jsonl").symlink_to(tmp_path / "secret.jsonl")
+    with pytest.raises(ConfigError, match="leads out of the folder"):
+        read(folder, conf(folder), Changes())
+
+
+def test_system_prompt_is_added_and_replaced_by_rule_and_counted(write_jsonl: Writer) -> None:
+    path = write_jsonl(
+        "x.jsonl",
+        [
+            {"messages": TURNS},
+            chat_row("How?", "So.", "Other."),
+            chat_row("Where?", "Here.", "Mine."),
+        ],
+    )
+    split = load_split(conf(path, system="Mine.", held_out_fraction=0.0))
+    assert {row.system for row in split.train} == {"Mine."}
+    assert dict(split.changes.system) == {"added": 1, "replaced": 1}
+
+
+def test_rows_with_and_without_a_system_prompt_do_not_mix(write_jsonl: Writer) -> None:
+    path = write_jsonl("x.jsonl", [chat_row("How?", "So."), {"messages": TURNS}])
+    with pytest.raises(ConfigError, match=r"x\.jsonl:2: no system prompt, unlike line 1") as caught:
+        load_split(conf(path))
+    assert "data.system=TEXT" in (caught.value.hint or "")
+
+
+def test_rows_without_any_system_prompt_are_fine(write_jsonl: Writer) -> None:
+    split = load_split(conf(write_jsonl("x.jsonl", [{"messages": TURNS}])))
+    assert split.train[0].system is None
+
+
+def test_bad_repeated_and_leaked_rows_are_left_out_and_counted(write_jsonl: Writer) -> None:
+    train = write_jsonl(
+        "t.jsonl", [chat_row("Why?", "a"), "{", chat_row("why", "b"), chat_row("How?", "c")]
+    )
+    held = write_jsonl("h.jsonl", [chat_row("WHY", "d"), chat_row("Where?", "e")])
+    with pytest.raises(ConfigError):
+        load_split(conf(train, held_out_path=str(held)))
+    split: Split = load_split(conf(train, held_out_path=str(held), skip_bad=True))
+    assert [row.answers[0] for row in split.train] == ["a", "c"]
+    assert [row.answers[0] for row in split.held_out] == ["e"]
+    assert dict(split.changes.left_out) == {
+        "a mistake in the row": 1,
+        "asks what an earlier row asks": 1,
+        "held out, and trained as well": 1,
+    }
+    assert split.changes.examples[0].startswith("t.jsonl:2: not JSON")
+
+
+def test_file_in_which_every_row_is_bad_is_an_error_even_when_skipping(write_jsonl: Writer) -> None:
+    path = write_jsonl("x.jsonl", ["{", "["])
+    with pytest.raises(ConfigError) as caught:
+        read(path, conf(path, skip_bad=True), Changes())
+    assert len(caught.value.problems) == 2
+
+
+MISTAKES: dict[str, DataConf] = {
+    "data.path: is not set": DataConf(),
+    "data.hub.id: 'x' is not": DataConf(hub=HubRowsConf(id="x", revision="0" * 40)),
+    "data.hub.revision: 'main'": DataConf(hub=HubRowsConf(id="a/b", revision="main")),
+    "data.columns: no part 'text'": DataConf(path="x", columns={"text": "a"}),
+    "data.columns: says no column for 'answer'": DataConf(path="x", columns={"question": "a"}),
+    "data.columns: messages holds": DataConf(path="x", columns={"messages": "a", "answer": "b"}),
+    "data.near_duplicate: 0": DataConf(path="x", near_duplicate=0.0),
+    "data.refuse: nothing is called 'typos'": DataConf(path="x", refuse=["typos"]),
+    "data.system: is empty": DataConf(path="x", system=" "),
+}
+
+
+@pytest.mark.parametrize("told", MISTAKES)
+def test_rule_that_cannot_be_is_said_with_what_to_type(told: str) -> None:
+    ((message, hint),) = problems(MISTAKES[told])
+    assert message.startswith(told)
+    assert hint

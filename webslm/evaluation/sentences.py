@@ -1,0 +1,115 @@
+"""Own the survival report in plain sentences, each made of numbers of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+SET_NAMES = {
+    "trained": "Questions it was trained on",
+    "held_out": "Questions of the domain that it never saw",
+    "general": "Questions outside the domain",
+}
+Results = Mapping[str, Any]
+
+
+def sentences(results: Results, quant: str) -> dict[str, list[str]]:
+    """Return what a reader should take away: of the ``finetune``, of ``quantized`` weights.
+
+    Args:
+        results: As ``survival.table`` returns, by step in build order.
+        quant: The weight format's name.
+    """
+    return {
+        "finetune": [*_tuned(results), *_manner(results), *_merged(results)],
+        "quantized": list(_quantized(results, quant)),
+    }
+
+
+def _tuned(results: Results) -> Iterator[str]:
+    """Yield what lies between the base and the last step before quantization, by set."""
+    steps = list(results)
+    if steps[-2] == "base":
+        yield "There was no fine-tune: the base was taken as it is."
+        return
+    base, tuned = results["base"], results[steps[-2]]
+    for name, words in SET_NAMES.items():
+        if name not in base:
+            continue
+        before, after = base[name], tuned[name]
+        yield (
+            f"{words}: {_whole(after)} of {after['n']} are answered word for word "
+            f"(base: {_whole(before)}). ROUGE-L of the answers {_pair(before, after, 'rouge_l')}, "
+            f"loss on the right answer {_pair(before, after, 'loss')} nats a token"
+            f"{_forgot(results, steps, name)}."
+        )
+
+
+def _forgot(results: Results, steps: list[str], name: str) -> str:
+    """Say what a change outside the domain means, where it is more than chance."""
+    if name != "general":
+        return ""
+    change = results[steps[1]][name]["change"]["loss"]
+    if change["low"] > 0:
+        return ": the fine-tune made it forget what the base knew"
+    return ": nothing was forgotten" if change["high"] >= 0 else ""
+
+
+def _manner(results: Results) -> Iterator[str]:
+    steps = list(results)
+    name = "held_out" if "held_out" in results["base"] else "trained"
+    before, after = (results[step][name].get("signature") for step in ("base", steps[-2]))
+    if steps[-2] != "base" and before is not None and after is not None:
+        yield (
+            f"Manner: {after['value']:.0%} of its answers to "
+            f"{SET_NAMES[name][0].lower()}{SET_NAMES[name][1:]} bear the domain's signature "
+            f"(base: {before['value']:.0%})."
+        )
+
+
+def _merged(results: Results) -> Iterator[str]:
+    if "adapter" not in results:
+        return
+    scored = [results["merged"][name] for name in SET_NAMES if name in results["merged"]]
+    tokens = sum(item["tokens"] for item in scored)
+    same = sum(item["tokens"] * item["top1"]["value"] for item in scored)
+    yield (
+        f"Merging the adapter into the base kept the best token at {same / tokens:.2%} of "
+        f"{tokens} positions."
+    )
+
+
+def _quantized(results: Results, quant: str) -> Iterator[str]:
+    steps = list(results)
+    for name, words in SET_NAMES.items():
+        if name not in results["quantized"]:
+            continue
+        before, after = results[steps[-2]][name], results["quantized"][name]
+        loss, rouge = after["change"]["loss"], after["change"]["rouge_l"]
+        yield (
+            f"{words}: {_whole(after)} of {after['n']} word for word with {quant} weights "
+            f"({_whole(before)} without). The best token stays the same at "
+            f"{after['top1']['value']:.1%} of {after['tokens']} positions; "
+            f"ROUGE-L {told(rouge)}, loss {told(loss)}{_chance(loss, rouge)}."
+        )
+
+
+def told(change: Mapping[str, float]) -> str:
+    """Return a change with its interval."""
+    if change["low"] == change["high"] == 0:
+        return "unchanged"
+    return f"{change['value']:+.3f} [{change['low']:+.3f}, {change['high']:+.3f}]"
+
+
+def _whole(scored: Mapping[str, Any]) -> int:
+    return round(float(scored["exact"]["value"]) * int(scored["n"]))
+
+
+def _pair(before: Mapping[str, Any], after: Mapping[str, Any], key: str) -> str:
+    return f"{before[key]['value']:.2f} to {after[key]['value']:.2f}"
+
+
+def _chance(*changes: Mapping[str, float]) -> str:
+    """Say where no interval excludes 0."""
+    within = all(change["low"] <= 0 <= change["high"] for change in changes)
+    return ": no more than chance would do with so few questions" if within else ""
