@@ -47,6 +47,25 @@ def make_in_process(folder: Path, seed: int, hash_seed: str) -> dict[str, bytes]
     return {p.name: p.read_bytes() for p in folder.iterdir() if p.name != "base.json"}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Question 1?",
+        "It's 12 apples, 3.5 kg.",
+        "two  spaces\n\n and a line",
+        "cafe\u0301",
+        "<|im_end|> 7",
+    ],
+)
+def test_torch_and_the_page_cut_text_alike(base: Path, text: str) -> None:
+    from tokenizers import Tokenizer
+    from transformers import AutoTokenizer
+
+    page = Tokenizer.from_file(str(base / "tokenizer.json"))
+    torch = AutoTokenizer.from_pretrained(base)
+    assert torch(text)["input_ids"] == page.encode(text).ids
+
+
 def test_checkpoint_is_a_plain_one(base: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
