@@ -83,7 +83,8 @@ def direct() -> dict[str, list[str]]:
         project: dict[str, Any] = tomllib.load(file)["project"]
     extras: dict[str, list[str]] = project["optional-dependencies"]
     kept = {name: extras[name] for name in extras if name not in LEFT_OUT}
-    return {CORE: project["dependencies"], **kept}
+    core = [text for text in project["dependencies"] if Requirement(text).name != project["name"]]
+    return {CORE: core, **kept}
 
 
 def closure(requirements: list[str]) -> set[str]:

@@ -50,7 +50,7 @@ if [ ! -e "$stamp" ]; then
     .venv/bin/python -m pip install -q --disable-pip-version-check -r "$pins"
     .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps -e .
   else
-    .venv/bin/python -m pip install -q --disable-pip-version-check -e '.[all,dev,docs]'
+    .venv/bin/python -m pip install -q --disable-pip-version-check -e '.[dev,docs]'
   fi
   rm -f .venv/.webslm-*
   touch "$stamp"

@@ -57,7 +57,7 @@ def _look(check: Callable[[Config], Iterator[Finding]], cfg: Config) -> Iterator
             part=check.__name__.removeprefix("_"),
             state="missing",
             text=f"cannot be asked: {exc.name} is not installed",
-            hint="pip install 'webslm[all]'",
+            hint="pip install webslm",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -20,6 +21,10 @@ __all__ = ["wheel"]
 
 MINORS = (10, 11, 12, 13)
 EXTRAS = {"all", "train", "compile", "browser", "sweep", "ray", "qlora", "docs", "dev"}
+CORE = (
+    *("fsspec", "hydra-core", "jinja2", "markupsafe", "omegaconf", "packaging", "pyyaml", "rich"),
+)
+"""What composes, plans, checks locks, keeps the store and serves."""
 SDIST = "import sys; from hatchling.build import build_sdist; build_sdist(sys.argv[1])"
 
 
@@ -57,13 +62,13 @@ def test_metadata_names_versions_extras_and_licence(metadata: Message) -> None:
     assert metadata["Requires-Python"] == "<3.14,>=3.10"
 
 
-def test_core_brings_no_heavy_wheel(metadata: Message) -> None:
-    asked = [line for line in metadata.get_all("Requires-Dist") or [] if "extra ==" not in line]
-    names = {re.split(r"[^\w-]", line)[0].lower() for line in asked}
-    assert names == {
-        *("fsspec", "hydra-core", "jinja2", "markupsafe", "omegaconf", "packaging"),
-        *("pyyaml", "rich"),
-    }
+def test_plain_install_brings_what_a_build_needs(metadata: Message) -> None:
+    lines = metadata.get_all("Requires-Dist") or []
+    asked = [line for line in lines if "extra ==" not in line]
+    assert sorted(line for line in asked if line.startswith("webslm")) == [
+        "webslm[browser,compile,train]"
+    ]
+    assert {re.split(r"[^\w-]", line)[0].lower() for line in asked} == {*CORE, "webslm"}
 
 
 def test_sdist_gives_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:
@@ -86,10 +91,10 @@ def contents(path: Path) -> dict[str, int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("minor", MINORS)
 @pytest.mark.parametrize("kind", ["wheel", "sdist"])
-def test_core_installs_and_plans(
-    minor: int, kind: str, request: pytest.FixtureRequest, tmp_path: Path
+def test_resolves_whole_and_plans_with_its_core_alone(
+    minor: int, kind: str, metadata: Message, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """With the dependencies that the metadata ask for, from pip's own index."""
+    """With the versions that the metadata ask for, from pip's own index."""
     found = interpreter(minor)
     if found is None:
         pytest.skip(f"no CPython 3.{minor} here")
@@ -97,12 +102,23 @@ def test_core_installs_and_plans(
     run((found, "-m", "venv", tmp_path / "env"), tmp_path, tmp_path)
     python = tmp_path / "env" / "bin" / "python"
     pip = (python, "-m", "pip", "--disable-pip-version-check")
-    run((*pip, "install", "-q", package), tmp_path, tmp_path)
+    report = tmp_path / "report.json"
+    run((*pip, "install", "-q", "--dry-run", "--report", report, package), tmp_path, tmp_path)
+    planned = json.loads(report.read_text(encoding="utf-8"))["install"]
+    names = {item["metadata"]["name"].lower() for item in planned}
+    assert {*CORE, "webslm", "torch", "apache-tvm", "ziglang", "playwright"} <= names
+    core = [
+        line
+        for line in metadata.get_all("Requires-Dist") or []
+        if "extra ==" not in line and not line.startswith("webslm")
+    ]
+    run((*pip, "install", "-q", *core), tmp_path, tmp_path)
     assert "No broken requirements" in run((*pip, "check"), tmp_path, tmp_path)
+    run((*pip, "install", "-q", "--no-deps", package), tmp_path, tmp_path)
     webslm = python.parent / "webslm"
     assert "exit codes" in run((webslm, "--help"), tmp_path, tmp_path)
-    planned = run((webslm, "recipe=medical_tiny", "dry_run=true"), tmp_path, tmp_path / "cache")
-    assert planned.count(" run ") >= 10
+    shown = run((webslm, "recipe=medical_tiny", "dry_run=true"), tmp_path, tmp_path / "cache")
+    assert shown.count(" run ") >= 10
     run((webslm, "until=data", "output_dir=out"), tmp_path, tmp_path / "cache")
     words = (webslm, "until=convert", "output_dir=out")
     refused = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
