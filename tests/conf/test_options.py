@@ -122,7 +122,7 @@ def test_decoding_changes_only_what_samples() -> None:
 
 def test_until_ends_the_plan() -> None:
     steps: list[Step] = plan(compose(["until=merge"]))
-    assert [step.stage for step in steps] == list(STAGE_NAMES[:4])
+    assert [step.stage for step in steps] == ["data", "base", "inspect", "finetune", "merge"]
 
 
 def test_own_dataset_is_split_where_no_held_out_file_is_named(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_shipped_knowledge_is_ten_or_more_short_documents(domain: str) -> None:
 
 def test_untuned_build_has_no_adapter_and_shares_the_library() -> None:
     tuned, untuned = keys(), keys("finetune=none")
-    assert set(tuned) - set(untuned) == {"finetune"}
+    assert set(tuned) - set(untuned) == {"inspect", "finetune"}
     assert untuned["base"] == tuned["base"]
     assert untuned["compile"] == tuned["compile"]
     assert untuned["merge"] != tuned["merge"]
@@ -193,7 +193,8 @@ def test_chosen_precision_shares_every_artifact_with_the_declared_format(
 
 def test_open_precision_runs_no_further_than_calibration() -> None:
     steps = plan(unsettled(compose(["quant=auto"])))
-    assert [step.stage for step in steps] == ["data", "base", "finetune", "merge", "calibrate"]
+    before = ["data", "base", "inspect", "finetune", "merge"]
+    assert [step.stage for step in steps] == [*before, "calibrate"]
 
 
 def test_local_base_takes_shape_and_windows_from_its_folder(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_dry_run_shows_what_jobs_share(
     jobs = {line.split()[0]: line for line in lines if line.startswith("medical-")}
     assert set(jobs) == {f"medical-tiny-{q}-r{r}" for q in ("q4f32_1", "q0f32") for r in (8, 16)}
     assert "base" in jobs["medical-tiny-q4f32_1-r8"]
-    assert jobs["medical-tiny-q0f32-r8"].split()[1:] == ["convert", "5"]
+    assert jobs["medical-tiny-q0f32-r8"].split()[1:] == ["convert", "6"]
     assert list(tmp_path.iterdir()) == []
 
 

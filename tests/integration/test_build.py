@@ -13,7 +13,8 @@ from webslm.registry import STAGE_NAMES
 
 pytestmark = pytest.mark.browser
 # These two are for pages that compare and for quant=auto.
-DEFAULT_STAGES = tuple(name for name in STAGE_NAMES if name not in ("convert_base", "calibrate"))
+OPTIONAL = ("align", "calibrate", "convert_base")
+DEFAULT_STAGES = tuple(name for name in STAGE_NAMES if name not in OPTIONAL)
 
 
 def test_report_is_whole_and_good(medical: Path) -> None:

@@ -18,7 +18,7 @@ def chosen(*words: str, stored: set[str] | None = None) -> list[tuple[str, bool]
 
 def test_everything_is_taken_when_nothing_is_asked() -> None:
     assert chosen("until=merge") == [
-        (stage, False) for stage in ("data", "base", "finetune", "merge")
+        (stage, False) for stage in ("data", "base", "inspect", "finetune", "merge")
     ]
 
 
