@@ -99,9 +99,11 @@ def check_one_system(rows: Sequence[Row], label: str) -> None:
     first = rows[0]
     for row in rows:
         if row.system != first.system:
-            what = "another system prompt than" if row.system else "no system prompt, unlike"
+            where = row.where(label)
             raise ConfigError(
-                f"{row.where(label)}: {what} line {first.line}",
+                f"{where}: another system prompt than line {first.line}"
+                if row.system
+                else f"{where}: no system prompt, unlike line {first.line}",
                 hint="the page sends exactly one: use one in all rows, or data.system=TEXT",
             )
 

@@ -84,7 +84,8 @@ ALLOWED: dict[str, set[str]] = {
     "freeform": set(),
     "compose": {"freeform", "local_base", "mistakes"},
     "preflight": {
-        *("cache", "corpus", "matrix", "plan", "proof", "registry", "toolchain", "validate"),
+        *("cache", "corpus", "matrix", "plan", "proof", "registry", "stages", "toolchain"),
+        "validate",
     },
     "preview": {"cache", "explain", "footprint", "forecast", "lock", "plan", "report", "store"},
     "build": {

@@ -206,9 +206,7 @@ def _watcher(report: Report, stage: str) -> Any:
             loss = float(logs["loss"])
             if not math.isfinite(loss):
                 raise StageFailed(
-                    f"finetune: the loss is {loss} at step {state.global_step}"
-                    if stage == "finetune"
-                    else f"align: the loss is {loss} at step {state.global_step}",
+                    f"{stage}: the loss is {loss} at step {state.global_step}",
                     hint="lower the learning rate or raise the warm-up",
                 )
             report(state.global_step, state.max_steps, loss)
