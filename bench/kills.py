@@ -47,10 +47,11 @@ TINY = (
     "base.shape.vocab_size=512",
     "base.tiny.steps=2",
     "lora.epochs=3",
+    "verify.num_prompts=1",
     "output_dir=out",
 )
 PROOF = (
-    *("verify.min_answers=0", "verify.num_prompts=1", "verify.num_tokens=4"),
+    *("verify.min_answers=0", "verify.num_tokens=4"),
     *("verify.max_answer_tokens=4", "verify.timeout_s=600"),
 )
 SITE = ("until=bundle",)

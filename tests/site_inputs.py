@@ -60,7 +60,7 @@ def write_inputs(
             "records": [{"dataPath": "params_shard_0.bin", "nbytes": len(shard), "records": []}]
         },
         "convert/convert.json": {"bytes": len(shard), "tensors": [{"rms_relative_error": 0.1}]},
-        "finetune/train_log.json": {"steps": 1, "loss": [[1, 2.0]]},
+        "finetune/train_log.json": {"steps": 1, "epochs": 1.0, "loss": [[1, 2.0]]},
         "golden/golden.json": {"num_tokens": 1, "answers": []},
         "chat_config/mlc-chat-config.json": {
             "context_window_size": 512,

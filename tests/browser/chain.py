@@ -59,11 +59,12 @@ def make_chain(
     (root / "data" / "held_out.jsonl").write_text("")
     training.make_base(root / "base")
     if shape is not training.SHAPE:
-        random_model(shape).save_pretrained(root / "base")
+        random_model(shape, seed=1).save_pretrained(root / "base")
     (root / "merge").symlink_to(root / "base", target_is_directory=True)
     for name in ("normalize", "convert", "golden", "chat_config", "finetune"):
         (root / name).mkdir()
-    (root / "finetune" / "train_log.json").write_text('{"steps": 1, "loss": [[1, 2.0]]}')
+    log = {"steps": 1, "epochs": 1.0, "loss": [[1, 2.0]]}
+    (root / "finetune" / "train_log.json").write_text(json.dumps(log))
     inputs = {name: root / name for name in ("data", "base", "merge", "normalize", "convert")}
     normalize.run(NormalizeStageConf(shape=shape), inputs, root / "normalize", ctx)
     convert.run(ConvertStageConf(shape=shape, quant=quant), inputs, root / "convert", ctx)
