@@ -164,7 +164,8 @@ def _check_data(cfg: Config) -> None:
             "lora.early_stopping_patience: there are no held-out rows to stop by",
             hint="data.held_out_fraction=0.1, or data.held_out_path=FILE",
         )
-    if cfg.align is Align.dpo and cfg.dpo.path is not None:
+    tuned = cfg.finetune is not Finetune.none
+    if tuned and cfg.align is Align.dpo and cfg.dpo.path is not None:
         from webslm.stages.align import load_pairs
 
         load_pairs(cfg.dpo, split.train, split.held_out)

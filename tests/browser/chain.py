@@ -57,7 +57,7 @@ def make_chain(
     stats = {"system_prompt": training.SYSTEM, "train": counts, "held_out": counts}
     (root / "data" / "stats.json").write_text(json.dumps(stats))
     (root / "data" / "held_out.jsonl").write_text("")
-    training.make_base(root / "base")
+    training.make_base(root / "base", seed=6)
     if shape is not training.SHAPE:
         random_model(shape, seed=1).save_pretrained(root / "base")
     (root / "merge").symlink_to(root / "base", target_is_directory=True)

@@ -79,5 +79,7 @@ def test_one_wrong_constant_fails_the_proof(
 ) -> None:
     flip(monkeypatch, tmp_path, module, right, wrong)
     library = make_library(tmp_path / "compile")
-    with pytest.raises(VerificationFailed, match=r"expected verify\.greedy_agreement of at least"):
+    # A model of wrong weights says other tokens, or nothing at all.
+    refused = r"expected verify\.greedy_agreement of at least|the page showed an empty answer"
+    with pytest.raises(VerificationFailed, match=refused):
         prove(root, tmp_path, library)

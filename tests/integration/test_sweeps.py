@@ -49,10 +49,10 @@ def test_formats_share_one_finetune_and_a_second_run_does_nothing(
     assert done.returncode == 0, done.stderr
     report = sweep_report(tmp_path)
     stages = ran(report)
-    for shared in ("data", "base", "finetune", "merge", "normalize"):
+    for shared in ("data", "base", "inspect", "finetune", "merge", "normalize"):
         assert stages.count(shared) == 1
     assert stages.count("convert") == len(FORMATS)
-    assert (report["executed"], report["steps"]) == (9, 24)
+    assert (report["executed"], report["steps"]) == (10, 28)
     assert {job["name"] for job in report["jobs"]} == {f"medical-tiny-{q}" for q in FORMATS}
     assert {pick["by"]: pick["name"] for pick in report["picks"]}["worst tensor error"] == (
         "medical-tiny-q0f32"

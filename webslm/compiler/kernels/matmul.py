@@ -61,6 +61,8 @@ def matmul(plan: Matmul, quant: QuantConf, threads: Threads) -> Any:
     mask, middle = (1 << bits) - 1, float((1 << (bits - 1)) - 1)
     bind, shared, private = threads.bind, threads.shared, threads.private
     copies = threads.copies(THREADS)
+    # Unrolled loads that each ask whether a column exists crash SwiftShader's compiler.
+    loads = T.unroll if columns % step == 0 else T.serial
 
     @T.prim_func(s_tir=True, private=True)
     def matmul(
@@ -107,7 +109,7 @@ def matmul(plan: Matmul, quant: QuantConf, threads: Threads) -> Any:
                                 T.writes()
                                 word = T.sblock_alloc_buffer((1,), "uint32", scope="local")
                                 scale = T.sblock_alloc_buffer((1,), "float32", scope="local")
-                                for i in T.unroll(-(-tile * step // THREADS)):
+                                for i in loads(-(-tile * step // THREADS)):
                                     e: T.let[T.int32] = i * THREADS + t
                                     k: T.let[T.int32] = c * step + e % step
                                     row: T.let[T.int64] = a * tile + e // step
@@ -118,7 +120,7 @@ def matmul(plan: Matmul, quant: QuantConf, threads: Threads) -> Any:
                                             T.float32(0),
                                         )
                                 if quantized:
-                                    for i in T.unroll(-(-tile * words // THREADS)):
+                                    for i in loads(-(-tile * words // THREADS)):
                                         e: T.let[T.int32] = i * THREADS + t
                                         own: T.let[T.int32] = T.min(b * tile + e // words, rows - 1)
                                         if e < tile * words:
@@ -140,7 +142,7 @@ def matmul(plan: Matmul, quant: QuantConf, threads: Threads) -> Any:
                                                     - T.float32(middle)
                                                 ) * scale[0]
                                 else:
-                                    for i in T.unroll(-(-tile * step // THREADS)):
+                                    for i in loads(-(-tile * step // THREADS)):
                                         e: T.let[T.int32] = i * THREADS + t
                                         own: T.let[T.int32] = T.min(b * tile + e // step, rows - 1)
                                         if e < tile * step:
