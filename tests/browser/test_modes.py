@@ -209,7 +209,8 @@ def test_proof_shows_what_the_fine_tune_changed(tab: Tab) -> None:
     assert len(asked) == 4
     for base, tuned in (asked[:2], asked[2:]):
         assert base == tuned
-    assert {request["seed"] for request in asked} == {1}
+    # The first seed, 1, with its bits mixed.
+    assert {request["seed"] for request in asked} == {0x514E28B7}
     with tab._page.expect_download() as download:
         tab.click("#panel-proof button:has-text('JSON')")
     report = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import pytest
 from tests.browser.chain import TIMEOUT_S, make_site
 from tests.integration.compiler_models import Q0F32, shape
 from tests.kernel_draws import draw, softened
+from webslm import paths
 from webslm.adapters import browser
 from webslm.adapters.browser import Tab
 from webslm.compiler.kernels import nucleus
@@ -175,3 +179,18 @@ def test_a_seed_repeats_an_answer_and_another_does_not(engine: Tab) -> None:
     )
     assert texts[0] == texts[2] != texts[1]
     assert len(set(texts[0])) > 3
+
+
+def test_small_seeds_begin_with_numbers_far_apart(tmp_path: Path) -> None:
+    """What web-llm's generator makes of a seed first: the seed times 48 271, modulo 2^31 - 1."""
+    script = "import(process.argv[1]).then(({ spreadSeed }) => console.log(JSON.stringify("
+    script += "Array.from({ length: 1000 }, (_, seed) => spreadSeed(seed)))))"
+    module = tmp_path / "seed.mjs"
+    shutil.copyfile(paths.site_dir() / "seed.js", module)
+    printed = subprocess.run(("node", "-e", script, str(module)), capture_output=True, check=True)
+    seeds = json.loads(printed.stdout)
+    assert len(set(seeds)) == 1000
+    firsts = np.array([seed * 48271 % (2**31 - 1) / (2**31 - 1) for seed in seeds])
+    counts, _ = np.histogram(firsts, bins=10, range=(0, 1))
+    assert counts.min() > 60
+    assert counts.max() < 140

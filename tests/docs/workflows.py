@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -83,8 +84,12 @@ class Step:
     def run(
         self, folder: Path, values: Mapping[str, str], extra: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run the shell as a runner would, ``${{ }}`` in its environment filled from ``values``."""
+        """Run the shell as a runner would, ``${{ }}`` in its environment filled from ``values``.
+
+        ``python`` is the one of the tests, whatever the shell that started them has.
+        """
         env = {name: filled(str(value), values) for name, value in self.env.items()}
+        env["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
         return subprocess.run(
             ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", self.script),
             cwd=folder,

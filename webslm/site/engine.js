@@ -3,6 +3,7 @@
 import { appConfig } from "./config.js";
 import { download } from "./download.js";
 import { explain } from "./problem.js";
+import { spreadSeed } from "./seed.js";
 
 /** @import { Decoding, Model } from "./config.js" */
 /** @import { ChatCompletionMessageParam, CompletionUsage, WebWorkerMLCEngine } from "./vendor/web-llm.js" */
@@ -226,5 +227,6 @@ export class Engine {
  * @param {object} options
  */
 function request(messages, { temperature, top_p, repetition_penalty, max_tokens, seed }, options) {
-  return { messages, temperature, top_p, repetition_penalty, max_tokens, seed, ...options };
+  const spread = seed === null || seed === undefined ? seed : spreadSeed(seed);
+  return { messages, temperature, top_p, repetition_penalty, max_tokens, seed: spread, ...options };
 }
