@@ -16,7 +16,7 @@ from webslm.errors import StageFailed
 from webslm.plan import Step, plan
 from webslm.report import make_report
 from webslm.reporting.page import NAME, write_page
-from webslm.reporting.pictures import Box, Dot, curve, plan_picture, scatter
+from webslm.reporting.pictures import Box, Dot, curve, plan_picture, scatter, ticks
 from webslm.stage import Result, Status
 
 HOSTILE = "<script>alert(1)</script>"
@@ -104,6 +104,20 @@ def test_curve_stays_inside_its_frame(points: list[tuple[float, float]]) -> None
         px, py = (float(value) for value in pair.split(","))
         assert 0 <= px <= width
         assert 0 <= py <= height
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.0, 7.61, [0, 2, 4, 6]),
+        (1.0, 330.0, [100, 200, 300]),
+        (0.0, 0.42, [0, 0.2, 0.4]),
+        (0.0, 4.0, [0, 1, 2, 3, 4]),
+        (-3.0, 3.0, [-2, 0, 2]),
+    ],
+)
+def test_axes_are_marked_at_round_values(low: float, high: float, expected: list[float]) -> None:
+    assert ticks(low, high) == expected
 
 
 def test_curve_of_nothing_finite_is_no_picture() -> None:

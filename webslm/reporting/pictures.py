@@ -12,7 +12,6 @@ WIDTH, HEIGHT = 640, 220
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 34
 BOX_WIDTH, BOX_HEIGHT, GAP_X, GAP_Y = 112, 40, 26, 14
 TICKS = 4
-_COLUMN = Markup('<rect class="column" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}"/>')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,26 +146,22 @@ class _Frame:
 
     def axes(self, x: str, y: str, *, ticks_x: bool = True) -> list[Markup]:
         """Return grid lines, tick labels and what the axes are."""
-        parts: list[Markup] = []
-        for step in range(TICKS + 1):
-            share = step / TICKS
-            at_x = self._x[0] + share * (self._x[1] - self._x[0])
-            at_y = self._y[0] + share * (self._y[1] - self._y[0])
-            parts.append(
-                Markup(
-                    '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
-                    '<text x="{}" y="{:.1f}" text-anchor="end">{}</text>'
-                ).format(
-                    *(LEFT, WIDTH - RIGHT, self.y(at_y), self.y(at_y)),
-                    *(LEFT - 6, self.y(at_y) + 4, _short(at_y)),
-                )
+        parts = [
+            Markup(
+                '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
+                '<text x="{}" y="{:.1f}" text-anchor="end">{}</text>'
+            ).format(
+                *(LEFT, WIDTH - RIGHT, self.y(value), self.y(value)),
+                *(LEFT - 6, self.y(value) + 4, _short(value)),
             )
-            if ticks_x:
-                parts.append(
-                    Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
-                        self.x(at_x), HEIGHT - BOTTOM + 14, _short(at_x)
-                    )
-                )
+            for value in ticks(*self._y)
+        ]
+        parts += [
+            Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
+                self.x(value), HEIGHT - BOTTOM + 14, _short(value)
+            )
+            for value in (ticks(*self._x) if ticks_x else ())
+        ]
         parts.append(
             Markup(
                 '<text class="axis" x="{}" y="{}" text-anchor="end">{}</text>'
@@ -174,6 +169,16 @@ class _Frame:
             ).format(WIDTH - RIGHT, HEIGHT - 4, x, LEFT + 6, TOP + 10, y)
         )
         return parts
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Return the round values (1, 2 or 5 times a power of ten apart) from ``low`` to ``high``."""
+    rough = (high - low) / TICKS
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    # Rounded: three steps of 0.1 should be called 0.3.
+    return [round(count * step, 12) for count in range(first, last + 1)]
 
 
 def _columns(boxes: Sequence[Box]) -> Mapping[str, int]:
