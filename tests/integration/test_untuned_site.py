@@ -34,14 +34,9 @@ def test_untuned_build_reaches_the_bundle_and_says_that_nothing_was_trained(tmp_
 def test_preset_on_the_embedded_base_reaches_the_bundle(
     domain: str, method: str, tmp_path: Path
 ) -> None:
-    words = (
-        *SMALL,
-        f"domain={domain}",
-        f"finetune={method}",
-        "app=full" if method == "lora" else "",
-    )
-    words = (*filter(None, words), "until=bundle", "output_dir=out")
-    done = run_build(*words, cwd=tmp_path)
+    app = "app=full" if method == "lora" else "app=chat"
+    words = (*SMALL, f"domain={domain}", f"finetune={method}", app, "until=bundle")
+    done = run_build(*words, "output_dir=out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
     page = json.loads((tmp_path / "out" / "bundle" / "webslm.json").read_text(encoding="utf-8"))
     trained = [question["trained"] for question in page["questions"]]
