@@ -328,3 +328,26 @@ def test_no_module_is_large() -> None:
         path: len(path.read_text().splitlines()) for path in Path(paths.site_dir()).rglob("*.js")
     }
     assert max(lines.values()) <= 300
+
+
+def test_card_of_an_untuned_base_speaks_of_no_training(tmp_path: Path) -> None:
+    inputs = write_inputs(tmp_path)
+    del inputs["finetune"]
+    bundle.run(configuration(), inputs, tmp_path / "bundle", context(tmp_path))
+    with (
+        running_server(tmp_path / "bundle") as url,
+        browser.session(None, timeout_s=TIMEOUT_S) as session,
+    ):
+        page = session.tab()
+        page.open(url)
+        page.wait_for("html[data-state=idle]", "the page did not start")
+        expression = """(async () => {
+            const box = document.createElement("div");
+            await m.fill(box, { forgetModel() {} });
+            return box.textContent;
+        })()"""
+        card = run(page, "modes/about", expression)
+    assert "Made from" in card
+    assert "none: the base as it is" in card
+    for words in ("Tuned from", "Trained on", "So few examples teach"):
+        assert words not in card

@@ -12,7 +12,7 @@ from webslm.registry import STAGE_NAMES
 def test_help_lists_groups_options_and_stages(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     out = capsys.readouterr().out
-    for part in ("insurance, legal, medical", "q4f32_1", "serve FOLDER", *STAGE_NAMES):
+    for part in ("code, insurance, legal, math, medical", "q4f32_1", "serve FOLDER", *STAGE_NAMES):
         assert part in out
 
 

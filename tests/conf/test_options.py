@@ -166,6 +166,12 @@ def test_shipped_knowledge_is_ten_or_more_short_documents(domain: str) -> None:
         assert 40 <= len(document["content"].split()) <= 150
 
 
+def test_every_domain_shares_the_embedded_base_and_its_library() -> None:
+    found = [keys(f"domain={domain}") for domain in DOMAINS]
+    assert len({domain["base"] for domain in found}) == 1
+    assert len({domain["compile"] for domain in found}) == 1
+
+
 def test_untuned_build_has_no_adapter_and_shares_the_library() -> None:
     tuned, untuned = keys(), keys("finetune=none")
     assert set(tuned) - set(untuned) == {"inspect", "finetune"}

@@ -36,6 +36,17 @@ def test_recipe_chooses_base_which_chooses_lora() -> None:
     assert (cfg.base.name, cfg.lora.r, cfg.lora.max_length) == ("qwen2_5_0_5b", 16, 1024)
 
 
+@pytest.mark.parametrize(
+    "recipe", [name for name in RECIPES if "_coder_" in name or "_math_" in name]
+)
+def test_recipe_whose_base_knows_its_domain_tunes_nothing(recipe: str) -> None:
+    stages = [step.stage for step in plan(compose([f"recipe={recipe}"]))]
+    assert "finetune" not in stages
+    assert "finetune" in [
+        step.stage for step in plan(compose([f"recipe={recipe}", "finetune=lora"]))
+    ]
+
+
 def test_command_line_beats_recipe() -> None:
     cfg = compose(["recipe=legal_tiny", "quant=q0f32", "domain=medical", "lora.r=3"])
     assert (cfg.domain.name, cfg.quant.name, cfg.lora.r) == ("medical", "q0f32", 3)

@@ -76,7 +76,7 @@ def test_globs_and_recipes_bring_their_own_names(
     monkeypatch.chdir(tmp_path)
     assert run(["-m", "recipe=glob(*_tiny)", "dry_run=true", "until=data"]) == 0
     out = capsys.readouterr().out
-    for domain in ("insurance", "legal", "medical"):
+    for domain in ("insurance", "legal", "math", "medical"):
         assert f"\n{domain}-tiny-q4f32_1 " in out
     assert run(["-m", "recipe=medical_tiny,legal_tiny", "seed=0,1", "dry_run=true"]) == 0
     assert "\nmedical-tiny-q4f32_1-seed1 " in capsys.readouterr().out

@@ -17,7 +17,7 @@ from tests import training
 from webslm.adapters import tiny
 from webslm.adapters import tokenizer as tiny_tokenizer
 from webslm.errors import ConfigError, StageFailed
-from webslm.paths import data_dir
+from webslm.paths import conf_dir, data_dir
 from webslm.stage import SilentProgress
 
 MAKE = """
@@ -135,7 +135,7 @@ def test_same_seed_gives_the_same_bytes_in_another_process(tmp_path: Path) -> No
 
 
 def test_shipped_corpus_holds_no_chat_row_of_a_domain() -> None:
-    domains = ("medical", "legal", "insurance")
+    domains = sorted(path.stem for path in (conf_dir() / "domain").glob("*.yaml"))
     texts = ["shipped:tiny/text.jsonl"] + [f"shipped:{name}/knowledge.json" for name in domains]
     documents = "\n".join(tiny.corpus(replace(training.TINY, text_paths=texts)))
     assert len(documents) > 50_000

@@ -13,12 +13,13 @@ import pytest
 from webslm.adapters import tokenizer as bpe
 from webslm.compiler.conversation import render
 from webslm.errors import StageFailed
-from webslm.paths import data_dir
+from webslm.paths import conf_dir, data_dir
 from webslm.schema import ChatConfigStageConf, DecodingConf, ShapeConf
 from webslm.stage import Context, Metrics
 from webslm.stages.chat_config import run
 
 VOCAB_SIZE = 512
+DOMAINS = sorted(path.stem for path in (conf_dir() / "domain").glob("*.yaml"))
 MULTI_TURN = [
     {"role": "user", "content": "What is a deductible?"},
     {"role": "assistant", "content": "What you pay first.\n\n- once a year"},
@@ -42,7 +43,8 @@ def rows(domain: str, name: str) -> list[dict[str, Any]]:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny base's own kind of tokenizer, made from shipped text."""
     folder = tmp_path_factory.mktemp("tokenizer")
-    texts = [m["content"] for row in rows("medical", "train") for m in row["messages"]]
+    shipped = [row for domain in ("medical", "code") for row in rows(domain, "train")]
+    texts = [message["content"] for row in shipped for message in row["messages"]]
     bpe.save(bpe.train(texts, VOCAB_SIZE), folder, max_length=512)
     (folder / "config.json").write_text('{"model_type": "qwen2"}')
     (folder / "generation_config.json").write_text('{"eos_token_id": [2, 0], "pad_token_id": 0}')
@@ -115,7 +117,7 @@ def set_template(folder: Path, template: str, **values: Any) -> None:
     path.write_text(json.dumps({**config, "chat_template": template, **values}))
 
 
-@pytest.mark.parametrize("domain", ["medical", "legal", "insurance"])
+@pytest.mark.parametrize("domain", DOMAINS)
 def test_chat_config_proves_every_shipped_row(chat_config: Run, data: Path, domain: str) -> None:
     train, held_out = rows(domain, "train"), rows(domain, "held_out")
     write_data(data, train, held_out)

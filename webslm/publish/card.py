@@ -166,7 +166,7 @@ def _loading(site: Delivered, address: str) -> list[str]:
         f"The library belongs to web-llm {_web_llm(site)}: another release may refuse it. A "
         "browser can load the files only while this repository is public."
     )
-    if prompt:
+    if prompt and _training(site):
         text += " Keep the system prompt: the model was tuned with it."
     return ["## Load it", text, f"```js\n{code}\n```"]
 

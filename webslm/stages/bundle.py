@@ -62,7 +62,7 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
         folders = inputs["convert_base"], inputs["chat_config"]
         base = add_model(out, f"{cfg.name}-base", *folders, library, cfg)
     write_facts(draft, cfg, inputs)
-    trained = trained_questions(inputs["data"] / "train.jsonl")
+    trained = trained_questions(inputs["data"] / "train.jsonl") if "finetune" in inputs else set()
     site = site_config(cfg, stats["system_prompt"], trained, model)
     site["base"] = base
     tokenizer = inputs["chat_config"] / TOKENIZER

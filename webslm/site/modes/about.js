@@ -44,9 +44,9 @@ function modelCard({ base, data, training, weights, runtime, evaluation }) {
   const { model } = config;
   return section("Model card", facts("facts", [
     ["Model", `${model.id}, ${readableBytes(model.bytes)}`],
-    ["Tuned from", base.id ? `${base.id}, commit ${base.commit}` : `${base.name}, made on the builder's machine`],
+    [training ? "Tuned from" : "Made from", base.id ? `${base.id}, commit ${base.commit}` : `${base.name}, made on the builder's machine`],
     ["Base licence", base.licence],
-    ["Trained on", `${data.train.rows} conversations; ${data.held_out.rows} were held out`],
+    ...(training ? [["Trained on", `${data.train.rows} conversations; ${data.held_out.rows} were held out`]] : []),
     ...trainingFacts(training),
     ["Weights", `${weights.format}; largest error of a tensor ${(weights.worst_rms_relative_error * 100).toFixed(1)} % (rms)`],
     ["Reads at once", `${model.context_window_size} tokens`],
@@ -57,7 +57,7 @@ function modelCard({ base, data, training, weights, runtime, evaluation }) {
     ["web-llm", runtime.web_llm],
   ]), measured(evaluation), h("p", {}, "It was told before every conversation:"),
   h("blockquote", {}, config.system_prompt ?? "Nothing: the model was trained without a system prompt."),
-  h("p", { class: "small" }, data.train.rows < 200
+  h("p", { class: "small" }, training && data.train.rows < 200
     ? "So few examples teach a manner of answering, not knowledge: expect wrong facts." : ""));
 }
 
