@@ -22,6 +22,7 @@ from webslm.precision import settled, unsettled
 from webslm.preflight import (
     check_access,
     check_browser,
+    check_compiler,
     check_environment,
     check_pins,
     check_training,
@@ -79,6 +80,7 @@ def _walk(
 ) -> list[Result]:
     """Run the steps; what stops them is reported in the output folder too."""
     check_environment(cfg, steps)
+    check_compiler(cfg, steps, cache)
     check_access(cfg, steps, cache)
     check_training(steps, cache)
     check_browser(steps, cache)

@@ -10,8 +10,8 @@ from webslm.errors import ConfigError
 from webslm.paths import resolve_data
 from webslm.schema import CompilerConf
 
-TVM, PREBUILT = "tvm", "prebuilt"
-NAMES = (TVM, PREBUILT)
+TVM, PREBUILT, MLC_LLM = "tvm", "prebuilt", "mlc_llm"
+NAMES = (TVM, PREBUILT, MLC_LLM)
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

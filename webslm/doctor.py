@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webslm import matrix, proc
+from webslm import matrix, mlc_tool, proc
+from webslm.compilers import MLC_LLM
 from webslm.errors import ToolFailed, WebslmError
 from webslm.memory import available_memory, parameters
 from webslm.paths import PACKAGE, cache_dir
@@ -93,8 +94,9 @@ def _row(cfg: Config) -> Iterator[Finding]:
 
 
 def _wheels(cfg: Config) -> Iterator[Finding]:
-    tools = {name: cfg.runtime.wheels[name] for name in COMPILER_WHEELS}
-    elsewhere = is_elsewhere(cfg.compiler.python, tools)
+    pins = cfg.runtime.wheels
+    tools = {name: pins[name] for name in COMPILER_WHEELS if name in pins}
+    elsewhere = bool(tools) and is_elsewhere(cfg.compiler.python, tools)
     here = {
         name: version
         for name, version in cfg.runtime.wheels.items()
@@ -109,11 +111,22 @@ def _wheels(cfg: Config) -> Iterator[Finding]:
     else:
         yield Finding(part="wheels", state="ok", text=f"{len(here)} as the row pins them")
         yield _imports()
+    if cfg.compiler.name == MLC_LLM:
+        yield _mlc_llm(cfg)
     if elsewhere and cfg.compiler.python in ("auto", "isolated"):
         folder = environment_dir(cache_dir(), tools)
         is_there = (folder / STAMP).is_file()
         text = f"{folder} {'is ready' if is_there else 'will be made by the first build (pip)'}"
         yield Finding(part="compiler", state="ok" if is_there else "note", text=text)
+
+
+def _mlc_llm(cfg: Config) -> Finding:
+    try:
+        found = mlc_tool.check_tool(cfg.compiler.python, cfg.runtime)
+    except WebslmError as exc:
+        return Finding(part="mlc_llm", state="missing", text=exc.message, hint=exc.hint)
+    text = ", ".join(f"{part} {version}" for part, version in found.items())
+    return Finding(part="mlc_llm", state="ok", text=text)
 
 
 def _imports() -> Finding:

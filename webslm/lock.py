@@ -73,6 +73,7 @@ def make_lock(
 def versions(cfg: Config, steps: Sequence[Step], results: Sequence[Result]) -> dict[str, Any]:
     """Return the version matrix: every version that took part in a build."""
     verify = next((result for result in results if result.stage == "verify"), None)
+    tools = next((r.metrics["tools"] for r in results if "tools" in r.metrics), None)
     return {
         **machine(),
         "row": cfg.runtime.name,
@@ -81,6 +82,7 @@ def versions(cfg: Config, steps: Sequence[Step], results: Sequence[Result]) -> d
         "web_llm": cfg.runtime.web_llm,
         "web_llm_integrity": cfg.runtime.web_llm_integrity,
         "browser": None if verify is None else verify.metrics.get("browser"),
+        **({} if tools is None else {"tools": tools}),
     }
 
 

@@ -66,7 +66,8 @@ def rows() -> dict[str, RuntimeConf]:
 
 def mismatches(runtime: RuntimeConf) -> Iterator[tuple[str, str | None]]:
     """Yield what in a row does not go together, each with the reason and the nearest good row."""
-    versions = {**runtime.wheels, "web_llm": runtime.web_llm, "python": platform.python_version()}
+    own = {"web_llm": runtime.web_llm, "python": platform.python_version()}
+    versions = {**runtime.wheels, **runtime.tools, **own}
     for part, allowed in runtime.allowed.items():
         version = versions.get(part)
         if version is None or is_in(version, allowed.range):
@@ -74,22 +75,30 @@ def mismatches(runtime: RuntimeConf) -> Iterator[tuple[str, str | None]]:
         if part == "python":
             yield f"python {version} is outside {allowed.range}: {allowed.reason}", "another Python"
             continue
-        key = "runtime.web_llm" if part == "web_llm" else f"runtime.wheels.{part}"
+        group = "tools" if part in runtime.tools else "wheels"
+        key = "runtime.web_llm" if part == "web_llm" else f"runtime.{group}.{part}"
         yield (
             f"{key}: {version} does not go with the rest of row {runtime.name!r} "
             f"({allowed.range}: {allowed.reason})",
-            f"the nearest row that works: runtime={nearest(part, version)}",
+            f"the nearest row that works: "
+            f"runtime={nearest(part, version, with_tools=bool(runtime.tools))}",
         )
 
 
-def nearest(part: str, version: str) -> str:
-    """Return the shipped row whose version of a part is the closest; the newest of equals."""
-    found = rows()
+def nearest(part: str, version: str, *, with_tools: bool = False) -> str:
+    """Return the row whose version of a part is the closest; the newest of equals.
+
+    Args:
+        part: ``web_llm``, a wheel or a tool.
+        version: The one that is wanted.
+        with_tools: Whether the row's compiler is tools of the user's, or the row's wheels.
+    """
+    found = {name: row for name, row in rows().items() if bool(row.tools) == with_tools}
     wanted = _number(version)
 
     def distance(name: str) -> tuple[int, int]:
         row = found[name]
-        offered = row.web_llm if part == "web_llm" else row.wheels.get(part, "0")
+        offered = {**row.wheels, **row.tools, "web_llm": row.web_llm}.get(part, "0")
         return abs(_number(offered) - wanted), -_number(row.web_llm)
 
     return min(found, key=distance)

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 
 from webslm.cache import Cache
+from webslm.compilers import MLC_LLM
 from webslm.errors import ConfigError, EnvironmentMismatch
 from webslm.matrix import check_wheels
 from webslm.paths import resolve_data
@@ -56,6 +57,23 @@ def check_environment(cfg: Config, steps: Sequence[Step]) -> None:
         for name, version in step.wheels.items()
     }
     check_wheels(wheels, cfg.runtime.name)
+
+
+def check_compiler(cfg: Config, steps: Sequence[Step], cache: Cache) -> None:
+    """Ask the compiler of the user's own environment before the work, if it has anything to do.
+
+    Raises:
+        EnvironmentMismatch: It is absent, broken or not the row's.
+    """
+    used = [step for step in steps if getattr(step.conf, "tools", None) or _compiles(step, cfg)]
+    if any(step.forced or not cache.lookup(step.stage, step.key) for step in used):
+        from webslm.mlc_tool import check_tool
+
+        check_tool(cfg.compiler.python, cfg.runtime)
+
+
+def _compiles(step: Step, cfg: Config) -> bool:
+    return step.stage == "compile" and cfg.compiler.name == MLC_LLM
 
 
 def check_pins(cfg: Config, steps: Sequence[Step]) -> None:

@@ -23,8 +23,12 @@ FINETUNE_SOURCES = (
 )
 WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
 COMPILER_WHEELS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
-ROW_TEXTS = ("runtime.name", "runtime.browser_min", "runtime.allowed")
+ROW_TEXTS = (
+    *("runtime.name", "runtime.browser_min", "runtime.allowed"),
+    *("runtime.model_types", "runtime.formats"),
+)
 """What a matrix row says of itself and of the machine: no artifact depends on it."""
+MLC_SOURCES = ("adapters/mlc_llm.py", "adapters/mlc_failures.py", "adapters/mlc_probe.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +59,9 @@ CONVERT_SOURCES = (
     "compiler/shards.py",
     "compiler/checkpoint.py",
     "compiler/conversion.py",
+    "compiler/mlc_config.py",
+    "compiler/mlc_weights.py",
+    *MLC_SOURCES,
     *WEIGHT_MAP_SOURCES,
 )
 
@@ -171,6 +178,7 @@ STAGES: tuple[StageSpec, ...] = (
         needs=("merge", "normalize"),
         configure=stage_conf.convert,
         sources=CONVERT_SOURCES,
+        ignored=("python",),
     ),
     StageSpec(
         name="evaluate",
@@ -197,6 +205,7 @@ STAGES: tuple[StageSpec, ...] = (
         needs=("base",),
         configure=stage_conf.convert,
         sources=("stages/convert_base.py", *CONVERT_SOURCES),
+        ignored=("python",),
         wanted=stage_conf.compares,
     ),
     StageSpec(
@@ -232,6 +241,7 @@ STAGES: tuple[StageSpec, ...] = (
             "toolchain.py",
             "worker.py",
             "matrix.py",
+            *MLC_SOURCES,
         ),
         wheels=COMPILER_WHEELS,
         external=("compiler.path",),
@@ -268,6 +278,7 @@ STAGES: tuple[StageSpec, ...] = (
             "dataset.py",
             "proof/scoring.py",
             "adapters/npm.py",
+            "compiler/wasm/contract.py",
             "http_rules.py",
             "site",
         ),

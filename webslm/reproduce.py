@@ -14,7 +14,7 @@ from webslm.executor import BuildFailed, Display, execute
 from webslm.fs import copy_tree
 from webslm.lock import BUNDLE, make_lock
 from webslm.plan import Step, plan
-from webslm.preflight import check_environment, preflight
+from webslm.preflight import check_compiler, check_environment, preflight
 from webslm.schema import Config
 from webslm.stage import Result
 
@@ -54,6 +54,7 @@ def reproduce(
     _check_files(lock, steps)
     check_environment(cfg, steps)
     fresh = Cache(store)
+    check_compiler(cfg, steps, fresh)
     tools = known.root / "tools"
     if not own_tools and tools.is_dir():
         store.mkdir(parents=True, exist_ok=True)

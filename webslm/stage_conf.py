@@ -5,15 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 from webslm import schema
+from webslm.compilers import MLC_LLM
 from webslm.hosting import shard_bytes
 from webslm.schema import Config, Finetune, RuntimeConf
 from webslm.targets import targets
 
 
 def runtime(cfg: Config, wheels: tuple[str, ...]) -> RuntimeConf:
-    """Return the matrix row with only the named wheels."""
+    """Return the matrix row with only the named wheels, and its tools where they are used."""
     kept = {name: version for name, version in cfg.runtime.wheels.items() if name in wheels}
-    return replace(cfg.runtime, wheels=kept)
+    return replace(cfg.runtime, wheels=kept, tools=tools(cfg) if wheels else {})
+
+
+def tools(cfg: Config) -> dict[str, str]:
+    """Return the pins of the tools that make this build's weights and library; may be none."""
+    return dict(cfg.runtime.tools) if cfg.compiler.name == MLC_LLM else {}
 
 
 def data(cfg: Config) -> schema.DataStageConf:
@@ -56,7 +62,11 @@ def align(cfg: Config) -> schema.AlignStageConf:
 def convert(cfg: Config) -> schema.ConvertStageConf:
     """Return what weights are packed by."""
     return schema.ConvertStageConf(
-        shape=cfg.base.shape, quant=cfg.quant, shard_bytes=shard_bytes(cfg.host)
+        shape=cfg.base.shape,
+        quant=cfg.quant,
+        shard_bytes=shard_bytes(cfg.host),
+        tools=tools(cfg),
+        python=cfg.compiler.python,
     )
 
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from webslm import compilers, footprint, hosting, training_rules, validate_base
+from webslm import compilers, footprint, hosting, pairing, training_rules, validate_base
 from webslm.corpus import rules as rows
 from webslm.errors import ConfigError
 from webslm.evaluation import rules as evaluation
@@ -211,4 +211,5 @@ CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _verify,
     evaluation.problems,
     _runtime,
+    pairing.problems,
 )

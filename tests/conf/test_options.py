@@ -32,6 +32,7 @@ NEEDED = {
         "compiler.url=https://host.invalid/a.wasm",
         f"compiler.sha256={'0' * 64}",
     ),
+    **{("runtime", row): ("compiler=mlc_llm",) for row in ("mlc_llm_0_19", "mlc_llm_0_20")},
 }
 """Values that an option cannot do without."""
 DOMAINS = sorted(path.stem for path in (conf_dir() / "domain").glob("*.yaml"))

@@ -37,16 +37,18 @@ ALLOWED: dict[str, set[str]] = {
     "mistakes": set(),
     "proof": {"adapters", "serve"},
     "matrix": set(),
+    "mlc_tool": {"adapters", "matrix"},
+    "pairing": {"compilers", "matrix"},
     "cache": set(),
     "pairs": {"dataset"},
     "targets": {"compiler"},
     "training_rules": {"targets", "validate_base"},
-    "stage_conf": {"hosting", "targets"},
+    "stage_conf": {"compilers", "hosting", "targets"},
     "registry": {"stage_conf"},
     "validate_base": {"compiler"},
     "validate": {
-        *("compilers", "corpus", "evaluation", "footprint", "hosting", "matrix", "publish"),
-        *("registry", "toolchain", "training_rules", "validate_base"),
+        *("compilers", "corpus", "evaluation", "footprint", "hosting", "matrix", "pairing"),
+        *("publish", "registry", "toolchain", "training_rules", "validate_base"),
     },
     "publish": {"publish", "adapters", "compose", "hosting", "lock", "report"},
     "toolchain": {"matrix"},
@@ -57,7 +59,10 @@ ALLOWED: dict[str, set[str]] = {
     "difference": {"lock", "registry"},
     "recipe": {"compose"},
     "reproduce": {"cache", "preflight", "difference", "executor", "lock", "plan"},
-    "doctor": {"adapters", "matrix", "memory", "registry", "serve", "toolchain"},
+    "doctor": {
+        *("adapters", "compilers", "matrix", "memory", "mlc_tool", "registry", "serve"),
+        "toolchain",
+    },
     "dataset_doctor": {"adapters", "cache", "corpus", "plan", "registry", "reporting", "stages"},
     "commands": {
         *(
@@ -84,8 +89,8 @@ ALLOWED: dict[str, set[str]] = {
     "freeform": set(),
     "compose": {"freeform", "local_base", "mistakes"},
     "preflight": {
-        *("cache", "corpus", "matrix", "plan", "proof", "registry", "stages", "toolchain"),
-        "validate",
+        *("cache", "compilers", "corpus", "matrix", "mlc_tool", "plan", "proof", "registry"),
+        *("stages", "toolchain", "validate"),
     },
     "preview": {"cache", "explain", "footprint", "forecast", "lock", "plan", "report", "store"},
     "build": {

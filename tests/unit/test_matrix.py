@@ -8,6 +8,7 @@ from webslm.compiler.wasm.contract import CONTRACTS
 from webslm.compose import compose
 from webslm.errors import ConfigError, EnvironmentMismatch
 from webslm.matrix import check_wheels, installed, is_in, mismatches, nearest, rows, vector_unit
+from webslm.registry import COMPILER_WHEELS
 from webslm.schema import RuntimeConf
 
 ROWS = rows()
@@ -33,7 +34,8 @@ def test_row_is_what_composition_reads_and_keeps_to_its_own_ranges(name: str) ->
     assert row == ROWS[name]
     assert row.name == name
     assert list(mismatches(row)) == []
-    assert {"python", "web_llm", "apache-tvm", "apache-tvm-ffi", "ziglang"} <= set(row.allowed)
+    own = {"mlc-llm", "tvm", "emscripten"} if row.tools else set(COMPILER_WHEELS)
+    assert {"python", "web_llm", *own} <= set(row.allowed)
     assert all(allowed.reason for allowed in row.allowed.values())
     assert row.web_llm in CONTRACTS
     assert row.web_llm_integrity.startswith("sha512-")
@@ -70,6 +72,48 @@ def test_mismatched_pair_is_told_with_reason_and_nearest_row(
     assert pair.allowed[part].reason in text
     assert hint == f"the nearest row that works: runtime={row}"
     assert nearest(part, version) == row
+
+
+@pytest.mark.parametrize(
+    ("row", "part", "version", "better"),
+    [
+        ("mlc_llm_0_20", "web_llm", "0.2.79", "mlc_llm_0_19"),
+        ("mlc_llm_0_19", "web_llm", "0.2.85", "mlc_llm_0_20"),
+        ("mlc_llm_0_19", "mlc-llm", "0.20.0", "mlc_llm_0_20"),
+        ("mlc_llm_0_20", "mlc-llm", "0.18.1", "mlc_llm_0_19"),
+    ],
+)
+def test_pair_of_tools_and_web_llm_is_told_with_reason_and_nearest_row(
+    row: str, part: str, version: str, better: str
+) -> None:
+    pair: RuntimeConf = ROWS[row]
+    if part == "web_llm":
+        pair = replace(pair, web_llm=version)
+    else:
+        pair = replace(pair, tools={**pair.tools, part: version})
+    [(text, hint)] = mismatches(pair)
+    assert text.startswith(f"runtime.{'web_llm' if part == 'web_llm' else f'tools.{part}'}: ")
+    assert pair.allowed[part].reason in text
+    assert hint == f"the nearest row that works: runtime={better}"
+
+
+@pytest.mark.parametrize(
+    ("row", "version", "fits"),
+    [
+        ("mlc_llm_0_19", "0.19.0", True),
+        ("mlc_llm_0_19", "0.20.dev32", True),
+        ("mlc_llm_0_19", "0.20.dev33", False),
+        ("mlc_llm_0_19", "0.20.0", False),
+        ("mlc_llm_0_20", "0.20.0", True),
+        ("mlc_llm_0_20", "0.20.0.dev0", True),
+        ("mlc_llm_0_20", "0.26.dev4", True),
+        ("mlc_llm_0_20", "0.19.0", False),
+    ],
+)
+def test_range_of_mlc_llm_ends_where_its_object_abi_does(
+    row: str, version: str, fits: bool
+) -> None:
+    assert is_in(version, ROWS[row].allowed["mlc-llm"].range) is fits
 
 
 def test_ranges_are_pips() -> None:

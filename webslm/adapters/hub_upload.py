@@ -26,7 +26,10 @@ MARK = "webslm.lock.json"
 """What tells a repository that webslm filled."""
 GIVEN = (".gitattributes", "README.md")
 """What a fresh repository may hold."""
-OURS = ("params_shard_*.bin", "library-*.wasm", "tensor-cache.json", "tokenizer.json", "mlc-*.json")
+OURS = (
+    *("params_shard_*.bin", "library-*.wasm", "tensor-cache.json", "ndarray-cache.json"),
+    *("tokenizer.json", "mlc-*.json"),
+)
 """Files of an earlier build that the next one takes away where it has none of that name."""
 WRITING_ROLES = ("admin", "write", "contributor")
 

@@ -6,7 +6,7 @@ A library's ``_metadata`` lies in its data as text, whoever compiled it, so noth
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,19 +89,30 @@ def _cache(
 def _parameters(
     metadata: Mapping[str, Any], cfg: CompileStageConf
 ) -> Iterator[tuple[str, object, object]]:
-    found = {
-        str(row.get("name")): (list(row.get("shape") or []), row.get("dtype"))
-        for row in metadata.get("params") or []
-    }
     wanted = {
         tensor.name: (list(tensor.shape), tensor.dtype)
         for tensor in library_tensors(cfg.shape, cfg.quant)
     }
+    found = {}
+    for row in metadata.get("params") or []:
+        name = str(row.get("name"))
+        sizes, _ = wanted.get(name, ([], None))
+        found[name] = (_sizes(row.get("shape") or [], sizes), row.get("dtype"))
     for name in [*wanted, *(name for name in found if name not in wanted)]:
         if found.get(name) != wanted.get(name):
             yield f"params.{name}", found.get(name, "absent"), wanted.get(name, "absent")
-    if list(found) != list(wanted) and set(found) == set(wanted):
+    # The page hands over weights in the library's own order: others may have another one.
+    if SHAPE in metadata and list(found) != list(wanted) and set(found) == set(wanted):
         yield "the order of params", next(iter(found)), next(iter(wanted))
+
+
+def _sizes(found: Sequence[int | str], wanted: Sequence[int]) -> list[int | str]:
+    """Return a tensor's sizes; one that the library takes as it comes ("vocab_size") fits."""
+    if len(found) != len(wanted):
+        return list(found)
+    return [
+        right if isinstance(size, str) else size for size, right in zip(found, wanted, strict=True)
+    ]
 
 
 def _decode(data: bytes) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Own ``compiler=prebuilt``: a library made elsewhere, found, checked and taken over unchanged.
+"""Own libraries that others made: found, checked and taken over unchanged (``prebuilt``).
 
 A library depends on shape, format, context and chunk, never on weights: every fine-tune of a base
 can use the one that was compiled first. It is believed as little as our own.
@@ -36,6 +36,21 @@ def adopt(cfg: CompileStageConf, target: Path) -> dict[str, Any]:
     """
     _obtain(cfg.compiler, target)
     name = _told(cfg.compiler)
+    return {**examine(cfg, target, name), "source": name}
+
+
+def examine(cfg: CompileStageConf, target: Path, name: str) -> dict[str, Any]:
+    """Hold a library that webslm did not compile against model and page; return what it is.
+
+    Args:
+        cfg: What it must be.
+        target: The library.
+        name: What it is called in a sentence.
+
+    Raises:
+        ConfigError: It was made for another model, format or context.
+        StageFailed: It is no library, or the row's web-llm could not load it.
+    """
     metadata = read_metadata(target)
     check_fits(metadata, cfg, name)
     abi = check_abi(target, contract=contract_of(cfg.runtime.web_llm))
@@ -57,7 +72,6 @@ def adopt(cfg: CompileStageConf, target: Path) -> dict[str, Any]:
             "data_end": abi.data_end,
         },
         "wasm_bytes": abi.size_bytes,
-        "source": name,
     }
 
 

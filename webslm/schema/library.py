@@ -54,7 +54,8 @@ class CompilerConf:
     """Budget of the library file; null: none."""
     python: str = "auto"
     """Which Python compiles: ``here`` (this one), ``isolated`` (the row's own environment in the
-    cache), ``auto`` (this one where its wheels are the row's, else isolated), or a path."""
+    cache), ``auto`` (this one where its wheels are the row's, else isolated), or a path. For
+    mlc_llm the path of a Python that has it; ``auto`` is then this one."""
 
 
 @dataclass
@@ -77,7 +78,13 @@ class RuntimeConf:
     """npm's sha512 of the package archive."""
     wheels: dict[str, str] = field(default_factory=dict)
     """PyPI name to exact version."""
+    tools: dict[str, str] = field(default_factory=dict)
+    """A compiler that no wheel of the row brings, such as mlc-llm: part to exact version."""
+    model_types: list[str] = field(default_factory=list)
+    """Model types that the row's tools compile to what webslm computes; empty: all it knows."""
+    formats: list[str] = field(default_factory=list)
+    """Weight formats that the row's tools know; empty: all of webslm's."""
     browser_min: int = 113
     """Lowest Chromium major version with WebGPU."""
     allowed: dict[str, AllowedConf] = field(default_factory=dict)
-    """What may stand in the row, by part: ``python``, ``web_llm`` or a wheel."""
+    """What may stand in the row, by part: ``python``, ``web_llm``, a wheel or a tool."""

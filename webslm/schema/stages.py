@@ -89,6 +89,10 @@ class ConvertStageConf:
     shape: ShapeConf
     quant: QuantConf
     shard_bytes: int = 33554432
+    tools: dict[str, str] = field(default_factory=dict)
+    """Parts of the mlc_llm that packs the weights, with versions; empty: webslm packs them."""
+    python: str = "auto"
+    """The Python that has those tools."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from typing import Any
 
 from webslm import delivery, fs, hosting, page_facts, paths, records
 from webslm.adapters import npm
+from webslm.compiler.wasm.contract import contract_of
 from webslm.dataset import normal, read_rows
 from webslm.errors import ConfigError, StageFailed
 from webslm.schema import BundleStageConf, Mode
@@ -26,6 +27,7 @@ VERSION = 1
 SCHEMA = 1
 CHAT_CONFIG = "mlc-chat-config.json"
 TENSORS = "tensor-cache.json"
+"""The index as ``convert`` writes it; the row's web-llm may ask for it by an older name."""
 TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.json"
 _HOST = re.compile(r"\b(?:https?|wss?):(?:\\?/){2}|[\"'(]//[\w.-]+\.\w")
@@ -100,7 +102,7 @@ def add_model(
     out: Path, name: str, weights: Path, chat: Path, library: Path, cfg: BundleStageConf
 ) -> dict[str, Any]:
     """Put a model's files where web-llm looks for them; return what the page must know of it."""
-    files = _model_files(weights, chat)
+    files = _model_files(weights, chat, contract_of(cfg.runtime.web_llm).tensor_index)
     url = f"models/{name}/resolve/{delivery.revision(files)}/"
     for file, source in files.items():
         fs.link_or_copy(source, out / url / file)
@@ -129,8 +131,9 @@ def model_record(out: Path, url: str, library: Path, cfg: BundleStageConf) -> di
     """
     folder = out / url
     chat_config = _read_json(folder, CHAT_CONFIG)
-    records = _read_json(folder, TENSORS)["records"]
-    kept = [CHAT_CONFIG, TOKENIZER, TENSORS, *(record["dataPath"] for record in records)]
+    index = contract_of(cfg.runtime.web_llm).tensor_index
+    records = _read_json(folder, index)["records"]
+    kept = [CHAT_CONFIG, TOKENIZER, index, *(record["dataPath"] for record in records)]
     memory = _read_json(library.parent, "library.json")["memory"]
     return {
         "url": url,
@@ -204,13 +207,16 @@ def check_own_files() -> None:
         raise StageFailed(f"bundle: the page names another host ({found[0]!r})")
 
 
-def _model_files(convert: Path, chat: Path) -> dict[str, Path]:
+def _model_files(convert: Path, chat: Path, index: str) -> dict[str, Path]:
+    """Return the site's name of each of a model's files, and where it lies."""
     shards = [record["dataPath"] for record in _read_json(convert, TENSORS)["records"]]
     names = {CHAT_CONFIG: chat, TOKENIZER: chat, TENSORS: convert, **dict.fromkeys(shards, convert)}
     for name, folder in names.items():
         if not (folder / name).is_file():
             raise StageFailed(f"bundle: {folder.name} has no {name}")
-    return {name: names[name] / name for name in sorted(names)}
+    found = {name: folder / name for name, folder in names.items()}
+    found[index] = found.pop(TENSORS)
+    return dict(sorted(found.items()))
 
 
 def _library(folder: Path) -> Path:

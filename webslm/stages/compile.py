@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from webslm import fs, toolchain
+from webslm.adapters import mlc_llm
 from webslm.compiler import prebuilt
 from webslm.compiler.memory import memory_plan
-from webslm.compilers import PREBUILT
+from webslm.compiler.mlc_config import config_of
+from webslm.compilers import MLC_LLM, PREBUILT
 from webslm.errors import ConfigError, StageFailed
 from webslm.schema import CompileStageConf
 from webslm.stage import Context, Metric, Metrics
@@ -38,6 +40,8 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
     _check_sizes(cfg)
     if cfg.compiler.name == PREBUILT:
         return _take_over(cfg, out, ctx)
+    if cfg.compiler.name == MLC_LLM:
+        return _by_mlc_llm(cfg, out, ctx)
     wheels = cfg.runtime.wheels
     python = toolchain.interpreter(ctx.cache_dir, cfg.compiler.python, wheels, ctx.progress.note)
     if python is not None:
@@ -87,6 +91,29 @@ def _take_over(cfg: CompileStageConf, out: Path, ctx: Context) -> Metrics:
     _check_budget(cfg, num_shaders=0, wasm_bytes=document["wasm_bytes"])
     _seal(linked, document)
     return {key: document[key] for key in ("wasm_bytes", "memory", "source")}
+
+
+def _by_mlc_llm(cfg: CompileStageConf, out: Path, ctx: Context) -> Metrics:
+    python = mlc_llm.interpreter(cfg.compiler.python)
+    ctx.progress.update(0, 2, "mlc_llm compile")
+    linked = out / "library.wasm"
+    mlc_llm.make_library(
+        python,
+        config_of(cfg.shape),
+        linked,
+        quantization=cfg.quant.name,
+        context_window_size=cfg.compiler.context_window_size,
+        prefill_chunk_size=cfg.compiler.prefill_chunk_size,
+        opt_level=cfg.compiler.opt_level,
+        log_dir=ctx.log_dir,
+    )
+    ctx.progress.update(1, 2, "library")
+    document = prebuilt.examine(cfg, linked, "mlc_llm's library")
+    document["tools"] = {**mlc_llm.probe(python).versions}
+    # Its shaders are not counted: the browser's proof runs them.
+    _check_budget(cfg, num_shaders=0, wasm_bytes=document["wasm_bytes"])
+    _seal(linked, document)
+    return {key: document[key] for key in ("wasm_bytes", "memory", "tools")}
 
 
 def _seal(linked: Path, document: dict[str, Metric]) -> str:

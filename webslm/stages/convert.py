@@ -5,27 +5,34 @@ Nothing but blocks of rows and one tensor's scales is held, whatever the size of
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.adapters import mlc_llm
 from webslm.compiler.architectures import architecture
 from webslm.compiler.checkpoint import Checkpoint
 from webslm.compiler.conversion import RoundTrip, read_parameter, write_parameter
+from webslm.compiler.mlc_config import config_of
+from webslm.compiler.mlc_weights import PackedWeights
 from webslm.compiler.quantization import check_format, stored_tensors
 from webslm.compiler.shards import INDEX_NAME, ShardReader, ShardWriter
 from webslm.compiler.weights import Parameter
 from webslm.errors import StageFailed
-from webslm.fs import write_text
+from webslm.fs import temporary_dir, write_text
 from webslm.schema import ConvertStageConf, QuantConf
 from webslm.stage import Context, Metrics
 
 if TYPE_CHECKING:
     from webslm.compiler.quantization import Float32
+
+Write = Callable[[ShardWriter, Checkpoint, Parameter], RoundTrip]
+"""Writes one parameter's tensors and returns what the format costs."""
 
 REPORT_NAME = "convert.json"
 TIED_HEAD = "lm_head.weight"
@@ -49,7 +56,8 @@ def run(cfg: ConvertStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
     if tied:
         _check_tied_head(checkpoint)
     started = time.perf_counter()
-    rows, index = _write_all(checkpoint, parameters, cfg, out, ctx)
+    with _packing(cfg, inputs["merge"], parameters, out, ctx) as write:
+        rows, index = _write_all(checkpoint, parameters, cfg, out, ctx, write)
     seconds = time.perf_counter() - started
     _write_report(out, cfg.quant, rows, index)
     worst = max(rows, key=lambda row: float(row["rms_relative_error"]))
@@ -93,12 +101,40 @@ def dequantized_state(
     return state
 
 
+@contextlib.contextmanager
+def _packing(
+    cfg: ConvertStageConf,
+    merged: Path,
+    parameters: Sequence[Parameter],
+    out: Path,
+    ctx: Context,
+) -> Iterator[Write]:
+    """Yield what writes a parameter: webslm's own packing, or what mlc_llm packed."""
+    if not cfg.tools:
+        yield lambda writer, checkpoint, item: write_parameter(writer, checkpoint, item, cfg.quant)
+        return
+    ctx.progress.note("mlc_llm convert_weight")
+    files = [*merged.glob("*.safetensors"), *merged.glob("*.safetensors.index.json")]
+    with temporary_dir(out.parent, "packed") as work:
+        packed = work / "weights"
+        mlc_llm.convert_weight(
+            mlc_llm.interpreter(cfg.python),
+            config_of(cfg.shape),
+            sorted(files),
+            packed,
+            quantization=cfg.quant.name,
+            log_dir=ctx.log_dir,
+        )
+        yield PackedWeights(packed, parameters, cfg.quant).write
+
+
 def _write_all(
     checkpoint: Checkpoint,
     parameters: Sequence[Parameter],
     cfg: ConvertStageConf,
     out: Path,
     ctx: Context,
+    write: Write,
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Write every parameter and return the report's rows and the index."""
     total = sum(math.prod(parameter.shape) for parameter in parameters)
@@ -108,7 +144,7 @@ def _write_all(
     try:
         for parameter in parameters:
             ctx.progress.update(4 * done, 4 * total, parameter.name)
-            error = write_parameter(writer, checkpoint, parameter, cfg.quant)
+            error = write(writer, checkpoint, parameter)
             rows.append(_row(checkpoint, parameter, cfg.quant, error))
             done += math.prod(parameter.shape)
         ctx.progress.update(4 * done, 4 * total, INDEX_NAME)

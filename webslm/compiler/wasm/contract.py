@@ -34,6 +34,8 @@ class Contract:
     """Registered by its JavaScript before the VM starts: the library may call them."""
     first_data_address: int
     """Below it, its JavaScript writes into linear memory on every load."""
+    tensor_index: str = "tensor-cache.json"
+    """The file in which it looks for the weights' names and places."""
 
 
 _WASI = frozenset(
@@ -124,9 +126,82 @@ _THREADS = frozenset(
     ["_ZN3tvm7runtime9threading10NumThreadsEv", "_ZN3tvm7runtime9threading15ResetThreadPoolEv"]
 )
 
+_PACKED = frozenset({"TVMWasmPackedCFunc", "TVMWasmPackedCFuncFinalizer"})
+_WASI_PACKED = (
+    frozenset(name for name in _WASI if not name.startswith("TVMFFI")) | _PACKED | _THREADS
+)
+
+WEB_LLM_0_2_79 = Contract(
+    web_llm="0.2.79",
+    imports={
+        "wasi_snapshot_preview1": _WASI_PACKED,
+        "env": _WASI_PACKED | {"__cxa_thread_atexit", "__console_log"},
+    },
+    exports=frozenset(
+        [
+            "memory",
+            "_initialize",
+            "TVMWasmAllocSpace",
+            "TVMWasmFreeSpace",
+            "TVMWasmFuncCreateFromCFunc",
+            "TVMAPISetLastError",
+            "TVMArrayAlloc",
+            "TVMArrayCopyFromBytes",
+            "TVMArrayCopyFromTo",
+            "TVMArrayCopyToBytes",
+            "TVMArrayFree",
+            "TVMCFuncSetReturn",
+            "TVMCbArgToReturn",
+            "TVMFuncCall",
+            "TVMFuncFree",
+            "TVMFuncGetGlobal",
+            "TVMFuncListGlobalNames",
+            "TVMFuncRegisterGlobal",
+            "TVMGetLastError",
+            "TVMModFree",
+            "TVMModGetFunction",
+            "TVMModImport",
+            "TVMObjectFree",
+            "TVMObjectGetTypeIndex",
+            "TVMObjectTypeIndex2Key",
+            "TVMObjectTypeKey2Index",
+        ]
+    ),
+    optional_exports=frozenset(),
+    global_functions=frozenset(
+        [
+            "runtime.Array",
+            "runtime.ArrayGetItem",
+            "runtime.ArraySize",
+            "runtime.GetFFIString",
+            "runtime.ShapeTuple",
+            "runtime.String",
+            "runtime.SystemLib",
+            "runtime.TVMArrayCreateView",
+            "vm.builtin.ndarray_cache.clear",
+            "vm.builtin.ndarray_cache.get",
+            "vm.builtin.ndarray_cache.remove",
+            "vm.builtin.ndarray_cache.update",
+            *(
+                name
+                for name in WEB_LLM.global_functions
+                if name.startswith(("vm.builtin.", "tvmjs."))
+                and "tensor_cache" not in name
+                and "Tensor" not in name
+            ),
+        ]
+    ),
+    optional_global_functions=frozenset(),
+    page_functions=WEB_LLM.page_functions,
+    first_data_address=1024,
+    tensor_index="ndarray-cache.json",
+)
+"""The last release before TVM's present object ABI: only an mlc_llm of 2025 compiles for it."""
+
 CONTRACTS: Mapping[str, Contract] = {
     contract.web_llm: contract
     for contract in (
+        WEB_LLM_0_2_79,
         replace(
             WEB_LLM,
             web_llm="0.2.84",
