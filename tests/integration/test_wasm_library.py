@@ -17,7 +17,7 @@ import pytest
 from webslm import paths
 from webslm.compiler.wasm import objects, runtime
 from webslm.compiler.wasm.abi import check_abi, inspect_library
-from webslm.compiler.wasm.contract import WEB_LLM, read_contract
+from webslm.compiler.wasm.contract import WEB_LLM, WEB_LLM_0_2_79, Contract, read_contract
 from webslm.compiler.wasm.link import PAGE_CALLBACKS, STACK_BYTES, link_library
 from webslm.compiler.wasm.runtime import build_runtime
 from webslm.compiler.wasm.zig import run_zig
@@ -162,18 +162,34 @@ def test_runtime_is_the_same_built_elsewhere(runtime_dir: Path, tmp_path: Path) 
         assert sha256(again / name) == sha256(runtime_dir / name), name
 
 
-def test_contract_is_that_of_the_npm_bundle(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("contract", "called_otherwise"),
+    [
+        # Two are called over a line break.
+        (WEB_LLM, {"TVMFFIWasmGetLastError", "TVMFFIWasmFunctionCreate"}),
+        pytest.param(
+            WEB_LLM_0_2_79,
+            {"TVMGetLastError", "TVMWasmFuncCreateFromCFunc"},
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=lambda value: getattr(value, "web_llm", ""),
+)
+def test_contract_is_that_of_the_npm_bundle(
+    contract: Contract, called_otherwise: set[str], tmp_path: Path
+) -> None:
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("npm is not installed")
-    argv = [npm, "pack", "--json", f"@mlc-ai/web-llm@{WEB_LLM.web_llm}"]
+    argv = [npm, "pack", "--json", f"@mlc-ai/web-llm@{contract.web_llm}"]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         pytest.skip(f"the npm registry cannot be reached: {done.stderr[-200:]}")
     archive = tmp_path / json.loads(done.stdout)[0]["filename"]
     shutil.unpack_archive(archive, tmp_path, filter="data")
     found = read_contract(tmp_path / "package" / "lib" / "index.js")
-    assert found.imports == WEB_LLM.imports["wasi_snapshot_preview1"]
-    assert found.exports <= WEB_LLM.exports | WEB_LLM.optional_exports
-    known = WEB_LLM.global_functions | WEB_LLM.optional_global_functions
+    assert found.imports == contract.imports["wasi_snapshot_preview1"]
+    assert found.exports <= contract.exports | contract.optional_exports
+    assert contract.exports - found.exports == {"memory", "_initialize", *called_otherwise}
+    known = contract.global_functions | contract.optional_global_functions
     assert found.global_functions - RPC_FUNCTIONS == known

@@ -194,10 +194,10 @@ def _run(
         known = explain(output, exc.returncode)
         if known is None:
             raise StageFailed(
-                f"mlc_llm {command}: {exc.message}", hint=f"all it said: {log}", log_path=log
+                f"mlc_llm {command} failed: {exc.message}", hint=f"all it said: {log}", log_path=log
             ) from exc
         sentence, hint = known
-        raise StageFailed(f"mlc_llm {command}: {sentence}", hint=hint, log_path=log) from exc
+        raise StageFailed(f"mlc_llm {command} failed: {sentence}", hint=hint, log_path=log) from exc
 
 
 def _environment(python: Path) -> dict[str, str]:

@@ -17,28 +17,24 @@ UNKNOWN = "0.1.dev0"
 
 
 def version(module: str) -> str | None:
-    """Return the installed version of a module's distribution, else what the module says."""
-    names = importlib.metadata.packages_distributions().get(module, [])
-    found = importlib.metadata.version(names[0]) if names else None
+    """Import a module and return its version: its own word, else its distribution's."""
+    found = getattr(importlib.import_module(module), "__version__", None)
     if found in (None, UNKNOWN):
-        found = getattr(importlib.import_module(module), "__version__", None)
+        names = importlib.metadata.packages_distributions().get(module, [])
+        found = importlib.metadata.version(names[0]) if names else None
     return None if found in (None, UNKNOWN) else str(found).split("+")[0]
 
 
 def main() -> None:
-    """Print what is there."""
+    """Print what is there; without an mlc_llm nothing else is looked at."""
     told: dict[str, str | bool | None] = {
+        **dict.fromkeys(MODULES),
         "python": platform.python_version(),
-        "there": True,
+        "there": importlib.util.find_spec("mlc_llm") is not None,
         "error": None,
     }
-    for part, module in MODULES.items():
-        told[part] = None
-        if importlib.util.find_spec(module) is None:
-            told["there"] = bool(told["there"]) and part != "mlc-llm"
-            continue
+    for part, module in MODULES.items() if told["there"] else ():
         try:
-            importlib.import_module(module)
             told[part] = version(module)
         except Exception as exc:  # noqa: BLE001  whatever a broken build raises is the answer
             told["error"] = f"{type(exc).__name__}: {exc}".split("\n")[0]

@@ -247,7 +247,8 @@ def read_contract(web_llm_js: Path) -> BundleNames:
     own modules use are outside, and ``imports`` is the object shared by both module names.
     """
     text = web_llm_js.read_text(encoding="utf-8")
-    offered = re.search(r"\bwasmImports=\{([^}]*TVMFFIWasmSafeCall[^}]*)\}", text)
+    marks = "TVMFFIWasmSafeCall|TVMWasmPackedCFunc"
+    offered = re.search(rf"\bwasmImports=\{{([^}}]*(?:{marks})[^}}]*)\}}", text)
     imports = {item.split(":")[0] for item in offered.group(1).split(",")} if offered else set()
     called = set(re.findall(r"\.exports\.(TVM\w+)", text))
     looked_up = set(re.findall(r"getGlobalFunc\w*\(\s*[\"']([\w.]+)[\"']", text))
