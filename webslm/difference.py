@@ -31,7 +31,7 @@ def compare(one: Mapping[str, Any], other: Mapping[str, Any]) -> Difference:
     """
     machine = [
         f"{name}: {_shown(one['matrix'].get(name))} and {_shown(other['matrix'].get(name))}"
-        for name in ("python", "system", "machine", "vector_unit", "row", "browser")
+        for name in ("python", "system", "machine", "vector_unit", "row", "tools", "browser")
         if one["matrix"].get(name) != other["matrix"].get(name)
     ]
     known = {*one["stages"], *other["stages"]}

@@ -112,21 +112,13 @@ def _wheels(cfg: Config) -> Iterator[Finding]:
         yield Finding(part="wheels", state="ok", text=f"{len(here)} as the row pins them")
         yield _imports()
     if cfg.compiler.name == MLC_LLM:
-        yield _mlc_llm(cfg)
+        state, text, todo = mlc_tool.look(cfg.compiler.python, cfg.runtime)
+        yield Finding(part="mlc_llm", state=state, text=text, hint=todo)
     if elsewhere and cfg.compiler.python in ("auto", "isolated"):
         folder = environment_dir(cache_dir(), tools)
         is_there = (folder / STAMP).is_file()
         text = f"{folder} {'is ready' if is_there else 'will be made by the first build (pip)'}"
         yield Finding(part="compiler", state="ok" if is_there else "note", text=text)
-
-
-def _mlc_llm(cfg: Config) -> Finding:
-    try:
-        found = mlc_tool.check_tool(cfg.compiler.python, cfg.runtime)
-    except WebslmError as exc:
-        return Finding(part="mlc_llm", state="missing", text=exc.message, hint=exc.hint)
-    text = ", ".join(f"{part} {version}" for part, version in found.items())
-    return Finding(part="mlc_llm", state="ok", text=text)
 
 
 def _imports() -> Finding:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from webslm.adapters.mlc_failures import DOCS
 from webslm.adapters.mlc_llm import RUNTIME, SOURCE_DIR, Found, interpreter, probe, runtime_file
-from webslm.errors import EnvironmentMismatch
+from webslm.errors import EnvironmentMismatch, WebslmError
 from webslm.matrix import is_in, nearest
 from webslm.schema import RuntimeConf
 
@@ -36,6 +36,15 @@ def check_tool(python: str, row: RuntimeConf) -> dict[str, str]:
             f"{SOURCE_DIR}=TREE",
         )
     return {part: version for part, version in found.versions.items() if version is not None}
+
+
+def look(python: str, row: RuntimeConf) -> tuple[str, str, str | None]:
+    """Return what ``doctor`` says of the tool: its state, a text, and what to type."""
+    try:
+        found = check_tool(python, row)
+    except WebslmError as exc:
+        return "missing", exc.message, exc.hint
+    return "ok", ", ".join(f"{part} {version}" for part, version in found.items()), None
 
 
 def check_found(program: Path, found: Found, row: RuntimeConf) -> None:

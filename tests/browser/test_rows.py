@@ -11,9 +11,9 @@ from tests.integration.conftest import SMALL, read_report, run_build
 from webslm.matrix import rows
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-# An untrained model answers nothing right; that browser and torch agree is what a row must show.
 OWN = [name for name, row in rows().items() if not row.tools]
 """Rows whose compiler pip brings; others pin tools that no machine here has."""
+# An untrained model answers nothing right; that browser and torch agree is what a row must show.
 UNTRAINED = ("verify.min_answers=0", "verify.num_prompts=2", "verify.num_tokens=8")
 
 

@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from tests import training
 from tests.integration.conftest import SMALL, read_report, run_build, stored
+from tests.locks import schema_errors
 from tests.mlc_environment import make_environment, make_tree, recorded
 from tests.site_inputs import configuration, write_inputs
 from webslm.compiler.architectures import architecture
@@ -22,7 +23,7 @@ from webslm.compose import compose
 from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed
 from webslm.fs import tree_files
 from webslm.matrix import rows
-from webslm.mlc_tool import check_tool
+from webslm.mlc_tool import check_tool, look
 from webslm.registry import STAGES
 from webslm.schema import CompileStageConf, ConvertStageConf, QuantConf
 from webslm.stages import bundle, convert
@@ -155,6 +156,7 @@ def test_absent_tool_or_runtime_is_one_sentence(
     del record
     row = rows()["mlc_llm_0_20"]
     assert check_tool(str(python), row)["tvm"] == "0.27.dev0"
+    assert look(str(python), row)[:1] == ("ok",)
     monkeypatch.setenv("MLC_LLM_SOURCE_DIR", str(tmp_path))
     with pytest.raises(EnvironmentMismatch, match=r"no web/dist/wasm/mlc_wasm_runtime\.bc below"):
         check_tool(str(python), row)
@@ -162,6 +164,7 @@ def test_absent_tool_or_runtime_is_one_sentence(
     with pytest.raises(EnvironmentMismatch, match=r"bare/bin/python has no mlc_llm$") as caught:
         check_tool(str(bare), row)
     assert "compiler.python=FOLDER/bin/python" in (caught.value.hint or "")
+    assert look(str(bare), row) == ("missing", caught.value.message, caught.value.hint)
 
 
 def test_build_without_the_tool_ends_before_any_work(tmp_path: Path) -> None:
@@ -260,6 +263,7 @@ def test_build_records_what_made_it_and_asks_the_tool_only_for_work(
     assert done.returncode == 0, done.stderr + done.stdout
     output = tmp_path / "outputs" / "mlc"
     lock = json.loads((output / "webslm.lock.json").read_text(encoding="utf-8"))
+    assert schema_errors(lock) == []
     assert lock["matrix"]["tools"]["mlc-llm"] == "0.20.0"
     assert lock["matrix"]["tools"]["tvm"] == "0.27.dev0"
     assert lock["matrix"]["row"] == "mlc_llm_0_20"
