@@ -26,6 +26,8 @@ TYPED = {
     "num_prompts": "verify.num_prompts",
     "browser_min": "runtime.browser_min",
     "shard_bytes": "host.shard_bytes",
+    "tools": "runtime.tools",
+    "python": "compiler.python",
     "method": "finetune",
     "card.method": "finetune",
     "card.align": "align",
