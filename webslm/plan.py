@@ -48,6 +48,7 @@ def plan(cfg: Config, stages: Sequence[StageSpec] = STAGES) -> list[Step]:
              +--> evaluate (base, finetune, merge, convert; if asked for) ---------------+
              +--> convert_base (if a mode compares) ------------------------------------+
                                                       +-> chat_config -------------------+
+        scale (merge, data; if asked for) comes between merge and convert
         compile (shape, format, context only) -------------------------------------------+
                                                                     bundle <-------------+
                                                                        +--> verify

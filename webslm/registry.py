@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from webslm import schema, stage_conf
-from webslm.schema import Align, Config, Finetune, Precision
+from webslm.schema import Align, Config, Finetune, Precision, Scale
 
 TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
 TRAINING_SOURCES = ("adapters/tokenizer.py", "adapters/torch_mode.py", "adapters/turns.py")
@@ -174,8 +174,23 @@ STAGES: tuple[StageSpec, ...] = (
         sources=("stages/normalize.py", *WEIGHT_MAP_SOURCES),
     ),
     StageSpec(
+        name="scale",
+        needs=("merge", "normalize", "data"),
+        configure=lambda cfg: schema.ScaleStageConf(shape=cfg.base.shape, quant=cfg.quant),
+        sources=(
+            "stages/scale.py",
+            "adapters/scaling.py",
+            "adapters/clipping.py",
+            "adapters/reference.py",
+            *CONVERT_SOURCES,
+            *TRAINING_SOURCES,
+        ),
+        wheels=TRAINING_WHEELS,
+        wanted=lambda cfg: cfg.scale is Scale.awq,
+    ),
+    StageSpec(
         name="convert",
-        needs=("merge", "normalize"),
+        needs=("merge", "normalize", "scale"),
         configure=stage_conf.convert,
         sources=CONVERT_SOURCES,
         ignored=("python",),

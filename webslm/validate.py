@@ -14,7 +14,7 @@ from webslm.evaluation import rules as evaluation
 from webslm.matrix import mismatches
 from webslm.publish import rules as publish_rules
 from webslm.registry import STAGE_NAMES, STAGES
-from webslm.schema import Config, Mode
+from webslm.schema import Config, Mode, Scale
 from webslm.toolchain import CHOICES
 from webslm.validate_base import Problem, positive
 
@@ -55,7 +55,8 @@ def _run(cfg: Config) -> Iterator[Problem]:
         if stage in unwanted:
             yield (
                 f"{key}: this build has no stage {stage}",
-                "finetune=none takes finetune away; align=dpo adds align, evaluate=on evaluate",
+                "finetune=none takes finetune away; align=dpo adds align, "
+                "scale=awq scale, evaluate=on evaluate",
             )
     if cfg.only is not None and (cfg.until is not None or cfg.from_stage is not None):
         yield "only: cannot stand beside until or from", "only=STAGE builds that one stage"
@@ -102,6 +103,19 @@ def _quant(cfg: Config) -> Iterator[Problem]:
             f"quant.group_size: {quant.group_size} is not a multiple of {32 // quant.bits}",
             f"a word holds {32 // quant.bits} codes of {quant.bits} bits; the ecosystem uses "
             f"{40 if quant.bits == 3 else 32}",
+        )
+
+
+def _scale(cfg: Config) -> Iterator[Problem]:
+    if cfg.scale is Scale.awq and cfg.quant.bits == 0:
+        yield (
+            f"scale: awq eases rounding, and quant={cfg.quant.name} rounds no weights",
+            "scale=none, or a format of 3, 4 or 8 bits such as quant=q4f32_1",
+        )
+    if cfg.scale is Scale.awq and cfg.compiler.name == "mlc_llm":
+        yield (
+            "scale: awq chooses the peaks of weight groups, and mlc_llm packs by its own",
+            "scale=none, or compiler=tvm",
         )
 
 
@@ -202,6 +216,7 @@ CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     validate_base.shape_problems,
     training_rules.problems,
     _quant,
+    _scale,
     _windows,
     _app,
     _modes,

@@ -17,6 +17,7 @@ from webslm.precision import settled, unsettled
 from webslm.preflight import preflight
 from webslm.registry import STAGE_NAMES, STAGES
 from webslm.schema import Config
+from webslm.validate import validate
 
 # A recipe is a choice of the others: tests/conf/test_recipes.py.
 NO_NODES = {"hydra", "recipe"}
@@ -202,6 +203,26 @@ def test_open_precision_runs_no_further_than_calibration() -> None:
     steps = plan(unsettled(compose(["quant=auto"])))
     before = ["data", "base", "inspect", "finetune", "merge"]
     assert [step.stage for step in steps] == [*before, "calibrate"]
+
+
+def test_scaling_adds_its_stage_and_shares_the_library() -> None:
+    plain, scaled = keys(), keys("scale=awq")
+    assert set(scaled) - set(plain) == {"scale"}
+    assert changed("scale=awq") == {"convert", "evaluate", "golden", "bundle", "verify"}
+    cfg = settled(compose(["quant=auto", "scale=awq"]), {"dtype": "float16"}, ())
+    step = next(step for step in plan(cfg) if step.stage == "scale")
+    assert step.conf.quant.name == "q4f16_1"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["q0f32", "q0f16"])
+def test_scaling_for_a_format_that_rounds_nothing_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"quant={name} rounds no weights"):
+        preflight(compose([f"quant={name}", "scale=awq"]))
+
+
+def test_scaling_beside_a_packer_of_its_own_is_refused() -> None:
+    with pytest.raises(ConfigError, match="mlc_llm packs by its own"):
+        validate(compose(["compiler=mlc_llm", "scale=awq"]))
 
 
 def test_local_base_takes_shape_and_windows_from_its_folder(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from tests.integration.conftest import read_report, run_build
 from webslm.registry import STAGE_NAMES
 
 pytestmark = pytest.mark.browser
-# These two are for pages that compare and for quant=auto.
-OPTIONAL = ("align", "calibrate", "convert_base")
+# These are for pairs, quant=auto, scale=awq and pages that compare.
+OPTIONAL = ("align", "calibrate", "scale", "convert_base")
 DEFAULT_STAGES = tuple(name for name in STAGE_NAMES if name not in OPTIONAL)
 
 

@@ -119,8 +119,9 @@ def test_every_value_of_a_stage_has_a_key_that_can_be_typed(spec: StageSpec) -> 
     cfg = compose([])
     known = flat(plain(cfg))
     config = plain(spec.configure(cfg))
-    # How much these two look at is their own choice, not the user's.
-    fixed = {"golden": {"num_prompts", "num_tokens"}, "calibrate": {"rows", "tokens"}}
+    # How much these look at is their own choice, not the user's.
+    looked = {"rows", "tokens"}
+    fixed = {"golden": {"num_prompts", "num_tokens"}, "calibrate": looked, "scale": looked}
     for name in set(flat(config)) - fixed.get(spec.name, set()):
         assert typed_key(name) in known, name
 

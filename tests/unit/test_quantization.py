@@ -51,6 +51,19 @@ def test_stored_tensors_keeps_what_is_not_quantized_raw_in_dtype() -> None:
     assert stored_tensors(NORM, Q4F16)[0].dtype == "float16"
 
 
+def test_lower_peak_clips_the_largest_and_rounds_the_others_finer() -> None:
+    weight = np.zeros((2, 32), dtype=np.float32)
+    weight[:, :4] = [14.0, 7.4, 3.4, -14.0]
+    peaks = np.array([[14.0], [7.0]], dtype=np.float32)
+    words, scales = quantize(weight, Q4F32_RAW, peaks)
+    assert scales.tolist() == [[2.0], [1.0]]
+    kept = dequantize(words, scales, 32, Q4F32_RAW)
+    assert kept[:, :4].tolist() == [[14.0, 8.0, 4.0, -14.0], [7.0, 7.0, 3.0, -7.0]]
+    plain = quantize(weight, Q4F32)
+    given = quantize(weight, Q4F32, np.full((2, 1), 14.0, dtype=np.float32))
+    assert all(np.array_equal(one, other) for one, other in zip(plain, given, strict=True))
+
+
 def test_quantize_packs_lowest_nibble_first() -> None:
     # Scale is exactly 1 (the largest magnitude is 7), so codes are the weights plus 7.
     weight = np.zeros((1, 32), dtype=np.float32)

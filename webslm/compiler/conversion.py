@@ -47,9 +47,16 @@ class RoundTrip:
 
 
 def write_parameter(
-    writer: ShardWriter, checkpoint: Checkpoint, parameter: Parameter, quant: QuantConf
+    writer: ShardWriter,
+    checkpoint: Checkpoint,
+    parameter: Parameter,
+    quant: QuantConf,
+    limits: Checkpoint | None = None,
 ) -> RoundTrip:
     """Append a parameter's tensors to the shards and return what the format costs.
+
+    ``limits`` holds per quantized tensor the peaks of its groups, where they are not the largest
+    weights; the cost counts what is clipped.
 
     Raises:
         StageFailed: A weight is not finite, or does not fit the format's type.
@@ -59,7 +66,8 @@ def write_parameter(
     weights = _weights(checkpoint, parameter)
     if is_quantized(parameter, quant):
         scales: list[npt.NDArray[np.floating]] = []
-        writer.add(tensors[0], _code_blocks(weights, parameter, quant, scales, error))
+        peaks = _peaks(limits, parameter)
+        writer.add(tensors[0], _code_blocks(weights, peaks, parameter, quant, scales, error))
         writer.add(tensors[1], scales)
     else:
         writer.add(tensors[0], _cast_blocks(weights, parameter, quant, error))
@@ -81,16 +89,29 @@ def _weights(checkpoint: Checkpoint, parameter: Parameter) -> Iterator[Float32]:
             yield block
 
 
+def _peaks(limits: Checkpoint | None, parameter: Parameter) -> Float32 | None:
+    """Return the peaks of all rows, [n, G]: one thirtieth of the weights, held at once."""
+    import numpy as np
+
+    if limits is None:
+        return None
+    return np.concatenate([b for source in parameter.sources for b in limits.blocks(source)])
+
+
 def _code_blocks(
     weights: Iterator[Float32],
+    peaks: Float32 | None,
     parameter: Parameter,
     quant: QuantConf,
     scales: list[npt.NDArray[np.floating]],
     error: RoundTrip,
 ) -> Blocks:
     """Yield codes; the scales and the error are kept aside until the codes are written."""
+    row = 0
     for block in weights:
-        codes, block_scales = quantize(block, quant)
+        given = None if peaks is None else peaks[row : row + len(block)]
+        row += len(block)
+        codes, block_scales = quantize(block, quant, given)
         _check_range(block_scales, parameter, quant)
         scales.append(block_scales)
         error.add(block, dequantize(codes, block_scales, block.shape[1], quant))

@@ -3,6 +3,7 @@
 The rule, for a weight W[N, K], groups of ``group_size`` along K and M = 2**(bits-1) - 1 (7 for
 4 bits): scale s = max|W| / M of a group; code q = clamp(round_half_even(W / s + M), 0, 2 M);
 value (q - M) s.
+A group's peak may be taken lower than its largest weight, which then is clipped (``peaks``).
 Codes are made with the scale *as it is stored* (rounded to float16 or bfloat16 where the format
 says so), so that what the library computes is exactly what ``dequantize`` returns.
 """
@@ -123,12 +124,15 @@ def stored_tensors(parameter: Parameter, quant: QuantConf) -> list[StoredTensor]
     ]
 
 
-def quantize(weight: Float32, quant: QuantConf) -> tuple[UInt32, npt.NDArray[np.floating]]:
+def quantize(
+    weight: Float32, quant: QuantConf, peaks: Float32 | None = None
+) -> tuple[UInt32, npt.NDArray[np.floating]]:
     """Quantize whole rows.
 
     Args:
         weight: [n, K] float32, finite; any number of rows, so that a caller may go in blocks.
         quant: A format with ``bits`` > 0.
+        peaks: [n, G]; stands for max|W| of each group. None: the largest weight itself.
 
     Returns:
         Codes, uint32 [n, ``num_words``], lowest bits first along K, padding codes 0;
@@ -143,7 +147,8 @@ def quantize(weight: Float32, quant: QuantConf) -> tuple[UInt32, npt.NDArray[np.
     step = max(1, BLOCK_BYTES // max(1, columns * 4))
     for start in range(0, rows, step):
         block = slice(start, start + step)
-        codes[block], scales[block] = _quantize_block(weight[block], quant)
+        given = None if peaks is None else peaks[block]
+        codes[block], scales[block] = _quantize_block(weight[block], quant, given)
     return codes, scales
 
 
@@ -185,7 +190,9 @@ def from_bf16(halves: UInt16) -> Float32:
     return (halves.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
-def _quantize_block(weight: Float32, quant: QuantConf) -> tuple[UInt32, npt.NDArray[np.floating]]:
+def _quantize_block(
+    weight: Float32, quant: QuantConf, peaks: Float32 | None
+) -> tuple[UInt32, npt.NDArray[np.floating]]:
     import numpy as np
 
     rows, columns = weight.shape
@@ -193,7 +200,8 @@ def _quantize_block(weight: Float32, quant: QuantConf) -> tuple[UInt32, npt.NDAr
     padded = groups * quant.group_size
     grouped = _pad_columns(weight, padded).reshape(rows, groups, quant.group_size)
     middle = np.float32((1 << (quant.bits - 1)) - 1)
-    peaks = np.maximum(grouped.max(axis=2), -grouped.min(axis=2))
+    if peaks is None:
+        peaks = np.maximum(grouped.max(axis=2), -grouped.min(axis=2))
     scales = _round_scales(peaks / middle, quant)
     stored = scales.astype(np.float32)
     # A zero scale (all weights zero, or too small for the scale's type) makes every code mean 0;

@@ -82,6 +82,7 @@ def facts(
         **survival.facts(report["metrics"], [step.conf for step in steps]),
         **rows.facts(_read(done, "data", "stats.json"), _read(done, "inspect", "inspect.json")),
         "tensors": _tensors(_read(done, "convert", "convert.json")),
+        "scaling": report["metrics"].get("scale"),
         "proof": report.get("verify"),
         "answers": _answers(report.get("verify")),
         "picture": _picture(done),

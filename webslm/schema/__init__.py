@@ -17,6 +17,7 @@ from webslm.schema.choices import (
     Precision,
     Profile,
     Retriever,
+    Scale,
     Sharding,
     Weights,
 )
@@ -49,6 +50,7 @@ from webslm.schema.stages import (
     InspectStageConf,
     MergeStageConf,
     NormalizeStageConf,
+    ScaleStageConf,
     StageConf,
     VerifyStageConf,
 )
@@ -108,6 +110,8 @@ __all__ = [
     "RopeScalingConf",
     "RuntimeConf",
     "SamplingConf",
+    "Scale",
+    "ScaleStageConf",
     "ShapeConf",
     "Sharding",
     "StageConf",

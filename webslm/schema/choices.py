@@ -56,6 +56,13 @@ class Align(Enum):
     none = "none"
 
 
+class Scale(Enum):
+    """How weights are made ready for their format."""
+
+    awq = "awq"
+    none = "none"
+
+
 class Loss(Enum):
     """Which tokens the fine-tune learns from."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from omegaconf import MISSING
 
 from webslm.schema.base import BaseConf
-from webslm.schema.choices import Align, Finetune, Precision
+from webslm.schema.choices import Align, Finetune, Precision, Scale
 from webslm.schema.data import DataConf, DomainConf
 from webslm.schema.evaluate import EvaluateConf
 from webslm.schema.library import CompilerConf, QuantConf, RuntimeConf
@@ -70,6 +70,8 @@ class Config:
     """dpo: the tuned adapter learns on from pairs of answers."""
     precision: Precision = Precision.declared
     """auto: ``quant.dtype`` follows from activations on training rows (``quant=auto``)."""
+    scale: Scale = Scale.none
+    """awq: channels are scaled and groups clipped where activations on training rows gain by it."""
     domain: DomainConf = field(default_factory=DomainConf)
     data: DataConf = field(default_factory=DataConf)
     base: BaseConf = field(default_factory=BaseConf)

@@ -83,6 +83,18 @@ class NormalizeStageConf:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScaleStageConf:
+    """``scale``: the merged checkpoint made ready for its format."""
+
+    shape: ShapeConf
+    quant: QuantConf
+    rows: int = 64
+    """Training rows looked at, evenly spaced."""
+    tokens: int = 512
+    """Longest start of a row."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConvertStageConf:
     """``convert``: quantized shards."""
 
@@ -187,6 +199,7 @@ StageConf = (
     | MergeStageConf
     | CalibrateStageConf
     | NormalizeStageConf
+    | ScaleStageConf
     | ConvertStageConf
     | ChatConfigStageConf
     | CompileStageConf

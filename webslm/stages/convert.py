@@ -37,6 +37,8 @@ Write = Callable[[ShardWriter, Checkpoint, Parameter], RoundTrip]
 REPORT_NAME = "convert.json"
 TIED_HEAD = "lm_head.weight"
 EMBEDDING = "model.embed_tokens.weight"
+LIMITS = "limits"
+"""Folder of a scaled checkpoint with the peaks of its groups."""
 IGNORABLE = (".rotary_emb.inv_freq",)
 """Buffers that old checkpoints carry and that follow from the shape."""
 
@@ -50,13 +52,14 @@ def run(cfg: ConvertStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
     """
     check_format(cfg.quant)
     parameters = architecture(cfg.shape.model_type).parameters(cfg.shape)
-    checkpoint = Checkpoint(inputs["merge"])
+    checkpoint = Checkpoint(inputs.get("scale", inputs["merge"]))
+    limits = Checkpoint(inputs["scale"] / LIMITS) if "scale" in inputs else None
     tied = cfg.shape.tie_word_embeddings
     checkpoint.check(parameters, ignorable=(*IGNORABLE, *((TIED_HEAD,) if tied else ())))
     if tied:
         _check_tied_head(checkpoint)
     started = time.perf_counter()
-    with _packing(cfg, inputs["merge"], parameters, out, ctx) as write:
+    with _packing(cfg, checkpoint.folder, limits, parameters, out, ctx) as write:
         rows, index = _write_all(checkpoint, parameters, cfg, out, ctx, write)
     seconds = time.perf_counter() - started
     _write_report(out, cfg.quant, rows, index)
@@ -104,17 +107,20 @@ def dequantized_state(
 @contextlib.contextmanager
 def _packing(
     cfg: ConvertStageConf,
-    merged: Path,
+    folder: Path,
+    limits: Checkpoint | None,
     parameters: Sequence[Parameter],
     out: Path,
     ctx: Context,
 ) -> Iterator[Write]:
     """Yield what writes a parameter: webslm's own packing, or what mlc_llm packed."""
     if not cfg.tools:
-        yield lambda writer, checkpoint, item: write_parameter(writer, checkpoint, item, cfg.quant)
+        yield lambda writer, checkpoint, item: write_parameter(
+            writer, checkpoint, item, cfg.quant, limits
+        )
         return
     ctx.progress.note("mlc_llm convert_weight")
-    files = [*merged.glob("*.safetensors"), *merged.glob("*.safetensors.index.json")]
+    files = [*folder.glob("*.safetensors"), *folder.glob("*.safetensors.index.json")]
     with temporary_dir(out.parent, "packed") as work:
         packed = work / "weights"
         mlc_llm.convert_weight(
