@@ -116,7 +116,7 @@ def speed_entry(seen: Mapping[str, Any]) -> dict[str, Any]:
     cost some 8 us each: an upper bound.
     """
     dispatches, submits = per_token([tuple(mark) for mark in seen["marks"][-1]])
-    return {
+    found = {
         "answer_tok_s": _median(run["tokensPerSecond"] for run in seen["answers"]),
         "prompts": {
             str(tokens): _prompt(
@@ -129,6 +129,24 @@ def speed_entry(seen: Mapping[str, Any]) -> dict[str, Any]:
         "submits_per_token": submits,
         "second_load_s": round(seen["reloadSeconds"], 2),
     }
+    if seen.get("sampled"):
+        found["temperatures"] = _by_temperature(seen["sampled"])
+    return found
+
+
+def _by_temperature(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return by temperature the speed of an answer and the dispatches of its tokens."""
+    found = {}
+    for temperature in sorted({answer["temperature"] for answer in answers}):
+        runs = [answer for answer in answers if answer["temperature"] == temperature]
+        speeds = [run["tokensPerSecond"] for run in runs]
+        dispatches, _ = per_token([tuple(mark) for mark in runs[-1]["marks"]])
+        found[f"{temperature:g}"] = {
+            "answer_tok_s": _median(speeds),
+            "answer_tok_s_range": [round(min(speeds), 1), round(max(speeds), 1)],
+            "dispatches_per_token": dispatches,
+        }
+    return found
 
 
 def speed_line(speed: Mapping[str, Any]) -> str:

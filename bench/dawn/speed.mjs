@@ -5,10 +5,10 @@ import { profile } from "./profile.mjs";
 
 const PROFILED_STEPS = 5;
 
-// Returns the timed prompts, the tokens after them, an answer through chat completions, dispatches
-// so far at each of its pieces, and GPU time by kernel.
+// Returns the timed prompts, the tokens after them, an answer through chat completions (one more for
+// each temperature of the job), dispatches so far at each of its pieces, and GPU time by kernel.
 export async function measureSpeed(page, watch, job) {
-  const { prompts, tokensAfter, messages, answerTokens, repeats } = job;
+  const { prompts, tokensAfter, messages, answerTokens, repeats, temperatures = [] } = job;
   const { app } = await (await fetch("manifest.json")).json();
   const { MLCEngine } = await page.load(`${app}vendor/web-llm.js`);
   const { appConfig, readConfig } = await page.load(`${app}config.js`);
@@ -16,7 +16,7 @@ export async function measureSpeed(page, watch, job) {
   const engine = new MLCEngine({ appConfig: appConfig(model) });
   const began = performance.now();
   await engine.reload(model.id);
-  const found = { reloadSeconds: (performance.now() - began) / 1000, prompts: [], answers: [], marks: [] };
+  const found = { reloadSeconds: (performance.now() - began) / 1000, prompts: [], answers: [], marks: [], sampled: [] };
   const waits = watchWaits(page.globals);
   // The first round pays for what is set up once; it is run and not kept.
   for (let round = 0; round <= repeats; round += 1) {
@@ -31,6 +31,12 @@ export async function measureSpeed(page, watch, job) {
       found.marks.push(answer.marks);
     }
     delete answer.marks;
+    for (const temperature of temperatures) {
+      const sampled = await timeAnswer(engine, { messages, decoding: { ...decoding, temperature }, answerTokens });
+      if (round > 0) {
+        found.sampled.push({ temperature, ...sampled });
+      }
+    }
   }
   if (watch.queries !== null) {
     found.profile = await profileSteps(engine, watch, prompts);

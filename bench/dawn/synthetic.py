@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from bench.dawn.builds import speed_job
+from bench.dawn.cost import cache_bytes_per_token, weight_bytes
 from bench.dawn.judge import best_logits, speed_entry, speed_line
 from bench.dawn.kit import write_kit
 from bench.dawn.weights import values
@@ -66,7 +67,15 @@ def settings(model: str, quant: str) -> tuple[Config, str]:
     return cfg, f"random-{small or kind}-{quant}"
 
 
-def make(template: Path, model: str, quant: str, kit: Path, *, referred: bool) -> None:
+def make(
+    template: Path,
+    model: str,
+    quant: str,
+    kit: Path,
+    *,
+    referred: bool,
+    temperatures: Sequence[float] = (),
+) -> None:
     """Add one model to a kit, with ``references/<name>.npz`` for ``judge`` beside the builds."""
     cfg, name = settings(model, quant)
     with fs.temporary_dir(cache_dir(), "synthetic") as work:
@@ -87,6 +96,7 @@ def make(template: Path, model: str, quant: str, kit: Path, *, referred: bool) -
         }
         if not model.startswith("tiny:"):
             job["speed"] = speed_job(TIMED_PROMPTS, [{"role": "user", "content": QUESTION}])
+            job["speed"]["temperatures"] = [*temperatures]
         write_kit(kit, {name: (site, job)}, cache_dir() / "tools" / "npm")
     shutil.copyfile(Path(__file__).with_name("weights.py"), kit / "builds" / name / "weights.py")
     (kit / "references").mkdir(exist_ok=True)
@@ -112,8 +122,8 @@ def judge(kit: Path, results: Path, model: str, quant: str) -> dict[str, Any]:
     return {
         "name": name,
         "quant": quant,
-        "weight_bytes": _weight_bytes(cfg),
-        "cache_bytes_per_token": _cache_bytes_per_token(cfg),
+        "weight_bytes": weight_bytes(cfg.base.shape, cfg.quant),
+        "cache_bytes_per_token": cache_bytes_per_token(cfg.base.shape, cfg.quant),
         "node": raw["node"],
         "machine": raw["machine"],
         "adapter": raw["adapter"],
@@ -126,22 +136,6 @@ def judge(kit: Path, results: Path, model: str, quant: str) -> dict[str, Any]:
         "differences": differences,
         "speed": speed_entry(raw["speed"]) if "speed" in raw else None,
     }
-
-
-def _weight_bytes(cfg: Config) -> int:
-    """Return the bytes of weights that a decoded token reads: all but a table that is no head."""
-    shape = cfg.base.shape
-    return sum(
-        tensor.nbytes
-        for tensor in library_tensors(shape, cfg.quant)
-        if shape.tie_word_embeddings or "embed_tokens" not in tensor.name
-    )
-
-
-def _cache_bytes_per_token(cfg: Config) -> int:
-    shape = cfg.base.shape
-    heads = 2 * shape.num_key_value_heads * shape.head_dim * shape.num_hidden_layers
-    return heads * (2 if cfg.quant.dtype == "float16" else 4)
 
 
 def _write_shards(cfg: Config, folder: Path) -> None:
@@ -246,6 +240,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--quant", nargs="+", default=["q4f16_1", "q4f32_1"])
     parser.add_argument("--template", type=Path, help="outputs/<name> of any finished build")
     parser.add_argument("--unreferred", action="store_true", help="only time; ask torch nothing")
+    parser.add_argument(
+        "--temperatures", type=float, nargs="*", default=[], help="time an answer at each of them"
+    )
     parser.add_argument("--read", type=Path, help="judge the results a kit left in this folder")
     parser.add_argument("--out", type=Path, default=Path("synthetic.json"))
     options = parser.parse_args(argv)
@@ -254,7 +251,14 @@ def main(argv: Sequence[str]) -> int:
     for model in models:
         for quant in options.quant:
             if options.read is None:
-                make(options.template, model, quant, options.kit, referred=not options.unreferred)
+                make(
+                    options.template,
+                    model,
+                    quant,
+                    options.kit,
+                    referred=not options.unreferred,
+                    temperatures=options.temperatures,
+                )
             else:
                 entries.append(judge(options.kit, options.read, model, quant))
                 _show(entries[-1])

@@ -54,6 +54,20 @@ def kernels(entries: Sequence[Mapping[str, Any]], tokens: str) -> Iterator[str]:
             )
 
 
+def temperatures(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the table of answers by temperature: 0 takes the best token, others sample."""
+    yield "| model | temperature | answer (range) | dispatches |"
+    yield "|---|---|---|---|"
+    for entry in entries:
+        for temperature, run in entry["speed"].get("temperatures", {}).items():
+            low, high = run["answer_tok_s_range"]
+            yield (
+                f"| {entry['name'].removeprefix('random-')} | {temperature} "
+                f"| {run['answer_tok_s']:.0f} tok/s ({low:.0f}-{high:.0f}) "
+                f"| {run['dispatches_per_token']:g} |"
+            )
+
+
 def agreements(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Yield the table of forced decoding against torch."""
     yield "| model | positions | same best token | largest logit difference | WebGPU errors |"
@@ -76,7 +90,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     entries = [one for path in options.entries for one in json.loads(path.read_text("utf-8"))]
     timed = [entry for entry in entries if entry["speed"]]
-    tables = (agreements(entries), speeds(timed, options.memory_gb_s))
+    tables = (agreements(entries), speeds(timed, options.memory_gb_s), temperatures(timed))
     for table in (*tables, kernels(timed, options.kernels_at)):
         sys.stdout.write("\n".join(table) + "\n\n")
     return 0
