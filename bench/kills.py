@@ -48,11 +48,13 @@ TINY = (
     "base.tiny.steps=2",
     "lora.epochs=3",
     "verify.num_prompts=1",
+    "verify.min_answers=0",
     "output_dir=out",
 )
 PROOF = (
-    *("verify.min_answers=0", "verify.num_tokens=4"),
-    *("verify.max_answer_tokens=4", "verify.timeout_s=600"),
+    "verify.num_tokens=4",
+    "verify.max_answer_tokens=4",
+    "verify.timeout_s=600",
 )
 SITE = ("until=bundle",)
 CASES = {"whole": SITE, "site": SITE, "proof": PROOF}

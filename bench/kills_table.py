@@ -16,8 +16,9 @@ LINE = re.compile(
     rf"(?P<kind>{'|'.join(KINDS)}) [\d.]+(?: s)?(?P<group>, group)?  (?P<end>.+)"
 )
 PLACES = (
-    *("start", "data", "base", "finetune", "merge", "normalize", "convert", "chat_config"),
-    *("compile", "golden", "bundle", "verify", "between stages", "delivery"),
+    *("start", "data", "base", "inspect", "finetune", "merge", "normalize", "convert"),
+    *("evaluate", "chat_config", "compile", "golden", "bundle", "verify"),
+    *("between stages", "delivery"),
 )
 
 
@@ -34,6 +35,9 @@ def main(logs: list[str]) -> None:
     print("|---|---:|---:|---:|---:|")
     for place in PLACES:
         print(f"| {place} | {' | '.join(str(hits[place, kind]) for kind in KINDS)} |")
+    unknown = {place for place, _ in hits} - set(PLACES)
+    if unknown:
+        raise SystemExit(f"not in the table: {', '.join(sorted(unknown))}")
     sums = [sum(hits[place, kind] for place in PLACES) for kind in KINDS]
     print(f"| all | {' | '.join(map(str, sums))} |")
 
