@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ PLACEHOLDERS = {
     "recipe/NAME.yaml": "recipe/frozen.yaml",
     "recipe=NAME": "recipe=frozen",
     "trained.tar": "steps.tar",
+    # Planned only: the tool in it is not asked.
+    "compiler.python=/opt/mlc/bin/python": f"compiler.python={sys.executable}",
     "FILE": "steps.tar",
 }
 
@@ -36,8 +39,8 @@ NOT_RUN = {
     "pip install": "installs a gigabyte; scripts/setup.sh and tests/package do these steps",
     "cache.remote=s3://": "needs a bucket; tests/unit/test_store.py uses folders",
     "compiler=prebuilt": "names what a reader has; tests/integration/test_prebuilt.py builds so",
-    "compiler.python=/opt/mlc": "no mlc_llm here; tests/integration/test_mlc_llm.py has a stand-in",
-    "python -m bench.dawn": "measures a GPU; tests/unit/test_dawn.py reads what it writes",
+    "doctor compiler=mlc_llm": "no mlc_llm here; tests/integration/test_mlc_llm.py has a stand-in",
+    "python -m bench.dawn": "measures a GPU; tests/unit/test_bench_dawn.py reads what it writes",
     "docker ": "no container engine here; tests/docs/test_container.py runs the steps",
 }
 """Beginning or part of a command to the reason why no test runs it."""
