@@ -16,7 +16,7 @@ import pytest
 from tests.site_inputs import configuration, context, write_inputs
 from webslm import paths
 from webslm.adapters import browser
-from webslm.adapters.browser import Tab
+from webslm.adapters.browser import Session, Tab
 from webslm.fs import tree_files
 from webslm.paths import resolve_data
 from webslm.proof.scoring import rouge_l
@@ -29,13 +29,16 @@ SPECIALS = ["<|im_start|>", "<|im_end|>"]
 
 
 @pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+def session() -> Iterator[Session]:
+    with browser.session(None, timeout_s=TIMEOUT_S) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def tab(session: Session, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
     folder = tmp_path_factory.mktemp("site")
     bundle.run(configuration(), write_inputs(folder), folder / "bundle", context(folder))
-    with (
-        running_server(folder / "bundle") as url,
-        browser.session(None, timeout_s=TIMEOUT_S) as session,
-    ):
+    with running_server(folder / "bundle") as url:
         page = session.tab()
         page.open(url)
         page.wait_for("html[data-state=idle]", "the page did not start")
@@ -330,14 +333,11 @@ def test_no_module_is_large() -> None:
     assert max(lines.values()) <= 300
 
 
-def test_card_of_an_untuned_base_speaks_of_no_training(tmp_path: Path) -> None:
+def test_card_of_an_untuned_base_speaks_of_no_training(session: Session, tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path)
     del inputs["finetune"]
     bundle.run(configuration(), inputs, tmp_path / "bundle", context(tmp_path))
-    with (
-        running_server(tmp_path / "bundle") as url,
-        browser.session(None, timeout_s=TIMEOUT_S) as session,
-    ):
+    with running_server(tmp_path / "bundle") as url:
         page = session.tab()
         page.open(url)
         page.wait_for("html[data-state=idle]", "the page did not start")

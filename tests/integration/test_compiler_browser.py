@@ -58,7 +58,13 @@ def page() -> Any:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("quant", [Q0F32, Q4F32], ids=["q0f32", "q4f32_1"])
+@pytest.mark.parametrize(
+    "quant",
+    [
+        pytest.param(Q0F32, id="q0f32", marks=pytest.mark.slow),
+        pytest.param(Q4F32, id="q4f32_1"),
+    ],
+)
 def test_browser_accepts_every_shader(page: Any, quant: QuantConf) -> None:
     compiled = compile_library(
         shape(vocab_size=5000, tie_word_embeddings=quant is Q0F32),

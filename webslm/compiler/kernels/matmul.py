@@ -61,8 +61,9 @@ def matmul(plan: Matmul, quant: QuantConf, threads: Threads) -> Any:
     mask, middle = (1 << bits) - 1, float((1 << (bits - 1)) - 1)
     bind, shared, private = threads.bind, threads.shared, threads.private
     copies = threads.copies(THREADS)
-    # Unrolled loads that each ask whether a column exists crash SwiftShader's compiler.
-    loads = T.unroll if columns % step == 0 else T.serial
+    # Unrolled loads crash the compiler of SwiftShader, which knows no float16; there loops cost an
+    # H100 a fifth and more, in float32 a tenth at most (bench/results/dawn.md).
+    loads = T.serial if dtype == "float32" else T.unroll
 
     @T.prim_func(s_tir=True, private=True)
     def matmul(
