@@ -11,6 +11,8 @@ from webslm.proof.scoring import (
     rouge_l,
     top1_agreement,
 )
+from webslm.proof.verdict import failures
+from webslm.schema import VerifyConf
 
 
 @pytest.mark.parametrize(
@@ -82,3 +84,27 @@ def test_top1_agreement_refuses_runs_that_do_not_match() -> None:
 )
 def test_evenly_spaced(length: int, count: int, expected: list[int]) -> None:
     assert evenly_spaced(length, count) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "decoded", "least", "refused"),
+    [
+        ("Rest.", 9.0, 4, False),
+        (" ", 9.0, 4, True),
+        (" ", 9.0, 0, False),
+        ("", 0.0, 0, True),
+    ],
+)
+def test_page_that_says_nothing_is_refused(
+    answer: str, decoded: float, least: int, refused: bool
+) -> None:
+    report = {
+        **{key: [] for key in ("console_errors", "webgpu_errors", "foreign_requests", "answers")},
+        "prompt_tokens_equal": True,
+        "greedy_agreement": {"dequantized": 1.0},
+        "forced_top1_agreement": {"dequantized": 1.0},
+        "visit": {"answer": answer},
+        "decode_tok_s": decoded,
+    }
+    found = failures(report, VerifyConf(min_answers=least))
+    assert found == (["the page showed an empty answer"] if refused else [])

@@ -64,7 +64,6 @@ def fetch(hub: HubConf, *, cache: Path, folder: Path) -> Download:
     """
     name, commit = check(hub)
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from httpx2 import HTTPError
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError

@@ -35,7 +35,6 @@ def fetch(hub: HubRowsConf, cache: Path) -> Path:
     if folder.is_dir():
         return folder
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from httpx2 import HTTPError
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError

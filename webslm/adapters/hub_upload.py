@@ -126,7 +126,6 @@ def upload(repo: str, files: Mapping[str, Path], *, private: bool, message: str)
 
 def _api() -> HfApi:
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     token = os.environ.get("HF_TOKEN")
     if not token:
         raise EnvironmentMismatch(

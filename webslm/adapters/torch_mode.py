@@ -50,8 +50,7 @@ def reproducible(seed: int) -> Iterator[int]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep progress bars, advice and telemetry of the training libraries off the terminal."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    """Keep progress bars and advice of the training libraries off the terminal."""
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from transformers.utils import logging as transformers_logging

@@ -121,6 +121,10 @@ def failures(report: Mapping[str, Any], conf: VerifyConf) -> list[str]:
     ):
         if report[key]:
             found.append(f"expected no {what}, saw {len(report[key])} ({report[key][0]!r})")
+    # Random weights may say nothing but ids that their tokenizer has no text for.
+    unread = conf.min_answers == 0 and report["decode_tok_s"] > 0
+    if not report["visit"]["answer"].strip() and not unread:
+        found.append("the page showed an empty answer")
     if not report["prompt_tokens_equal"]:
         found.append("web-llm's prompts have other lengths than the chat template's")
     for key, least in (

@@ -97,7 +97,8 @@ class VerifyConf:
     tie_gap: float = 1e-3
     """A first difference is a tie when the reference's two best logits are closer than this."""
     min_answers: int = 4
-    """Fewest answers that must reach ``min_rouge_l`` and stop by themselves."""
+    """Fewest answers that must reach ``min_rouge_l`` and stop by themselves; 0: tokens are
+    compared, their words are not judged."""
     min_rouge_l: float = 0.8
     """ROUGE-L F1 with the row's answer that counts as learnt."""
     timeout_s: int = 300
