@@ -35,7 +35,7 @@ def check_tool(python: str, row: RuntimeConf) -> dict[str, str]:
             hint="run ./web/prep_emcc_deps.sh in mlc-llm's source tree, then export "
             f"{SOURCE_DIR}=TREE",
         )
-    return {part: version for part, version in found.versions.items() if version is not None}
+    return found.known
 
 
 def look(python: str, row: RuntimeConf) -> tuple[str, str, str | None]:

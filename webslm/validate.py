@@ -112,7 +112,7 @@ def _scale(cfg: Config) -> Iterator[Problem]:
             f"scale: awq eases rounding, and quant={cfg.quant.name} rounds no weights",
             "scale=none, or a format of 3, 4 or 8 bits such as quant=q4f32_1",
         )
-    if cfg.scale is Scale.awq and cfg.compiler.name == "mlc_llm":
+    if cfg.scale is Scale.awq and cfg.compiler.name == compilers.MLC_LLM:
         yield (
             "scale: awq chooses the peaks of weight groups, and mlc_llm packs by its own",
             "scale=none, or compiler=tvm",

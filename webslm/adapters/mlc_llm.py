@@ -42,6 +42,11 @@ class Found:
     error: str | None
     """Why it does not load."""
 
+    @property
+    def known(self) -> dict[str, str]:
+        """The versions without what is absent or says none."""
+        return {part: version for part, version in self.versions.items() if version is not None}
+
 
 def interpreter(python: str) -> Path:
     """Return the program that ``compiler.python`` names; this Python for ``auto`` and ``here``.

@@ -109,8 +109,7 @@ def _by_mlc_llm(cfg: CompileStageConf, out: Path, ctx: Context) -> Metrics:
     )
     ctx.progress.update(1, 2, "library")
     document = prebuilt.examine(cfg, linked, "mlc_llm's library")
-    found = mlc_llm.probe(python).versions
-    document["tools"] = {part: version for part, version in found.items() if version is not None}
+    document["tools"] = mlc_llm.probe(python).known
     # Its shaders are not counted: the browser's proof runs them.
     _check_budget(cfg, num_shaders=0, wasm_bytes=document["wasm_bytes"])
     _seal(linked, document)
