@@ -161,7 +161,7 @@ def check_leakage(train: Sequence[Row], held_out: Sequence[Row], label: str) -> 
     """
     problems = tuple(
         (
-            f"{row.where(label)}: held-out question stands in training line {other.line}: "
+            f"{row.where(label)}: question only to be asked stands in training line {other.line}: "
             f"{question!r}",
             "remove it from one of the two",
         )

@@ -13,6 +13,8 @@ TRAINING_SOURCES = ("adapters/tokenizer.py", "adapters/torch_mode.py", "adapters
 FINETUNE_WHEELS = (*TRAINING_WHEELS, "peft", "trl", "accelerate", "datasets")
 FINETUNE_SOURCES = (
     "adapters/trainer.py",
+    "adapters/training_rows.py",
+    "adapters/augment.py",
     "adapters/methods.py",
     "adapters/sft.py",
     "adapters/order.py",
@@ -77,7 +79,7 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/hub_rows.py",
         ),
         wheels=("datasketch",),
-        external=("data.path", "data.held_out_path"),
+        external=("data.path", "data.held_out_path", "data.paraphrases_path"),
     ),
     StageSpec(
         name="base",
@@ -298,7 +300,10 @@ STAGES: tuple[StageSpec, ...] = (
             "site",
         ),
         external=("domain.knowledge_path",),
-        ignored=("domain.train_path", "domain.held_out_path", *ROW_TEXTS),
+        ignored=(
+            *("domain.train_path", "domain.held_out_path", "domain.paraphrases_path"),
+            *ROW_TEXTS,
+        ),
     ),
     StageSpec(
         name="verify",

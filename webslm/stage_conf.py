@@ -23,14 +23,17 @@ def tools(cfg: Config) -> dict[str, str]:
 
 
 def data(cfg: Config) -> schema.DataStageConf:
-    """Return what the data stage reads: a domain's own rows bring their held-out rows."""
+    """Return what the data stage reads: a domain's own rows bring the rows to ask."""
     if cfg.data.hub.id is not None:
         # The commit says which rows they are; the domain's own file is not read.
         return schema.DataStageConf(data=replace(cfg.data, path=None))
-    held_out = cfg.data.held_out_path
-    if held_out is None and cfg.data.path == cfg.domain.train_path:
-        held_out = cfg.domain.held_out_path
-    return schema.DataStageConf(data=replace(cfg.data, held_out_path=held_out))
+    held_out, paraphrases = cfg.data.held_out_path, cfg.data.paraphrases_path
+    if cfg.data.path == cfg.domain.train_path:
+        held_out = held_out or cfg.domain.held_out_path
+        paraphrases = paraphrases or cfg.domain.paraphrases_path
+    return schema.DataStageConf(
+        data=replace(cfg.data, held_out_path=held_out, paraphrases_path=paraphrases)
+    )
 
 
 def compares(cfg: Config) -> bool:

@@ -61,6 +61,12 @@ def _lora(cfg: Config) -> Iterator[Problem]:
             f"one of {', '.join(SCHEDULERS)}",
         )
     known = targets(cfg.base.shape.model_type)
+    if lora.augment.copies < 0:
+        yield f"lora.augment.copies: {lora.augment.copies} is negative", "0: none"
+    for name in ("deletion", "lowercase"):
+        share = getattr(lora.augment, name)
+        if not 0 <= share <= 1:
+            yield f"lora.augment.{name}: {share} is not a share", "0 to 1"
     missing = [name for name in lora.target_modules if known and name not in known]
     if missing and tunes_targets(cfg):
         yield (

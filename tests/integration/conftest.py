@@ -21,6 +21,7 @@ SMALL = (
     "base.shape.head_dim=32",
     "base.tiny.steps=4",
     "lora.epochs=1",
+    "lora.augment.copies=0",
     "evaluate=off",
 )
 

@@ -20,6 +20,7 @@ WORDS = (
     *SMALL[:-1],
     "evaluate=on",
     "evaluate.rows=3",
+    "evaluate.paraphrases=2",
     "evaluate.seeds=1",
     "evaluate.max_answer_tokens=12",
     "until=evaluate",
@@ -126,6 +127,7 @@ def test_build_reports_every_step_twice_the_same_and_a_gate_fails_it(tmp_path: P
     merged = found["results"]["merged"]["trained"]
     assert merged["top1"]["value"] == 1
     assert found["results"]["quantized"]["held_out"]["n"] == 3
+    assert found["results"]["quantized"]["paraphrased"]["n"] == 2
     assert [way["name"] for way in found["sampling"]] == ["greedy", "cautious", "page"]
     assert "What 4-bit weights cost" in (tmp_path / "out" / "report.html").read_text()
     lock = json.loads((tmp_path / "out" / "webslm.lock.json").read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ import pytest
 
 from tests import training
 from webslm.adapters.inspection import histogram, planned
-from webslm.schema import InspectStageConf
+from webslm.schema import AugmentConf, InspectStageConf
 from webslm.stages import inspect
 
 
@@ -47,15 +47,18 @@ def test_rows_above_the_limit_are_counted_with_their_lines(tmp_path: Path, base:
     assert sum(count for _, _, count in found["histogram"]) == 5
 
 
-@pytest.mark.parametrize(("batch", "accumulation", "epochs"), [(2, 1, 2.0), (2, 2, 1.5), (8, 1, 1)])
+@pytest.mark.parametrize(
+    ("batch", "accumulation", "epochs", "copies"), [(2, 1, 2.0, 0), (2, 2, 1.5, 0), (8, 1, 1, 2)]
+)
 def test_planned_steps_are_those_that_training_makes(
-    tmp_path: Path, base: Path, batch: int, accumulation: int, epochs: float
+    tmp_path: Path, base: Path, batch: int, accumulation: int, epochs: float, copies: int
 ) -> None:
     how: dict[str, Any] = {
         "batch_size": batch,
         "gradient_accumulation_steps": accumulation,
         "epochs": float(epochs),
     }
+    how["augment"] = AugmentConf(copies=copies)
     found = look(tmp_path, base, **how)
     log = training.make_adapter(tmp_path / "adapter", base, tmp_path / "data", **how)
     assert found["plan"]["steps"] == log["steps"]

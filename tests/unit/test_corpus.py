@@ -217,6 +217,36 @@ def test_bad_repeated_and_leaked_rows_are_left_out_and_counted(write_jsonl: Writ
     assert split.changes.examples[0].startswith("t.jsonl:2: not JSON")
 
 
+def test_paraphrases_are_kept_apart_with_the_answers_of_their_rows(write_jsonl: Writer) -> None:
+    train = write_jsonl("t.jsonl", [chat_row("Why?", "A."), chat_row("How?", "B.")])
+    asked = write_jsonl("p.jsonl", [chat_row("For what reason?", "a")])
+    split = load_split(conf(train, paraphrases_path=str(asked), held_out_fraction=0.0))
+    assert [row.questions[0] for row in split.paraphrases] == ["For what reason?"]
+    assert len(split.train) == 2
+
+
+def test_paraphrase_of_a_row_that_is_held_out_is_not_asked(write_jsonl: Writer) -> None:
+    train = write_jsonl("t.jsonl", [chat_row("Why?", "A."), chat_row("How?", "B.")])
+    asked = write_jsonl("p.jsonl", [chat_row("What for?", "A."), chat_row("In what way?", "B.")])
+    split = load_split(conf(train, paraphrases_path=str(asked), held_out_fraction=0.5))
+    assert [row.answers for row in split.paraphrases] == [row.answers for row in split.train]
+
+
+def test_paraphrase_that_is_trained_or_has_no_row_or_goes_on_is_named(write_jsonl: Writer) -> None:
+    train = write_jsonl("t.jsonl", [chat_row("Why?", "A."), chat_row("How?", "B.")])
+    asks = [{"role": "user", "content": f"Which {n}?"} for n in (1, 2)]
+    says = {"role": "assistant", "content": "A."}
+    longer = {"messages": [WITH_SYSTEM[0], asks[0], says, asks[1], says]}
+    for row, told in (
+        (chat_row("WHY", "A."), "question only to be asked stands in training line 1"),
+        (chat_row("What for?", "C."), "no training row has this paraphrase's answer"),
+        (longer, "a paraphrase of 2 turns"),
+    ):
+        asked = write_jsonl("p.jsonl", [row])
+        with pytest.raises(ConfigError, match=told):
+            load_split(conf(train, paraphrases_path=str(asked)))
+
+
 def test_file_in_which_every_row_is_bad_is_an_error_even_when_skipping(write_jsonl: Writer) -> None:
     path = write_jsonl("x.jsonl", ["{", "["])
     with pytest.raises(ConfigError) as caught:

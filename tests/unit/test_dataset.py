@@ -90,7 +90,7 @@ def test_held_out_question_that_is_trained_is_refused(write_jsonl: Writer) -> No
     train = read_rows(write_jsonl("t.jsonl", [chat_row("What is it?", "a")]))
     held = read_rows(write_jsonl("h.jsonl", [chat_row("what is it", "b")]))
     with pytest.raises(
-        ConfigError, match=r"h\.jsonl:1: held-out question stands in training line 1"
+        ConfigError, match=r"h\.jsonl:1: question only to be asked stands in training line 1"
     ):
         check_leakage(train, held, "h.jsonl")
 

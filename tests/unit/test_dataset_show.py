@@ -34,7 +34,7 @@ LENGTHS: dict[str, Any] = {
     "context_window_size": 64,
     "too_long": {"count": 1, "lines": [3]},
     "histogram": [[0, 19, 2], [20, 40, 1]],
-    "plan": {"steps": 6, "steps_per_epoch": 2, "epochs": 3.0, "rows_per_step": 2},
+    "plan": {"steps": 6, "steps_per_epoch": 2, "epochs": 3.0, "rows_per_step": 2, "copies": 0},
     "samples": [
         {
             "line": 1,

@@ -51,6 +51,7 @@ def observed() -> dict[str, dict[str, list[Observation]]]:
     return {
         step: {
             "trained": [seen(loss, answer, same=same) for _ in range(4)],
+            "paraphrased": [seen(loss, answer, same=same), seen(loss, bad, same=same)],
             "held_out": [seen(loss, answer, same=same) for _ in range(3)],
             "general": [seen(general, bad, same=same) for _ in range(2)],
         }
@@ -69,6 +70,12 @@ def test_scores_of_a_whole_and_of_a_wrong_answer() -> None:
     assert (wrong["exact"], wrong["rouge_l"], wrong["stop_rate"], wrong["signature"]) == (0,) * 4
     assert wrong["words"] == 1
     assert "signature" not in scores(said("No."), {})
+
+
+def test_answer_is_right_from_four_fifths_of_the_words_in_order() -> None:
+    reference = "one two three four five"
+    for answer, right in (("one two three four", 1), ("one two three", 0), ("five four three", 0)):
+        assert scores(said(answer, reference=reference), {})["right"] == right
 
 
 def test_chrf_is_a_hundred_for_the_same_text_and_nothing_for_another() -> None:
@@ -136,7 +143,7 @@ def test_repeated_answers_to_one_question_do_not_narrow_its_interval() -> None:
 def test_set_without_rows_is_left_out() -> None:
     empty = {step: {**sets, "held_out": []} for step, sets in observed().items()}
     found = table(empty, RULES, BOOTSTRAP)
-    assert set(found["quantized"]) == {"trained", "general", "asked"}
+    assert set(found["quantized"]) == {"trained", "paraphrased", "general", "asked"}
     assert failures(found, GatesConf(max_repetition=0.1)) == [
         "evaluate.gates.max_repetition cannot be judged: no held-out answers"
     ]
@@ -147,6 +154,7 @@ GATES: dict[str, tuple[GatesConf, str]] = {
     "rouge": (GatesConf(min_rouge_l=0.9), "quantized lost it (base 0"),
     "chrf": (GatesConf(min_chrf=90.0), "quantized lost it"),
     "signature": (GatesConf(min_signature_rate=0.5), "quantized lost it"),
+    "right": (GatesConf(min_right=0.5), "quantized lost it (base 0, adapter 0.5"),
     "repetition": (GatesConf(max_repetition=0.2), "quantized lost it (base 0"),
     "top1": (GatesConf(min_top1_agreement=0.9), "quantized lost it"),
     "kl": (GatesConf(max_kl=0.01), "quantized lost it"),
@@ -180,8 +188,9 @@ def test_sentences_say_what_was_learnt_forgotten_and_lost() -> None:
     tuned = " ".join(told_of["finetune"])
     assert "trained on: 4 of 4 are answered word for word (base: 0)" in tuned
     assert "made it forget" in tuned
+    assert "Understanding: 0% of 2 trained questions in other words" in tuned
     assert "Manner: 100% of its answers to questions of the domain" in tuned
-    assert "kept the best token at 100.00% of 90 positions" in tuned
+    assert "kept the best token at 100.00% of 110 positions" in tuned
     lost = told_of["quantized"][0]
     assert "0 of 4 word for word with q4f32_1 weights (4 without)" in lost
     assert "60.0% of 40 positions" in lost
@@ -194,14 +203,14 @@ def test_change_that_may_be_chance_is_called_that_and_no_change_too() -> None:
     noise = {"value": 0.1, "low": -0.1, "high": 0.2}
     quiet = results()
     quiet["quantized"]["general"]["change"] = {"loss": noise, "rouge_l": noise}
-    assert "no more than chance" in sentences(quiet, "q4")["quantized"][2]
+    assert "no more than chance" in sentences(quiet, "q4")["quantized"][3]
 
 
 def test_base_taken_as_it_is_has_no_tale_of_a_fine_tune() -> None:
     two = {step: rows for step, rows in observed().items() if step in ("base", "quantized")}
     told_of = sentences(table(two, RULES, BOOTSTRAP), "q4")
     assert told_of["finetune"] == ["There was no fine-tune: the base was taken as it is."]
-    assert len(told_of["quantized"]) == 3
+    assert len(told_of["quantized"]) == 4
 
 
 def conf() -> EvaluateStageConf:
@@ -232,7 +241,7 @@ def test_browser_column_is_scored_like_every_other() -> None:
 def page(browser: dict[str, Any] | None) -> str:
     found = {
         "steps": list(results()),
-        "n": {"trained": 4, "held_out": 3, "general": 2},
+        "n": {"trained": 4, "paraphrased": 2, "held_out": 3, "general": 2},
         "seed": 0,
         "confidence": 0.95,
         "resamples": 400,
@@ -251,7 +260,7 @@ def test_section_shows_every_step_set_and_the_browser_escaped() -> None:
     assert "&lt;b&gt;x&lt;/b&gt;" in whole
     assert "Chromium &lt;1&gt;" in whole
     assert whole.count("<svg") == 2
-    for title in ("Trained", "Held-out", "General", "The browser"):
+    for title in ("Trained", "Paraphrased", "Held-out", "General", "The browser"):
         assert f"<h3>{title}" in whole
     assert "In the browser" not in page(None)
 
@@ -275,6 +284,7 @@ def test_plot_keeps_lines_and_intervals_inside_its_frame() -> None:
 
 MISTAKES = {
     "evaluate.rows=0": "evaluate.rows: 0",
+    "evaluate.paraphrases=0": "evaluate.paraphrases: 0",
     "evaluate.confidence=1": "evaluate.confidence: 1",
     "evaluate.cautious.temperature=0": "evaluate.cautious",
     "evaluate.general_path=/no/file": "evaluate.general_path: /no/file",

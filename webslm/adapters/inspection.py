@@ -63,12 +63,13 @@ def inspect_rows(
 
 def planned(rows: int, lora: LoraConf) -> dict[str, Any]:
     """Return the optimiser steps that the configuration means, as transformers counts them."""
-    batches = math.ceil(rows / lora.batch_size)
+    batches = math.ceil(rows * (1 + lora.augment.copies) / lora.batch_size)
     per_epoch = max(1, math.ceil(batches / lora.gradient_accumulation_steps))
     return {
-        "steps": math.ceil(lora.epochs * per_epoch),
+        "steps": math.ceil(lora.epochs * per_epoch) if lora.max_steps is None else lora.max_steps,
         "steps_per_epoch": per_epoch,
         "epochs": lora.epochs,
+        "copies": lora.augment.copies,
         "rows_per_step": min(rows, lora.batch_size * lora.gradient_accumulation_steps),
     }
 

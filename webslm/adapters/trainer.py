@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import budget, methods, sft, stopping
+from webslm.adapters import budget, methods, sft, stopping, training_rows
 from webslm.adapters.order import batches
 from webslm.adapters.sft import Report
 from webslm.adapters.snapshots import Snapshots
 from webslm.adapters.stopping import HeldOut
 from webslm.adapters.torch_mode import quiet, reproducible
-from webslm.adapters.turns import Messages, Row, encode_all, sample, stop_ids
+from webslm.adapters.turns import Messages, Row, sample
 from webslm.errors import ConfigError
 from webslm.fs import write_text
 from webslm.schema import Finetune, LaunchConf, LoraConf
@@ -55,6 +55,8 @@ class Training:
     """Tokens of all rows, once."""
     trained_tokens: int
     """Tokens of all rows that carry loss, once."""
+    augmented: int
+    """Rows that augmentation made."""
     loss: list[list[float]]
     """[step, mean nats per trained token] of every optimiser step."""
     lr: list[list[float]]
@@ -93,7 +95,7 @@ def finetune(job: Job, report: Report) -> Training:
 
         device = methods.find_device(lora.device)
         tokenizer: Any = AutoTokenizer.from_pretrained(job.base, local_files_only=True)
-        encoded = _encoded(job, tokenizer, job.rows)
+        encoded = training_rows.encoded(tokenizer, job.base, job.rows, lora, job.seed)
         model = methods.load(job.base, device, job.method)
         peft_config = methods.peft_config(lora, job.method)
         if peft_config is not None:
@@ -124,6 +126,7 @@ def finetune(job: Job, report: Report) -> Training:
         epochs=round(float(trainer.state.epoch or 0.0), 3),
         tokens=sum(len(row.input_ids) for row in encoded),
         trained_tokens=sum(row.trained for row in encoded),
+        augmented=len(encoded) - len(job.rows),
         loss=[[entry["step"], round(entry["loss"], 4)] for entry in history],
         lr=[[entry["step"], float(f"{entry['learning_rate']:.4g}")] for entry in history],
         seconds=round(seconds, 1),
@@ -140,16 +143,6 @@ def finetune(job: Job, report: Report) -> Training:
     )
 
 
-def _encoded(job: Job, tokenizer: Any, rows: Sequence[Messages]) -> list[Row]:
-    return encode_all(
-        tokenizer,
-        rows,
-        stops=stop_ids(job.base, tokenizer),
-        loss=job.lora.loss,
-        max_length=job.lora.max_length,
-    )
-
-
 def _watched(job: Job, tokenizer: Any) -> HeldOut | None:
     patience = job.lora.early_stopping_patience
     if patience == 0:
@@ -159,7 +152,7 @@ def _watched(job: Job, tokenizer: Any) -> HeldOut | None:
             "lora.early_stopping_patience: there are no held-out rows to stop by",
             hint="data.held_out_fraction=0.1, or data.held_out_path=FILE",
         )
-    rows = _encoded(job, tokenizer, job.held_out)
+    rows = training_rows.as_given(tokenizer, job.base, job.held_out, job.lora)
     return HeldOut(rows, patience=patience, batch_size=job.lora.batch_size)
 
 

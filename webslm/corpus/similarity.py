@@ -36,6 +36,8 @@ def near_duplicates(
 ) -> list[Pair]:
     """Return pairs whose questions or answers are alike, the most alike first.
 
+    Rows of one set with the very same answers are a question and its rephrasing, not alike.
+
     Args:
         rows: Rows to look at.
         others: Rows to compare them with; None: the rows before each.
@@ -43,11 +45,20 @@ def near_duplicates(
     """
     pairs: dict[tuple[int, int], Pair] = {}
     for part, shingles in (("question", _question), ("answer", _answer)):
-        for pair in _alike(rows, others, part, shingles, threshold):
+        seen = _first_of_each_answer(rows) if part == "answer" and others is None else rows
+        for pair in _alike(seen, others, part, shingles, threshold):
             key = (id(pair.row), id(pair.other))
             if key not in pairs or pairs[key].similarity < pair.similarity:
                 pairs[key] = pair
     return sorted(pairs.values(), key=lambda p: (-p.similarity, p.row.line, p.other.line))
+
+
+def _first_of_each_answer(rows: Sequence[Row]) -> list[Row]:
+    """Leave out rows that give an earlier row's answers: they ask it in other words on purpose."""
+    found: dict[tuple[str, ...], Row] = {}
+    for row in rows:
+        found.setdefault(tuple(map(normal, row.answers)), row)
+    return list(found.values())
 
 
 def _alike(

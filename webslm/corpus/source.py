@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from webslm.corpus.files import data_files, read_records
+from webslm.corpus.paraphrases import check_paraphrases, trained
 from webslm.corpus.shapes import to_messages, with_system
 from webslm.dataset import (
     MAX_REPORTED,
@@ -54,6 +55,8 @@ class Split:
     train: list[Row]
     held_out: list[Row]
     changes: Changes
+    paraphrases: list[Row] = field(default_factory=list)
+    """Training questions in other words, each with its answer."""
 
 
 def load_split(data: DataConf, folder: Path | None = None) -> Split:
@@ -74,17 +77,26 @@ def load_split(data: DataConf, folder: Path | None = None) -> Split:
     check_rows(rows, path.name)
     if data.held_out_path is None:
         train, held_out = split_rows(rows, fraction=data.held_out_fraction, seed=data.seed)
-        return Split(train=train, held_out=held_out, changes=changes)
-    held_path = resolve_data(data.held_out_path)
-    held_out = read(held_path, data, changes)
+    else:
+        train, held_out = rows, _never_trained(data.held_out_path, rows, data, changes)
+    paraphrases = []
+    if data.paraphrases_path is not None:
+        paraphrases = _never_trained(data.paraphrases_path, rows, data, changes)
+        check_paraphrases(rows, paraphrases, resolve_data(data.paraphrases_path).name)
+        paraphrases = trained(train, paraphrases)
+    return Split(train=train, held_out=held_out, paraphrases=paraphrases, changes=changes)
+
+
+def _never_trained(path: str, train: Sequence[Row], data: DataConf, changes: Changes) -> list[Row]:
+    """Return the rows of a file whose questions are only asked."""
+    file = resolve_data(path)
+    rows = read(file, data, changes)
     if data.skip_bad:
-        held_out = _without_leaks(
-            rows, _without_repeats(held_out, changes, held_path.name), changes, held_path.name
-        )
-    check_rows(held_out, held_path.name)
-    check_one_system([rows[0], *held_out], held_path.name)
-    check_leakage(rows, held_out, held_path.name)
-    return Split(train=rows, held_out=held_out, changes=changes)
+        rows = _without_leaks(train, _without_repeats(rows, changes, file.name), changes, file.name)
+    check_rows(rows, file.name)
+    check_one_system([train[0], *rows], file.name)
+    check_leakage(train, rows, file.name)
+    return rows
 
 
 def read(path: Path, data: DataConf, changes: Changes) -> list[Row]:

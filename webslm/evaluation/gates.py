@@ -33,10 +33,22 @@ GATES = (
         words="the signature rate",
         least=True,
     ),
+    Gate(
+        key="min_right",
+        score="right",
+        set="paraphrased",
+        words="the share of right answers",
+        least=True,
+    ),
     Gate(key="max_repetition", score="repetition", set="held_out", words="repetition", least=False),
     Gate(key="max_drift", score="drift", set="held_out", words="script drift", least=False),
 )
-SET_WORDS = {"trained": "trained", "held_out": "held-out", "general": "general"}
+SET_WORDS = {
+    "trained": "trained",
+    "paraphrased": "paraphrased",
+    "held_out": "held-out",
+    "general": "general",
+}
 
 
 def failures(results: Mapping[str, Any], gates: GatesConf) -> list[str]:

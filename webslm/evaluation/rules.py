@@ -15,7 +15,7 @@ UNBOUNDED = ("max_general_loss_increase", "max_kl")
 def problems(cfg: Config) -> Iterator[Problem]:
     """Yield what is wrong with the survival report's settings, each with what to type."""
     conf = cfg.evaluate
-    for name in ("rows", "max_answer_tokens", "seeds", "resamples"):
+    for name in ("rows", "paraphrases", "max_answer_tokens", "seeds", "resamples"):
         if getattr(conf, name) < 1:
             yield f"evaluate.{name}: {getattr(conf, name)} is not above 0", "a positive number"
     if not 0 < conf.confidence < 1:

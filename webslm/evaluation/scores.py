@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from webslm.dataset import normal
 from webslm.proof.scoring import rouge_l
 
+RIGHT = 0.8
+"""ROUGE-L from which an answer counts as the reference's: other answers of a set share less."""
 RUN = 4
 """Words of a run that counts as repeated."""
 
@@ -28,9 +30,11 @@ def scores(said: Said, signatures: Mapping[str, Callable[[str], bool]]) -> dict[
 
     ``signature`` is left out where there is no rule.
     """
+    overlap = rouge_l(said.answer, said.reference)
     found = {
         "exact": float(normal(said.answer) == normal(said.reference)),
-        "rouge_l": rouge_l(said.answer, said.reference),
+        "right": float(overlap >= RIGHT),
+        "rouge_l": overlap,
         "chrf": chrf(said.answer, said.reference),
         "stop_rate": float(said.stopped),
         "repetition": repetition(said.answer),

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from webslm.evaluation.scores import RIGHT
+
 SET_NAMES = {
     "trained": "Questions it was trained on",
+    "paraphrased": "Trained questions in other words",
     "held_out": "Questions of the domain that it never saw",
     "general": "Questions outside the domain",
 }
@@ -21,7 +24,12 @@ def sentences(results: Results, quant: str) -> dict[str, list[str]]:
         quant: The weight format's name.
     """
     return {
-        "finetune": [*_tuned(results), *_manner(results), *_merged(results)],
+        "finetune": [
+            *_tuned(results),
+            *_understood(results),
+            *_manner(results),
+            *_merged(results),
+        ],
         "quantized": list(_quantized(results, quant)),
     }
 
@@ -53,6 +61,17 @@ def _forgot(results: Results, steps: list[str], name: str) -> str:
     if change["low"] > 0:
         return ": the fine-tune made it forget what the base knew"
     return ": nothing was forgotten" if change["high"] >= 0 else ""
+
+
+def _understood(results: Results) -> Iterator[str]:
+    """Yield how many questions in other words get their answer, or nearly its words."""
+    last = results["quantized"].get("paraphrased")
+    if last is not None and list(results)[-2] != "base":
+        before = results["base"]["paraphrased"]["right"]["value"]
+        yield (
+            f"Understanding: {last['right']['value']:.0%} of {last['n']} trained questions in "
+            f"other words get the right answer (ROUGE-L {RIGHT:g} or more; base: {before:.0%})."
+        )
 
 
 def _manner(results: Results) -> Iterator[str]:

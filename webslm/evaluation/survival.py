@@ -10,9 +10,10 @@ from typing import Any
 from webslm.evaluation.intervals import DIGITS, Bootstrap
 from webslm.evaluation.scores import Said, scores
 
-SETS = ("trained", "held_out", "general")
+SETS = ("trained", "paraphrased", "held_out", "general")
 TEXT_SCORES = (
-    *("exact", "rouge_l", "chrf", "stop_rate", "signature", "repetition", "drift", "words"),
+    *("exact", "right", "rouge_l", "chrf", "stop_rate", "signature", "repetition", "drift"),
+    "words",
 )
 COMPARED = ("loss", "rouge_l")
 """Scores whose change from the step before is told with an interval of its own."""

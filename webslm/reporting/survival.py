@@ -11,6 +11,10 @@ from webslm.schema import EvaluateStageConf, StageConf
 SETS = (
     ("trained", "Trained questions", "were in the training rows: does it know what it was taught?"),
     (
+        *("paraphrased", "Paraphrased questions"),
+        "ask what a trained row asks, worded as no row is: did it understand or only recite?",
+    ),
+    (
         *("held_out", "Held-out questions"),
         "are of the domain, but were never trained: did it learn more than to recite?",
     ),
@@ -23,6 +27,7 @@ SCORES = (
     ("top1", "same best token as the step before", 3, "share"),
     ("kl", "KL from the step before (nats a token)", 3, "low"),
     ("exact", "word for word", 3, "share"),
+    ("right", "right (ROUGE-L 0.8 or more)", 3, "share"),
     ("rouge_l", "ROUGE-L (1 is word for word)", 2, "high"),
     ("chrf", "chrF (100 is word for word)", 1, "high"),
     ("stop_rate", "stops by itself", 3, "share"),
@@ -82,7 +87,7 @@ def _plot(found: Mapping[str, Any], key: str, words: str) -> dict[str, Any]:
                 for scored in (found["results"][step][name][key] for step in steps)
             ],
         )
-        for name, title, _ in SETS[:3]
+        for name, title, _ in SETS[:-1]
         if name in found["results"][steps[0]]
     ]
     return {

@@ -76,9 +76,10 @@ def show_tokens(console: Console, found: Mapping[str, Any]) -> None:
         _say(console, f"         training rows {lines}")
         _say(console, f"         type: lora.max_length={found['longest']} or shorten them")
     plan = found["plan"]
+    made = f" ({plan['copies']} copies of each row among them)" if plan["copies"] else ""
     _say(
         console,
-        f"{plan['steps']} optimiser steps: {plan['epochs']:g} epochs of "
+        f"{plan['steps']} optimiser steps: {plan['epochs']:g} epochs{made} of "
         f"{plan['steps_per_epoch']} steps of {plan['rows_per_step']} rows; "
         f"{found['trained_share']:.0%} of the tokens carry loss ({found['loss']})",
     )

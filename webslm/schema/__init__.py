@@ -54,7 +54,7 @@ from webslm.schema.stages import (
     StageConf,
     VerifyStageConf,
 )
-from webslm.schema.training import AdapterConf, DpoConf, LaunchConf, LoraConf
+from webslm.schema.training import AdapterConf, AugmentConf, DpoConf, LaunchConf, LoraConf
 
 __all__ = [
     "COMPARING",
@@ -64,6 +64,7 @@ __all__ = [
     "AllowedConf",
     "AppConf",
     "ArchiveFormat",
+    "AugmentConf",
     "BaseConf",
     "BaseSource",
     "BaseStageConf",

@@ -18,6 +18,8 @@ class DomainConf:
     """Chat JSONL; ``shipped:`` paths lie in the package."""
     held_out_path: str | None = None
     """Chat JSONL that is never trained; null: a share of the training rows is split off."""
+    paraphrases_path: str | None = None
+    """Chat JSONL of training questions in other words, each with the answer it should get."""
     knowledge_path: str | None = None
     """JSON list of {id, title, content}."""
     closing: str | None = None
@@ -48,6 +50,9 @@ class DataConf:
     """JSONL, JSON, CSV, TSV or Parquet file, or a folder; follows the domain unless set."""
     held_out_path: str | None = None
     """Rows kept out of training; null: a share of ``path`` is split off."""
+    paraphrases_path: str | None = None
+    """Questions of ``path`` in other words, each with the trained answer it should get: asked by
+    ``evaluate``, never trained. A domain's own rows bring theirs."""
     held_out_fraction: float = 0.1
     """Share of ``path`` kept out when there is no ``held_out_path``."""
     hub: HubRowsConf = field(default_factory=HubRowsConf)

@@ -17,6 +17,9 @@ class GatesConf:
     """Share of trained questions whose answer ends by itself, quantized model."""
     min_signature_rate: float | None = None
     """Share of trained answers that bear every signature, quantized model."""
+    min_right: float | None = None
+    """Share of paraphrased questions that get their answer (ROUGE-L 0.8 or more), quantized
+    model."""
     max_repetition: float | None = None
     """Share of repeated four-word runs in held-out answers, quantized model."""
     max_drift: float | None = None
@@ -51,6 +54,9 @@ class EvaluateConf:
     """Whether the build has the stage ``evaluate``."""
     rows: int = 16
     """Questions of each set (trained, held out, general), evenly spaced."""
+    paraphrases: int = 48
+    """Questions of ``data.paraphrases_path``, evenly spaced; more than of the others, as each is
+    right or wrong."""
     general_path: str = "shipped:tiny/chat.jsonl"
     """Chat JSONL of questions outside the domain: what the fine-tune may have forgotten."""
     max_answer_tokens: int = 96

@@ -8,6 +8,19 @@ from webslm.schema.choices import Device, Loss, Sharding
 
 
 @dataclass
+class AugmentConf:
+    """Further rows of a fine-tune: the same answers to questions with words left out."""
+
+    copies: int = 0
+    """Rows made of each training row; 0: none."""
+    deletion: float = 0.3
+    """Mean share of a question's words that a copy lacks: those that many questions hold go first,
+    the rarest one stays."""
+    lowercase: float = 0.5
+    """Share of copies in small letters and without the last mark, as people type."""
+
+
+@dataclass
 class LoraConf:
     """A fine-tune (trl SFT with peft); ``finetune=full`` has no use for rank and targets."""
 
@@ -52,6 +65,7 @@ class LoraConf:
     best epoch are kept. 0: neither is done."""
     neftune_alpha: float | None = None
     """Noise on the embeddings of training rows (NEFTune, arXiv:2310.05914); 5 is usual."""
+    augment: AugmentConf = field(default_factory=AugmentConf)
     packing: bool = False
     """Rows of a batch lie behind each other instead of padded below each other; each sees itself
     alone, so what is learnt is the same."""

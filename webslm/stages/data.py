@@ -17,7 +17,7 @@ from webslm.stage import Context, Metrics
 
 
 def run(cfg: DataStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
-    """Write ``train.jsonl``, ``held_out.jsonl`` and ``stats.json``.
+    """Write ``train.jsonl``, ``held_out.jsonl``, ``paraphrases.jsonl`` and ``stats.json``.
 
     Raises:
         ConfigError: A row is wrong, rows repeat each other, the split leaks, or something was
@@ -30,6 +30,7 @@ def run(cfg: DataStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context)
     refuse(stats, cfg.data)
     write_text(out / "train.jsonl", dump_rows(split.train))
     write_text(out / "held_out.jsonl", dump_rows(split.held_out))
+    write_text(out / "paraphrases.jsonl", dump_rows(split.paraphrases))
     write_text(out / "stats.json", json.dumps(stats, indent=1, ensure_ascii=False))
     for finding in stats["findings"]:
         ctx.log.warning("data: %s", finding["text"])

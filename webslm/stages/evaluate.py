@@ -120,13 +120,15 @@ def _questions(
 ) -> list[Question]:
     files = {
         "trained": inputs["data"] / "train.jsonl",
+        "paraphrased": inputs["data"] / "paraphrases.jsonl",
         "held_out": inputs["data"] / "held_out.jsonl",
         "general": resolve_data(cfg.evaluate.general_path),
     }
     rows = turns.read_rows(files[name])
     # The browser's questions are among the trained ones, so that both can be set side by side.
     browser = set(evenly_spaced(len(rows), cfg.num_prompts)) if name == "trained" else set()
-    chosen = sorted(browser | set(evenly_spaced(len(rows), cfg.evaluate.rows)))
+    count = cfg.evaluate.paraphrases if name == "paraphrased" else cfg.evaluate.rows
+    chosen = sorted(browser | set(evenly_spaced(len(rows), count)))
     found = []
     for index in chosen:
         messages = rows[index]

@@ -56,6 +56,7 @@ def run(cfg: FinetuneStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
         **({} if done.planned is None else {"budget": done.planned}),
         **({"kept_step": done.kept_step} if done.held_out else {}),
         "rows": len(rows),
+        "augmented": done.augmented,
         "steps": done.steps,
         "tokens": done.tokens,
         "trained_tokens": done.trained_tokens,
