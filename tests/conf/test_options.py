@@ -106,10 +106,15 @@ def test_dataset_changes_everything_but_base_and_library(tmp_path: Path) -> None
 
 
 def test_same_rows_at_another_path_change_nothing(tmp_path: Path) -> None:
-    for name in ("train", "held_out"):
+    moved = []
+    for name, key in (
+        ("train", "path"),
+        ("held_out", "held_out_path"),
+        ("paraphrases", "paraphrases_path"),
+    ):
         text = resolve_data(f"shipped:medical/{name}.jsonl").read_bytes()
         (tmp_path / f"{name}.jsonl").write_bytes(text)
-    moved = f"data.path={tmp_path}/train.jsonl", f"data.held_out_path={tmp_path}/held_out.jsonl"
+        moved.append(f"data.{key}={tmp_path}/{name}.jsonl")
     assert changed(*moved) == set()
 
 
@@ -150,12 +155,23 @@ def test_shipped_set_is_large_clean_and_closes_as_asked(domain: str) -> None:
     conf = STAGES[0].configure(compose([f"domain={domain}"])).data  # type: ignore[union-attr]
     stats = examine(load_split(conf), conf)
     train, held_out = stats["train"], stats["held_out"]
-    assert train["rows"] - train["multi_turn_rows"] >= 60
+    assert train["rows"] >= (300 if stats["paraphrases"] else 60)
     assert train["multi_turn_rows"] >= 5
     assert held_out["rows"] >= 10
     assert train["closing_share"] == held_out["closing_share"] == 1
     unwanted = {"personal_data", "unfinished", "signature", "left_out", "near_leaks"}
     assert not unwanted & {item["kind"] for item in stats["findings"]}
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_shipped_paraphrases_are_worded_as_no_row_is(domain: str) -> None:
+    from webslm.corpus.similarity import near_duplicates
+    from webslm.corpus.source import load_split
+
+    conf = STAGES[0].configure(compose([f"domain={domain}"])).data  # type: ignore[union-attr]
+    split = load_split(conf)
+    pairs = near_duplicates(split.paraphrases, split.train, threshold=0.75)
+    assert [pair.row.questions for pair in pairs if pair.part == "question"] == []
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
