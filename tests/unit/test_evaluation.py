@@ -188,7 +188,7 @@ def test_sentences_say_what_was_learnt_forgotten_and_lost() -> None:
     tuned = " ".join(told_of["finetune"])
     assert "trained on: 4 of 4 are answered word for word (base: 0)" in tuned
     assert "made it forget" in tuned
-    assert "Understanding: 0% of 2 trained questions in other words" in tuned
+    assert "Understanding: 50% of 2 trained questions in other words" in tuned
     assert "Manner: 100% of its answers to questions of the domain" in tuned
     assert "kept the best token at 100.00% of 110 positions" in tuned
     lost = told_of["quantized"][0]

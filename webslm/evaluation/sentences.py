@@ -65,8 +65,9 @@ def _forgot(results: Results, steps: list[str], name: str) -> str:
 
 def _understood(results: Results) -> Iterator[str]:
     """Yield how many questions in other words get their answer, or nearly its words."""
-    last = results["quantized"].get("paraphrased")
-    if last is not None and list(results)[-2] != "base":
+    step = list(results)[-2]
+    last = results[step].get("paraphrased")
+    if last is not None and step != "base":
         before = results["base"]["paraphrased"]["right"]["value"]
         yield (
             f"Understanding: {last['right']['value']:.0%} of {last['n']} trained questions in "

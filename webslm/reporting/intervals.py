@@ -49,7 +49,7 @@ def steps_plot(steps: Sequence[str], series: Sequence[Series], *, title: str) ->
             )
         parts.append(
             Markup('<text class="{}" x="{}" y="{}">{}</text>').format(
-                style, 64 + 90 * number, HEIGHT - 4, f"\u25cf {item.label}"
+                style, 64 + 110 * number, HEIGHT - 4, f"\u25cf {item.label}"
             )
         )
     return svg(WIDTH, HEIGHT, parts, title)
