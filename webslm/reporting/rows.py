@@ -17,7 +17,7 @@ def facts(stats: Mapping[str, Any], lengths: Mapping[str, Any]) -> dict[str, Any
         lengths: The inspect stage's ``inspect.json``; empty where there is none.
     """
     # A store may hold rows of an older webslm.
-    known = "findings" in stats
+    known = "paraphrases" in stats
     return {
         "rows": stats if known else None,
         "row_numbers": list(set_rows(stats)) if known else [],
