@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from tests.integration.compiler_models import Q0F32, Q4F16, Q4F32, shape
+from tests.integration.test_wasm_library import codes
 from webslm import paths
 from webslm.compiler.quantization import stored_tensors
+from webslm.compiler.wasm.shaders import library_shaders
 from webslm.errors import ConfigError, StageFailed
 from webslm.schema import CompilerConf, CompileStageConf, QuantConf, RuntimeConf
 from webslm.stage import Context
@@ -38,6 +40,23 @@ def stage_conf(quant: QuantConf, **sizes: Any) -> CompileStageConf:
 def context(tmp_path: Path) -> Context:
     # The runtime's objects take a minute and never change: the user's own cache serves.
     return Context(cache_dir=paths.cache_dir(), log_dir=tmp_path)
+
+
+def compiler_shaders(quant: QuantConf) -> dict[str, str]:
+    """Return what TVM says that it made, by the same call as the stage's."""
+    from webslm.compiler.library import compile_library, webgpu_target
+    from webslm.compiler.passes.limits import shaders
+
+    conf = stage_conf(quant)
+    compiled = compile_library(
+        conf.shape,
+        quant,
+        context_window_size=conf.compiler.context_window_size,
+        prefill_chunk_size=conf.compiler.prefill_chunk_size,
+        target=webgpu_target(),
+        opt_level=conf.compiler.opt_level,
+    )
+    return shaders(compiled.executable)
 
 
 @pytest.mark.slow
@@ -67,7 +86,9 @@ def test_compile_writes_a_checked_library(tmp_path: Path, quant: QuantConf) -> N
     assert b'"kv_state_kind":"kv_cache"' in content
     assert document["required_features"] == (["shader-f16"] if quant is Q4F16 else [])
     assert document["num_shaders"] == len(document["shaders"]) > 20
-    assert all(f"fn {name}(".encode() in content for name in document["shaders"])
+    made = compiler_shaders(quant)
+    assert codes(library_shaders(tmp_path / document["wasm"])) == codes(made)
+    assert document["shaders"] == sorted(made)
     assert content.count(b"@compute @workgroup_size") == document["num_shaders"]
     assert metrics["shader_limits"] == document["shader_limits"]
     assert document["shader_limits"]["threads"] == 256

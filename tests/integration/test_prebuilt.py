@@ -17,6 +17,7 @@ import pytest
 from tests import training
 from tests.integration.conftest import read_report, run_build, stored
 from webslm.compiler.imported import differences, read_metadata
+from webslm.compiler.shader_facts import FACTS, UNKNOWN
 from webslm.compose import compose
 from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed
 from webslm.keys import file_digest
@@ -65,9 +66,9 @@ def adopt(tmp_path: Path, cfg: CompileStageConf) -> dict[str, Any]:
 def test_same_library_is_taken_over_unchanged(compiled: Path, tmp_path: Path) -> None:
     document = adopt(tmp_path, conf(path=str(compiled)))
     known = json.loads((compiled.parent / "library.json").read_text())
-    kept = ("wasm", "wasm_sha256", "metadata", "memory", "required_features", "abi", "wasm_bytes")
-    assert {key: document[key] for key in kept} == {key: known[key] for key in kept}
-    assert document["source"] == compiled.name
+    assert document.pop("source") == compiled.name
+    assert document == known
+    assert document["num_shaders"] == compiled.read_bytes().count(b"@compute @workgroup_size")
 
 
 def test_folder_of_the_stage_and_a_site_name_their_library(compiled: Path, tmp_path: Path) -> None:
@@ -126,6 +127,36 @@ def test_library_that_the_rows_web_llm_cannot_load_is_refused(
     (tmp_path / "x.wasm").write_bytes(broken)
     with pytest.raises(StageFailed, match="missing export 'TVMWasmAllocSpace'"):
         adopt(tmp_path, conf(path=str(tmp_path / "x.wasm")))
+
+
+def test_shader_beyond_a_limit_is_named(compiled: Path, tmp_path: Path) -> None:
+    broken = compiled.read_bytes().replace(b"@workgroup_size(256, ", b"@workgroup_size(512, ", 1)
+    (tmp_path / "x.wasm").write_bytes(broken)
+    with pytest.raises(
+        StageFailed, match=r"profile desktop: \w+: 512 x 1 x 1 threads, at most 256"
+    ):
+        adopt(tmp_path, conf(path=str(tmp_path / "x.wasm")))
+
+
+def test_budget_counts_the_shaders_of_a_library_made_elsewhere(
+    compiled: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(StageFailed, match=r"\d\d shaders, and compiler\.max_shaders allows 9"):
+        adopt(tmp_path, conf(path=str(compiled), max_shaders=9))
+
+
+def test_shaders_that_cannot_be_read_are_told_as_unknown(compiled: Path, tmp_path: Path) -> None:
+    # As another compiler could keep them: under another name.
+    kept = (6).to_bytes(8, "little") + b"webgpu"
+    other = compiled.read_bytes().replace(kept, kept.replace(b"webgpu", b"wgsl_z"))
+    (tmp_path / "x.wasm").write_bytes(other)
+    document = adopt(tmp_path, conf(path=str(tmp_path / "x.wasm")))
+    assert [document[key] for key in FACTS] == [UNKNOWN] * 3
+    assert "shaders" not in document
+    (tmp_path / "out").rename(tmp_path / "first")
+    told = r"the library cannot be read, and compiler\.max_shaders allows 30"
+    with pytest.raises(StageFailed, match=told):
+        adopt(tmp_path, conf(path=str(tmp_path / "x.wasm"), max_shaders=30))
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -9,17 +9,20 @@ import hashlib
 import json
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from webslm import paths
+from webslm.compiler.passes.limits import shaders
 from webslm.compiler.wasm import objects, runtime
 from webslm.compiler.wasm.abi import check_abi, inspect_library
 from webslm.compiler.wasm.contract import WEB_LLM, WEB_LLM_0_2_79, Contract, read_contract
 from webslm.compiler.wasm.link import PAGE_CALLBACKS, STACK_BYTES, link_library
 from webslm.compiler.wasm.runtime import build_runtime
+from webslm.compiler.wasm.shaders import library_shaders
 from webslm.compiler.wasm.zig import run_zig
 from webslm.errors import StageFailed
 
@@ -29,7 +32,7 @@ RPC_FUNCTIONS = {"rpc.CreateEventDrivenServer", "wasm.LocalSession"}
 
 def cached_runtime() -> Path:
     """Return the runtime that all tests of this machine share."""
-    return build_runtime(paths.cache_dir() / "toolchain")
+    return build_runtime(paths.cache_dir() / "tools" / "wasm-runtime")
 
 
 def build_tiny(host: str = "wasm32-unknown-unknown-wasm", call: str | None = None) -> Any:
@@ -72,6 +75,14 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def codes(found: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the lines of each shader without those that only name it."""
+    return {
+        name: [line for line in text.strip().splitlines() if not line.startswith("//")]
+        for name, text in found.items()
+    }
+
+
 def compile_object(source: str, folder: Path, *flags: str) -> Path:
     """Compile C++ to an object in ``folder``."""
     (folder / "extra.cc").write_text(source)
@@ -89,6 +100,12 @@ def test_library_meets_the_contract(library: Path) -> None:
     assert set(abi.exports) == WEB_LLM.exports | WEB_LLM.optional_exports
     assert min(address or 0 for address in abi.data_addresses) >= STACK_BYTES
     assert abi.size_bytes < 4_000_000
+
+
+def test_library_holds_the_shaders_that_the_compiler_made(library: Path, executable: Any) -> None:
+    made = shaders(executable)
+    assert len(made) > 0
+    assert codes(library_shaders(library)) == codes(made)
 
 
 def test_library_is_the_same_from_other_folders(

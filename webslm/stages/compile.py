@@ -8,13 +8,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from webslm import fs, toolchain
 from webslm.adapters import mlc_llm
 from webslm.compiler import prebuilt
 from webslm.compiler.memory import memory_plan
 from webslm.compiler.mlc_config import config_of
+from webslm.compiler.shader_facts import FACTS, UNKNOWN, foreign_shader_facts, shader_facts
 from webslm.compilers import MLC_LLM, PREBUILT
 from webslm.errors import ConfigError, StageFailed
 from webslm.schema import CompileStageConf
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from webslm.compiler.wasm.abi import LibraryAbi
 
 STEPS = 4
-METRICS = ("wasm_bytes", "num_shaders", "wgsl_bytes", "shader_limits", "memory")
+METRICS = ("wasm_bytes", *FACTS, "memory")
 
 
 def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
@@ -48,7 +49,6 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
         here = replace(cfg, compiler=replace(cfg.compiler, python="here"))
         return toolchain.run_stage(python, "compile", here, out, ctx, wheels)
     from webslm.compiler.library import compile_library, webgpu_target
-    from webslm.compiler.passes.limits import check_shaders, shaders
     from webslm.compiler.wasm.contract import contract_of
     from webslm.compiler.wasm.objects import write_library
     from webslm.compiler.wasm.runtime import build_runtime
@@ -69,15 +69,12 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
         target=webgpu_target(),
         opt_level=cfg.compiler.opt_level,
     )
-    ctx.progress.update(2, STEPS, "shaders")
-    found = shaders(compiled.executable)
-    lint = check_shaders(found, dtype=cfg.quant.dtype, profile=cfg.compiler.profile)
-    ctx.progress.update(3, STEPS, "link")
+    ctx.progress.update(2, STEPS, "link")
     linked = out / "library.wasm"
     abi = write_library(compiled.executable, runtime_dir, linked, contract)
-    _check_budget(cfg, num_shaders=len(found), wasm_bytes=abi.size_bytes)
-    document = _document(cfg, compiled, abi, found)
-    document |= {"shader_limits": {**lint}}
+    ctx.progress.update(3, STEPS, "shaders")
+    document = _document(cfg, compiled, abi) | shader_facts(cfg, linked)
+    _check_budget(cfg, document)
     name = _seal(linked, document)
     ctx.progress.update(STEPS, STEPS, name)
     return {key: document[key] for key in METRICS}
@@ -87,10 +84,10 @@ def _take_over(cfg: CompileStageConf, out: Path, ctx: Context) -> Metrics:
     ctx.progress.update(0, 1, "library")
     linked = out / "library.wasm"
     document = prebuilt.adopt(cfg, linked)
-    # Its shaders are not counted: the browser's proof runs them.
-    _check_budget(cfg, num_shaders=0, wasm_bytes=document["wasm_bytes"])
+    document |= _foreign_shaders(cfg, linked, ctx)
+    _check_budget(cfg, document)
     _seal(linked, document)
-    return {key: document[key] for key in ("wasm_bytes", "memory", "source")}
+    return {key: document[key] for key in (*METRICS, "source")}
 
 
 def _by_mlc_llm(cfg: CompileStageConf, out: Path, ctx: Context) -> Metrics:
@@ -110,10 +107,17 @@ def _by_mlc_llm(cfg: CompileStageConf, out: Path, ctx: Context) -> Metrics:
     ctx.progress.update(1, 2, "library")
     document = prebuilt.examine(cfg, linked, "mlc_llm's library")
     document["tools"] = mlc_llm.probe(python).known
-    # Its shaders are not counted: the browser's proof runs them.
-    _check_budget(cfg, num_shaders=0, wasm_bytes=document["wasm_bytes"])
+    document |= _foreign_shaders(cfg, linked, ctx)
+    _check_budget(cfg, document)
     _seal(linked, document)
-    return {key: document[key] for key in ("wasm_bytes", "memory", "tools")}
+    return {key: document[key] for key in (*METRICS, "tools")}
+
+
+def _foreign_shaders(cfg: CompileStageConf, linked: Path, ctx: Context) -> Metrics:
+    found = foreign_shader_facts(cfg, linked)
+    if found["num_shaders"] == UNKNOWN:
+        ctx.progress.note("shaders cannot be read: not counted, not held against limits")
+    return found
 
 
 def _seal(linked: Path, document: dict[str, Metric]) -> str:
@@ -147,12 +151,17 @@ def _check_sizes(cfg: CompileStageConf) -> None:
         raise ConfigError(problems=tuple(problems))
 
 
-def _check_budget(cfg: CompileStageConf, *, num_shaders: int, wasm_bytes: int) -> None:
+def _check_budget(cfg: CompileStageConf, document: Mapping[str, Any]) -> None:
     over = [
         f"{found} {what}, and compiler.{key} allows {most}"
         for key, what, found, most in (
-            ("max_shaders", "shaders", num_shaders, cfg.compiler.max_shaders),
-            ("max_wasm_bytes", "bytes of library", wasm_bytes, cfg.compiler.max_wasm_bytes),
+            ("max_shaders", "shaders", document["num_shaders"], cfg.compiler.max_shaders),
+            (
+                "max_wasm_bytes",
+                "bytes of library",
+                document["wasm_bytes"],
+                cfg.compiler.max_wasm_bytes,
+            ),
         )
         if most is not None and found > most
     ]
@@ -162,12 +171,9 @@ def _check_budget(cfg: CompileStageConf, *, num_shaders: int, wasm_bytes: int) -
         )
 
 
-def _document(
-    cfg: CompileStageConf, compiled: Compiled, abi: LibraryAbi, found: Mapping[str, str]
-) -> dict[str, Metric]:
+def _document(cfg: CompileStageConf, compiled: Compiled, abi: LibraryAbi) -> dict[str, Metric]:
     metadata = compiled.metadata
     features: list[Metric] = [*cfg.quant.required_features]
-    names: list[Metric] = [*sorted(found)]
     memory = memory_plan(
         cfg.shape,
         cfg.quant,
@@ -186,7 +192,4 @@ def _document(
             "data_end": abi.data_end,
         },
         "wasm_bytes": abi.size_bytes,
-        "num_shaders": len(found),
-        "wgsl_bytes": sum(len(text) for text in found.values()),
-        "shaders": names,
     }

@@ -59,7 +59,7 @@ def check_shaders(
         said = "; ".join(problems)
         raise StageFailed(
             f"compile: shaders outside the limits of profile {profile.value}: {said}",
-            hint="choose another head_dim, prefill_chunk_size or quant",
+            hint="another head_dim, prefill_chunk_size or quant; or another prebuilt library",
         )
     return most
 
