@@ -2,12 +2,16 @@
 .PHONY: demo test setup lint types unit slow docs reference licences bench clean
 
 PYTHON_BIN := .venv/bin/python
+# A file is one process's, so that what its tests share is made once. Two processes hold two
+# browsers and two copies of torch: 0 runs everything in this one.
+WORKERS ?= 2
 
 demo: setup
 	$(PYTHON_BIN) -m webslm domain=medical quant=q4f32_1
 
 test: setup lint types
-	$(PYTHON_BIN) -m pytest --durations=15 -m "not slow and not gpu"
+	$(PYTHON_BIN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15 \
+		-m "not slow and not gpu"
 
 setup:
 	@scripts/setup.sh
