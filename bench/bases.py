@@ -10,6 +10,7 @@ import gzip
 import importlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -43,7 +44,8 @@ PACKED_BLOCKS = 24
 READ_BYTES = 8 << 20
 COLUMNS = (
     *("base", "format", "parameters M", "convert MB/s", "packer MB/s", "disk MB/s", "convert s"),
-    *("convert MiB", "stored MB", "compile s", "compile MiB", "wasm MB", "gzip MB", "shaders"),
+    *("convert CPU s", "convert MiB", "stored MB"),
+    *("compile s", "compile CPU s", "compile MiB", "wasm MB", "gzip MB", "shaders"),
     *("dispatches a token", "weights a token MB", "cache a token KB"),
 )
 ABOUT = """\
@@ -53,6 +55,8 @@ ABOUT = """\
 - *convert MB/s*: bytes of the checkpoint over the stage's seconds: read, packed, written, compared
   and hashed. *packer MB/s*: the packing alone, of a block in memory, in the same bytes. *disk
   MB/s*: the same checkpoint read and not looked at, its pages dropped from memory first.
+- *CPU s*: processor seconds of the stage's processes, their start and imports counted: what a
+  shared machine leaves comparable.
 - *MiB*: the most memory of any process of the stage; zig's linker and Python itself are counted.
 - *Dispatches a token*: counted in the compiled library, with the sampler of a temperature above
   zero; `dawn.md` counts them while they run. *Weights a token*: what each token reads, and *cache
@@ -67,6 +71,8 @@ class Measured:
     seconds: dict[str, float]
     peak: dict[str, int]
     """Peak resident bytes of the largest process of a stage."""
+    cpu: dict[str, float]
+    """Processor seconds of all processes of a stage."""
     disk_mb_s: float
     gzip_bytes: int | None
     """Of the compressed library; None where none was made."""
@@ -78,7 +84,7 @@ def configuration(base: str, quant: str) -> Config:
 
 
 def run_stage(name: str, base: str, quant: str, checkpoint: str, out: str) -> None:
-    """Run one stage into ``out``; leave its metrics and seconds beside it."""
+    """Run one stage into ``out``; leave its metrics, seconds and peak bytes beside it."""
     spec = next(spec for spec in STAGES if spec.name == name)
     run = importlib.import_module(f"webslm.stages.{name}").run
     folder = Path(out)
@@ -90,12 +96,23 @@ def run_stage(name: str, base: str, quant: str, checkpoint: str, out: str) -> No
         folder,
         Context(cache_dir=cache_dir(), log_dir=folder.parent),
     )
-    seen = {"metrics": dict(metrics), "seconds": time.perf_counter() - started}
+    seconds = time.perf_counter() - started
+    seen = {"metrics": dict(metrics), "seconds": seconds, "peak": largest_process()}
     folder.with_suffix(".json").write_text(json.dumps(seen), encoding="utf-8")
 
 
-def watched(words: list[str]) -> int:
-    """Run a stage in processes of its own; return the largest one's peak resident bytes.
+def largest_process() -> int:
+    """Return the peak resident bytes of this process or of the largest one that it waited for.
+
+    Not what a parent is told of this one: that begins with the parent's own memory at the start.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    own = int(status.partition("VmHWM:")[2].split()[0])
+    return max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) * 1024
+
+
+def watched(words: list[str]) -> float:
+    """Run a stage in processes of its own; return their processor seconds.
 
     Raises:
         CalledProcessError: It failed.
@@ -106,23 +123,26 @@ def watched(words: list[str]) -> int:
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise subprocess.CalledProcessError(child.returncode, command)
-    return usage.ru_maxrss * 1024
+    return usage.ru_utime + usage.ru_stime
 
 
 def build(base: str, quant: str, only: str | None) -> Measured:
     """Make a base and run the stages that are measured, each in processes of its own."""
     with tempfile.TemporaryDirectory(prefix="webslm-bench-") as root:
         folder = Path(root)
-        metrics, seconds, peak = {}, {}, {}
+        metrics, seconds, peak, cpu = {}, {}, {}, {}
         for name in NEEDED[only]:
-            peak[name] = watched([name, base, quant, str(folder / "base"), str(folder / name)])
+            words = [name, base, quant, str(folder / "base"), str(folder / name)]
+            cpu[name] = watched(words)
             seen = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
             metrics[name], seconds[name] = seen["metrics"], seen["seconds"]
+            peak[name] = seen["peak"]
         libraries = list((folder / "compile").glob("library-*.wasm"))
         return Measured(
             metrics=metrics,
             seconds=seconds,
             peak=peak,
+            cpu=cpu,
             disk_mb_s=disk_speed(sorted((folder / "base").glob("*.safetensors"))),
             gzip_bytes=len(gzip.compress(libraries[0].read_bytes(), 9)) if libraries else None,
         )
@@ -187,16 +207,18 @@ def row(base: str, quant: str, seen: Measured) -> str:
             f"{packer:.0f}" if packer else "",
             f"{seen.disk_mb_s:.0f}",
             f"{seen.seconds['convert']:.1f}",
+            f"{seen.cpu['convert']:.1f}",
             f"{seen.peak['convert'] / 2**20:.0f}",
             f"{convert['bytes'] / 1e6:.0f}",
         ]
     else:
-        cells += [""] * 7
+        cells += [""] * 8
     if seen.gzip_bytes is None:
-        cells += [""] * 6
+        cells += [""] * 7
     else:
         cells += [
             f"{seen.seconds['compile']:.1f}",
+            f"{seen.cpu['compile']:.1f}",
             f"{seen.peak['compile'] / 2**20:.0f}",
             f"{seen.metrics['compile']['wasm_bytes'] / 1e6:.2f}",
             f"{seen.gzip_bytes / 1e6:.2f}",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +124,17 @@ def test_a_disk_is_timed_by_what_is_on_it(tmp_path: Path) -> None:
     (tmp_path / "weights").write_bytes(bytes(1 << 20))
     assert bases.disk_speed([tmp_path / "weights"]) > 0
     assert bases.disk_speed([]) == 0
+
+
+def test_the_peak_of_a_stage_is_its_own_and_not_its_parents() -> None:
+    held = b"x" * (256 << 20)
+    words = [sys.executable, "-c", "from bench import bases; print(bases.largest_process())"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=RESULTS.parents[1]) as child:
+        assert child.stdout is not None
+        told = int(child.stdout.read())
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0
+    assert 0 < told < len(held)
+    # What the kernel tells a parent begins with the parent's own memory.
+    assert usage.ru_maxrss * 1024 > len(held)
