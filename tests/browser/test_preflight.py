@@ -76,7 +76,24 @@ def tab(session: Session, site: Path) -> Iterator[Tab]:
         yield page
 
 
-def judge(tab: Tab, changes: dict[str, Any], **facts: Any) -> dict[str, Any]:
+def pick(
+    tab: Tab, libs: list[dict[str, Any]], features: list[str], asked: str | None = None
+) -> dict[str, Any]:
+    """Return what the page takes of a model with several libraries."""
+    found: dict[str, Any] = tab.call(
+        """async ({ model, features, asked }) => {
+            const { pickLibrary } = await import("./config.js");
+            return pickLibrary(model, features, asked);
+        }""",
+        {"model": {"id": "example", "libs": libs}, "features": features, "asked": asked},
+        "choosing",
+    )
+    return found
+
+
+def judge(
+    tab: Tab, changes: dict[str, Any], model: dict[str, Any] = MODEL, **facts: Any
+) -> dict[str, Any]:
     """Return the verdict on the example device with some of its facts replaced."""
     device = {**DEVICE, **changes}
     device["graphics"] = {**DEVICE["graphics"], **changes.get("graphics", {})}
@@ -86,7 +103,7 @@ def judge(tab: Tab, changes: dict[str, Any], **facts: Any) -> dict[str, Any]:
             const verdict = judge(device, model, facts);
             return { ...verdict, report: deviceReport(device, model, verdict) };
         }""",
-        {"device": device, "model": MODEL, "facts": {"missing": 3e8, **facts}},
+        {"device": device, "model": model, "facts": {"missing": 3e8, **facts}},
         "judging",
     )
     return found
@@ -158,17 +175,39 @@ def test_the_best_library_that_runs_here_is_taken(
         {"lib": "half", "required_features": ["shader-f16"]},
         {"lib": "single", "required_features": []},
     ]
-    taken = tab.call(
-        """async ({ model, features }) => {
-            const { pickLibrary } = await import("./config.js");
-            return pickLibrary(model, features);
-        }""",
-        {"model": {"id": "example", "libs": libs}, "features": features},
-        "choosing",
-    )
+    taken = pick(tab, libs, features)
     assert taken["lib"] == library
     assert taken["id"] == "example"
     assert "libs" not in taken
+
+
+@pytest.mark.parametrize(
+    ("features", "asked", "arithmetic", "choice"),
+    [
+        (["shader-f16"], None, "f16", "the graphics chip offers shader-f16"),
+        ([], None, "f32", "the graphics chip does not offer shader-f16"),
+        (["shader-f16"], "f32", "f32", "the address asks for it (library=f32)"),
+        ([], "f16", "f16", "the address asks for it (library=f16)"),
+        (["shader-f16"], "f64", "f16", "the graphics chip offers shader-f16"),
+    ],
+)
+def test_the_page_says_which_library_it_takes_and_why(
+    tab: Tab, features: list[str], asked: str | None, arithmetic: str, choice: str
+) -> None:
+    libs = [
+        {"arithmetic": "f16", "required_features": ["shader-f16"]},
+        {"arithmetic": "f32", "required_features": []},
+    ]
+    taken = pick(tab, libs, features, asked)
+    assert (taken["arithmetic"], taken["choice"]) == (arithmetic, choice)
+    graphics = {"graphics": {"features": features}}
+    verdict = judge(tab, graphics, model={**MODEL, **taken})
+    if asked == "f16":
+        assert verdict["level"] == "stop"
+        assert "out of the address" in verdict["advice"]
+    else:
+        [told] = [one for one in verdict["checks"] if one["name"] == "Arithmetic"]
+        assert told["text"].endswith(f"{choice}.")
 
 
 def test_a_bundle_with_two_libraries_loads_the_one_that_fits(

@@ -68,10 +68,11 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
         prefill_chunk_size=cfg.compiler.prefill_chunk_size,
         target=webgpu_target(),
         opt_level=cfg.compiler.opt_level,
+        activations=cfg.activations,
     )
     ctx.progress.update(2, STEPS, "shaders")
     found = shaders(compiled.executable)
-    lint = check_shaders(found, dtype=cfg.quant.dtype, profile=cfg.compiler.profile)
+    lint = check_shaders(found, dtype=cfg.computing.dtype, profile=cfg.compiler.profile)
     ctx.progress.update(3, STEPS, "link")
     linked = out / "library.wasm"
     abi = write_library(compiled.executable, runtime_dir, linked, contract)
@@ -166,11 +167,11 @@ def _document(
     cfg: CompileStageConf, compiled: Compiled, abi: LibraryAbi, found: Mapping[str, str]
 ) -> dict[str, Metric]:
     metadata = compiled.metadata
-    features: list[Metric] = [*cfg.quant.required_features]
+    features: list[Metric] = [*cfg.computing.required_features]
     names: list[Metric] = [*sorted(found)]
     memory = memory_plan(
         cfg.shape,
-        cfg.quant,
+        cfg.computing,
         compiled.stored,
         context_window_size=cfg.compiler.context_window_size,
         prefill_chunk_size=cfg.compiler.prefill_chunk_size,
