@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.browser.faults import faulty_server
-from tests.site_inputs import configuration, context, write_inputs
+from tests.site_inputs import configuration, context, write_half, write_inputs
 from webslm.adapters import browser
 from webslm.adapters.browser import Session, Tab
 from webslm.stages import bundle
@@ -226,6 +226,30 @@ def test_a_bundle_with_two_libraries_loads_the_one_that_fits(
         page = session.tab()
         page.open(url)
         page.wait_for(IDLE, "the page did not take the second library")
+        page.close()
+
+
+def test_a_site_with_two_libraries_tells_its_choice_and_obeys_its_address(
+    session: Session, tmp_path: Path
+) -> None:
+    """Chromium's software adapter lacks shader-f16."""
+    inputs = write_inputs(tmp_path)
+    inputs["compile_f16"] = write_half(tmp_path / "compile_f16")
+    bundle.run(configuration(), inputs, tmp_path / "bundle", context(tmp_path))
+    with faulty_server(tmp_path / "bundle") as (url, faults):
+        page = session.tab()
+        page.open(f"{url}#about")
+        page.wait_for(IDLE, "the page did not take the float32 library")
+        why = "the graphics chip does not offer shader-f16"
+        page.wait_for(f"#facts :text('32-bit arithmetic, because {why}')", "About does not say it")
+        assert why in str(page.evaluate("document.querySelector('#preflight-checks').textContent"))
+        page.close()
+        page = session.tab()
+        page.open(f"{url}?library=f16")
+        page.wait_for("html[data-state=unsupported]", "the address was not obeyed")
+        assert "asked for needs shader-f16" in page.text("#problem-text")
+        assert "out of the address" in page.text("#problem-advice")
+        assert faults.asked("lib/") == []
         page.close()
 
 
