@@ -74,7 +74,7 @@ def write_inputs(
             "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"},
         },
         f"compile/{LIBRARY}": wasm,
-        "compile/library.json": {"memory": MEMORY},
+        "compile/library.json": {"memory": MEMORY, "metadata": {}},
     }
     for name, content in files.items():
         path = root / name
@@ -82,6 +82,18 @@ def write_inputs(
         path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
     names = ("data", "convert", "chat_config", "compile", "golden", "finetune")
     return {name: root / name for name in names}
+
+
+def write_half(folder: Path) -> Path:
+    """Write what ``compile_f16`` leaves beside such a library."""
+    folder.mkdir()
+    (folder / "library-fedcba9876543210.wasm").write_bytes(EMPTY_WASM * 2)
+    document = {
+        "memory": MEMORY | {"total_bytes": 5_000_000},
+        "metadata": {"activations": "float16"},
+    }
+    (folder / "library.json").write_text(json.dumps(document), encoding="utf-8")
+    return folder
 
 
 def configuration(*, name: str = "example", dtype: str = "float32") -> BundleStageConf:

@@ -18,7 +18,7 @@ from webslm.fs import copy_tree, sync_tree, temporary_dir
 from webslm.lock import BUNDLE, check_lock, make_lock, read_lock, versions, write_lock
 from webslm.paths import cache_dir
 from webslm.plan import Step, plan
-from webslm.precision import settled, unsettled
+from webslm.precision import left_out, settled, unsettled
 from webslm.preflight import (
     check_access,
     check_browser,
@@ -38,7 +38,7 @@ from webslm.reporting.page import NAME as PAGE_NAME
 from webslm.reporting.page import write_page
 from webslm.schema import Config, Precision
 from webslm.selection import select
-from webslm.stage import Result
+from webslm.stage import Metrics, Result
 from webslm.store.remote import open_remote
 
 
@@ -51,7 +51,7 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
     """
     preflight(cfg)
     cache = Cache(cache_dir())
-    if cfg.precision is Precision.auto:
+    if cfg.precision is not Precision.declared:
         chosen = _settle(cfg, command, cache, console)
         if chosen is None:
             return []
@@ -126,13 +126,20 @@ def _settle(cfg: Config, command: Sequence[str], cache: Cache, console: Console)
     last = steps[-1]
     stored = None if any(step.forced for step in steps) else cache.lookup(last.stage, last.key)
     if stored is not None:
-        return settled(cfg, stored.metrics, ())
+        return _chosen(cfg, stored.metrics, (), console)
     if cfg.dry_run or cfg.explain is not None:
         preview(cfg, steps, cache, console)
         console.print("the rest follows from what calibrate finds", highlight=False)
         return None
     results = _walk(cfg, command, steps, cache, console)
-    return settled(cfg, results[-1].metrics, names)
+    return _chosen(cfg, results[-1].metrics, names, console)
+
+
+def _chosen(cfg: Config, found: Metrics, done: tuple[str, ...], console: Console) -> Config:
+    chosen = settled(cfg, found, done)
+    if (reason := left_out(cfg, chosen, found)) is not None:
+        console.print(reason, markup=False, highlight=False, soft_wrap=True)
+    return chosen
 
 
 def _output_dir(cfg: Config) -> Path:

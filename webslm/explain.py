@@ -18,6 +18,7 @@ TYPED = {
     "shape": "base.shape",
     "dtype": "base.dtype",
     "quant_name": "quant.name",
+    "activations": "precision",
     "context_window_size": "compiler.context_window_size",
     "prefill_chunk_size": "compiler.prefill_chunk_size",
     "decoding": "app.decoding",

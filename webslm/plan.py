@@ -50,6 +50,7 @@ def plan(cfg: Config, stages: Sequence[StageSpec] = STAGES) -> list[Step]:
                                                       +-> chat_config -------------------+
         scale (merge, data; if asked for) comes between merge and convert
         compile (shape, format, context only) -------------------------------------------+
+        compile_f16 (likewise; with precision=both) -------------------------------------+
                                                                     bundle <-------------+
                                                                        +--> verify
 

@@ -27,6 +27,9 @@ from webslm.schema import (
 from webslm.toolchain import is_elsewhere
 from webslm.validate import validate
 
+COMPILING = ("compile", "compile_f16")
+"""Stages that may run in a Python of their own."""
+
 
 def preflight(cfg: Config) -> None:
     """Refuse what cannot be built, before any work: values, combinations, files, dataset lines.
@@ -53,7 +56,7 @@ def check_environment(cfg: Config, steps: Sequence[Step]) -> None:
     wheels = {
         name: version
         for step in steps
-        if step.stage != "compile" or not is_elsewhere(cfg.compiler.python, step.wheels)
+        if step.stage not in COMPILING or not is_elsewhere(cfg.compiler.python, step.wheels)
         for name, version in step.wheels.items()
     }
     check_wheels(wheels, cfg.runtime.name)

@@ -68,6 +68,21 @@ CONVERT_SOURCES = (
 )
 
 
+COMPILE_SOURCES = (
+    "stages/compile.py",
+    "compiler",
+    "compilers.py",
+    "toolchain.py",
+    "worker.py",
+    "matrix.py",
+    *MLC_SOURCES,
+)
+COMPILE_IGNORED = (
+    *ROW_TEXTS,
+    *("runtime.web_llm_integrity", "compiler.python", "compiler.url"),
+)
+
+
 STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="data",
@@ -167,7 +182,7 @@ STAGES: tuple[StageSpec, ...] = (
             *TRAINING_SOURCES,
         ),
         wheels=TRAINING_WHEELS,
-        wanted=lambda cfg: cfg.precision is Precision.auto,
+        wanted=lambda cfg: cfg.precision is not Precision.declared,
     ),
     StageSpec(
         name="normalize",
@@ -245,24 +260,19 @@ STAGES: tuple[StageSpec, ...] = (
     ),
     StageSpec(
         name="compile",
-        configure=lambda cfg: schema.CompileStageConf(
-            shape=cfg.base.shape,
-            quant=cfg.quant,
-            compiler=cfg.compiler,
-            runtime=stage_conf.runtime(cfg, COMPILER_WHEELS),
-        ),
-        sources=(
-            "stages/compile.py",
-            "compiler",
-            "compilers.py",
-            "toolchain.py",
-            "worker.py",
-            "matrix.py",
-            *MLC_SOURCES,
-        ),
+        configure=lambda cfg: stage_conf.library(cfg, COMPILER_WHEELS),
+        sources=COMPILE_SOURCES,
         wheels=COMPILER_WHEELS,
         external=("compiler.path",),
-        ignored=(*ROW_TEXTS, "runtime.web_llm_integrity", "compiler.python", "compiler.url"),
+        ignored=COMPILE_IGNORED,
+    ),
+    StageSpec(
+        name="compile_f16",
+        configure=lambda cfg: stage_conf.library(cfg, COMPILER_WHEELS, "float16"),
+        sources=("stages/compile_f16.py", *COMPILE_SOURCES),
+        wheels=COMPILER_WHEELS,
+        ignored=COMPILE_IGNORED,
+        wanted=lambda cfg: cfg.precision is Precision.both,
     ),
     StageSpec(
         name="golden",
@@ -281,8 +291,8 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="bundle",
         needs=(
-            *("convert", "convert_base", "chat_config", "compile", "golden", "evaluate"),
-            *("finetune", "data"),
+            *("convert", "convert_base", "chat_config", "compile", "compile_f16", "golden"),
+            *("evaluate", "finetune", "data"),
         ),
         configure=stage_conf.bundle,
         sources=(
@@ -290,6 +300,7 @@ STAGES: tuple[StageSpec, ...] = (
             "delivery.py",
             "hosting.py",
             "fs.py",
+            "model_entry.py",
             "page_facts.py",
             "records.py",
             "dataset.py",

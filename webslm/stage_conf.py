@@ -73,6 +73,19 @@ def convert(cfg: Config) -> schema.ConvertStageConf:
     )
 
 
+def library(
+    cfg: Config, wheels: tuple[str, ...], activations: str | None = None
+) -> schema.CompileStageConf:
+    """Return what a library is compiled from."""
+    return schema.CompileStageConf(
+        shape=cfg.base.shape,
+        quant=cfg.quant,
+        compiler=cfg.compiler,
+        runtime=runtime(cfg, wheels),
+        activations=activations,
+    )
+
+
 def bundle(cfg: Config) -> schema.BundleStageConf:
     """Return what the site is made from."""
     return schema.BundleStageConf(

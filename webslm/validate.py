@@ -7,7 +7,15 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from webslm import compilers, footprint, hosting, pairing, training_rules, validate_base
+from webslm import (
+    compilers,
+    footprint,
+    hosting,
+    pairing,
+    precision,
+    training_rules,
+    validate_base,
+)
 from webslm.corpus import rules as rows
 from webslm.errors import ConfigError
 from webslm.evaluation import rules as evaluation
@@ -56,7 +64,7 @@ def _run(cfg: Config) -> Iterator[Problem]:
             yield (
                 f"{key}: this build has no stage {stage}",
                 "finetune=none takes finetune away; align=dpo adds align, "
-                "scale=awq scale, evaluate=on evaluate",
+                "scale=awq scale, evaluate=on evaluate, precision=both compile_f16",
             )
     if cfg.only is not None and (cfg.until is not None or cfg.from_stage is not None):
         yield "only: cannot stand beside until or from", "only=STAGE builds that one stage"
@@ -227,4 +235,5 @@ CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     evaluation.problems,
     _runtime,
     pairing.problems,
+    precision.problems,
 )

@@ -34,6 +34,7 @@ def judge(build: Build, raw: Mapping[str, Any]) -> dict[str, Any]:
         "node": raw["node"],
         "machine": raw["machine"],
         "adapter": raw["adapter"],
+        "library": raw["loaded"].get("library"),
         # Nobody taught the model the other questions: their answers pass no gate.
         "refused_gates": failures(verdicts["trained"], build.verify.verify),
         "verdicts": verdicts,

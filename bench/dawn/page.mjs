@@ -11,9 +11,10 @@ const ORIGIN = "http://bundle.test";
 
 // Without the toggle Dawn withholds `shader-f16` on NVIDIA's Vulkan driver; others ignore it.
 // Quantized timestamps tell nothing of kernels that take microseconds.
+// DAWN_F16=off leaves it out: a site with two libraries then takes the one for float32.
 const DAWN_FLAGS = [
   "backend=vulkan",
-  "enable-dawn-features=vulkan_enable_f16_on_nvidia",
+  ...(process.env.DAWN_F16 === "off" ? [] : ["enable-dawn-features=vulkan_enable_f16_on_nvidia"]),
   "disable-dawn-features=timestamp_quantization",
 ];
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.browser.faults import faulty_server
-from tests.site_inputs import configuration, context, write_inputs
+from tests.site_inputs import configuration, context, write_half, write_inputs
 from webslm.adapters import browser
 from webslm.adapters.browser import Session, Tab
 from webslm.stages import bundle
@@ -76,7 +76,24 @@ def tab(session: Session, site: Path) -> Iterator[Tab]:
         yield page
 
 
-def judge(tab: Tab, changes: dict[str, Any], **facts: Any) -> dict[str, Any]:
+def pick(
+    tab: Tab, libs: list[dict[str, Any]], features: list[str], asked: str | None = None
+) -> dict[str, Any]:
+    """Return what the page takes of a model with several libraries."""
+    found: dict[str, Any] = tab.call(
+        """async ({ model, features, asked }) => {
+            const { pickLibrary } = await import("./config.js");
+            return pickLibrary(model, features, asked);
+        }""",
+        {"model": {"id": "example", "libs": libs}, "features": features, "asked": asked},
+        "choosing",
+    )
+    return found
+
+
+def judge(
+    tab: Tab, changes: dict[str, Any], model: dict[str, Any] = MODEL, **facts: Any
+) -> dict[str, Any]:
     """Return the verdict on the example device with some of its facts replaced."""
     device = {**DEVICE, **changes}
     device["graphics"] = {**DEVICE["graphics"], **changes.get("graphics", {})}
@@ -86,7 +103,7 @@ def judge(tab: Tab, changes: dict[str, Any], **facts: Any) -> dict[str, Any]:
             const verdict = judge(device, model, facts);
             return { ...verdict, report: deviceReport(device, model, verdict) };
         }""",
-        {"device": device, "model": MODEL, "facts": {"missing": 3e8, **facts}},
+        {"device": device, "model": model, "facts": {"missing": 3e8, **facts}},
         "judging",
     )
     return found
@@ -158,17 +175,39 @@ def test_the_best_library_that_runs_here_is_taken(
         {"lib": "half", "required_features": ["shader-f16"]},
         {"lib": "single", "required_features": []},
     ]
-    taken = tab.call(
-        """async ({ model, features }) => {
-            const { pickLibrary } = await import("./config.js");
-            return pickLibrary(model, features);
-        }""",
-        {"model": {"id": "example", "libs": libs}, "features": features},
-        "choosing",
-    )
+    taken = pick(tab, libs, features)
     assert taken["lib"] == library
     assert taken["id"] == "example"
     assert "libs" not in taken
+
+
+@pytest.mark.parametrize(
+    ("features", "asked", "arithmetic", "choice"),
+    [
+        (["shader-f16"], None, "f16", "the graphics chip offers shader-f16"),
+        ([], None, "f32", "the graphics chip does not offer shader-f16"),
+        (["shader-f16"], "f32", "f32", "the address asks for it (library=f32)"),
+        ([], "f16", "f16", "the address asks for it (library=f16)"),
+        (["shader-f16"], "f64", "f16", "the graphics chip offers shader-f16"),
+    ],
+)
+def test_the_page_says_which_library_it_takes_and_why(
+    tab: Tab, features: list[str], asked: str | None, arithmetic: str, choice: str
+) -> None:
+    libs = [
+        {"arithmetic": "f16", "required_features": ["shader-f16"]},
+        {"arithmetic": "f32", "required_features": []},
+    ]
+    taken = pick(tab, libs, features, asked)
+    assert (taken["arithmetic"], taken["choice"]) == (arithmetic, choice)
+    graphics = {"graphics": {"features": features}}
+    verdict = judge(tab, graphics, model={**MODEL, **taken})
+    if asked == "f16":
+        assert verdict["level"] == "stop"
+        assert "out of the address" in verdict["advice"]
+    else:
+        [told] = [one for one in verdict["checks"] if one["name"] == "Arithmetic"]
+        assert told["text"].endswith(f"{choice}.")
 
 
 def test_a_bundle_with_two_libraries_loads_the_one_that_fits(
@@ -187,6 +226,30 @@ def test_a_bundle_with_two_libraries_loads_the_one_that_fits(
         page = session.tab()
         page.open(url)
         page.wait_for(IDLE, "the page did not take the second library")
+        page.close()
+
+
+def test_a_site_with_two_libraries_tells_its_choice_and_obeys_its_address(
+    session: Session, tmp_path: Path
+) -> None:
+    """Chromium's software adapter lacks shader-f16."""
+    inputs = write_inputs(tmp_path)
+    inputs["compile_f16"] = write_half(tmp_path / "compile_f16")
+    bundle.run(configuration(), inputs, tmp_path / "bundle", context(tmp_path))
+    with faulty_server(tmp_path / "bundle") as (url, faults):
+        page = session.tab()
+        page.open(f"{url}#about")
+        page.wait_for(IDLE, "the page did not take the float32 library")
+        why = "the graphics chip does not offer shader-f16"
+        page.wait_for(f"#facts :text('32-bit arithmetic, because {why}')", "About does not say it")
+        assert why in str(page.evaluate("document.querySelector('#preflight-checks').textContent"))
+        page.close()
+        page = session.tab()
+        page.open(f"{url}?library=f16")
+        page.wait_for("html[data-state=unsupported]", "the address was not obeyed")
+        assert "asked for needs shader-f16" in page.text("#problem-text")
+        assert "out of the address" in page.text("#problem-advice")
+        assert faults.asked("lib/") == []
         page.close()
 
 

@@ -13,10 +13,10 @@ from webslm.compose import compose
 from webslm.errors import ConfigError
 from webslm.paths import conf_dir, data_dir, resolve_data
 from webslm.plan import Step, plan
-from webslm.precision import settled, unsettled
+from webslm.precision import left_out, settled, unsettled
 from webslm.preflight import preflight
 from webslm.registry import STAGE_NAMES, STAGES
-from webslm.schema import Config
+from webslm.schema import CompileStageConf, Config
 from webslm.validate import validate
 
 # A recipe is a choice of the others: tests/conf/test_recipes.py.
@@ -219,6 +219,50 @@ def test_open_precision_runs_no_further_than_calibration() -> None:
     steps = plan(unsettled(compose(["quant=auto"])))
     before = ["data", "base", "inspect", "finetune", "merge"]
     assert [step.stage for step in steps] == [*before, "calibrate"]
+
+
+def test_two_libraries_share_every_artifact_but_the_site() -> None:
+    one, asked = keys("name=two"), compose(["precision=both", "name=two"])
+    cfg = settled(asked, {"dtype": "float16"}, ())
+    steps = {step.stage: step for step in plan(cfg)}
+    assert set(steps) - set(one) == {"calibrate", "compile_f16"}
+    changes = {stage for stage, key in one.items() if steps[stage].key != key}
+    assert changes == {"bundle", "verify"}
+    conf = steps["compile_f16"].conf
+    assert isinstance(conf, CompileStageConf)
+    assert (conf.quant.dtype, conf.computing.dtype) == ("float32", "float16")
+    open_format = compose(["precision=both", "quant=auto", "name=two"])
+    assert settled(open_format, {"dtype": "float16"}, ()) == cfg
+
+
+def test_activations_near_the_limit_leave_one_library_and_say_why() -> None:
+    asked, found = compose(["precision=both"]), {"dtype": "float32", "reason": "float32: too large"}
+    cfg = settled(asked, found, ())
+    assert "compile_f16" not in {step.stage for step in plan(cfg)}
+    assert cfg.quant == asked.quant
+    assert (
+        left_out(asked, cfg, found) == "precision=both: no library for float16. float32: too large"
+    )
+    allowed = settled(asked, {"dtype": "float16"}, ())
+    assert left_out(asked, allowed, {"dtype": "float16"}) is None
+    # Built again from its lock, such a build asks the same question and gets the same answer.
+    assert settled(cfg, found, ()) == cfg
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["quant=q4f16_1"], "quant=q4f16_1 keeps float16 ones"),
+        (["quant=q0f16"], "quant=q0f16 keeps float16 ones"),
+        (["compiler=mlc_llm"], "which compiler=mlc_llm does not"),
+        (list(NEEDED["compiler", "prebuilt"]), "which compiler=prebuilt does not"),
+    ],
+)
+def test_two_libraries_that_cannot_be_are_refused(words: list[str], said: str) -> None:
+    if said.startswith("which compiler=prebuilt"):
+        words = ["compiler=prebuilt", *words]
+    with pytest.raises(ConfigError, match=said):
+        validate(compose([*words, "precision=both"]))
 
 
 def test_scaling_adds_its_stage_and_shares_the_library() -> None:

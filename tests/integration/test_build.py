@@ -12,8 +12,8 @@ from tests.integration.conftest import read_report, run_build
 from webslm.registry import STAGE_NAMES
 
 pytestmark = pytest.mark.browser
-# These are for pairs, quant=auto, scale=awq and pages that compare.
-OPTIONAL = ("align", "calibrate", "scale", "convert_base")
+# These are for pairs, quant=auto, scale=awq, pages that compare and precision=both.
+OPTIONAL = ("align", "calibrate", "scale", "convert_base", "compile_f16")
 DEFAULT_STAGES = tuple(name for name in STAGE_NAMES if name not in OPTIONAL)
 
 

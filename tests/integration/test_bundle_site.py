@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from tests.site_inputs import DISCLAIMER, LIBRARY, configuration, context, write_inputs
+from tests.site_inputs import (
+    DISCLAIMER,
+    EMPTY_WASM,
+    LIBRARY,
+    configuration,
+    context,
+    write_half,
+    write_inputs,
+)
 from webslm import page_facts, paths, serve
 from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed
 from webslm.fs import copy_tree, tree_files
@@ -173,6 +181,28 @@ def test_documents_that_are_not_whole_are_named(tmp_path: Path, text: str) -> No
 def test_half_precision_needs_its_feature(tmp_path: Path) -> None:
     out, _ = build(tmp_path, configuration(dtype="float16"))
     assert site(out)["model"]["required_features"] == ["shader-f16"]
+
+
+def test_two_libraries_lie_over_one_set_of_weights(tmp_path: Path) -> None:
+    alone, _ = build(tmp_path / "alone")
+    inputs = write_inputs(tmp_path)
+    inputs["compile_f16"] = write_half(tmp_path / "compile_f16")
+    out = tmp_path / "bundle"
+    metrics = bundle.run(configuration(), inputs, out, context(tmp_path))
+    model, single = site(out)["model"], site(alone)["model"]
+    half, plain = model.pop("libs")
+    assert model == single
+    assert plain == {key: single[key] for key in plain}
+    assert (half["arithmetic"], plain["arithmetic"]) == ("f16", "f32")
+    assert half["required_features"] == ["shader-f16"]
+    assert half["memory"]["total_bytes"] == 5_000_000
+    assert (out / half["lib"]).read_bytes() == EMPTY_WASM * 2
+    assert metrics["f16_library_bytes"] == half["library"]["bytes"] == len(EMPTY_WASM) * 2
+    both = json.loads((out / "model-record.json").read_text(encoding="utf-8"))["model_list"]
+    assert [record["model_id"] for record in both] == ["example", "example-f16"]
+    assert both[0]["model"] == both[1]["model"]
+    assert both[1]["required_features"] == ["shader-f16"]
+    assert both[1]["integrity"]["model_lib"] == half["integrity"]["model_lib"]
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "a b", "", "ä", "a?b"])

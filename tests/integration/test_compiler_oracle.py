@@ -37,12 +37,15 @@ SHAPES["odd"].num_key_value_heads = 3
 LIMIT = {"float32": 1e-4, "float16": 2e-2}
 
 
-def worst_error(conf: ShapeConf, quant: QuantConf, *, chunk: int) -> float:
+def worst_error(
+    conf: ShapeConf, quant: QuantConf, *, chunk: int, activations: str | None = None
+) -> float:
     model = random_model(conf)
     stored = store(model, conf, quant)
     ids = np.random.default_rng(7).integers(0, conf.vocab_size, TOKENS).tolist()
     expected = reference_logits(model, ids)
-    compiled = compile_native(conf, quant, context_window_size=128, prefill_chunk_size=chunk)
+    sizes = {"context_window_size": 128, "prefill_chunk_size": chunk}
+    compiled = compile_native(conf, quant, **sizes, activations=activations)
     native = NativeModel(compiled, stored)
     found = [native.prefill(ids[:PROMPT])]
     found += [native.decode(token) for token in ids[PROMPT:]]
@@ -71,6 +74,25 @@ def test_native_logits_do_not_depend_on_the_prefill_chunk(chunk: int) -> None:
 @pytest.mark.parametrize("quant", [Q0F16, Q3F16, Q4F16, Q8F16], ids=lambda quant: quant.name)
 def test_native_float16_logits_are_near_transformers(quant: QuantConf) -> None:
     assert worst_error(SHAPES["tied"], quant, chunk=16) < LIMIT["float16"]
+
+
+@pytest.mark.parametrize(
+    ("name", "quant"),
+    [
+        ("odd", Q4F32),
+        pytest.param("untied", Q4F32, marks=pytest.mark.slow),
+        pytest.param("tied", Q0F32, marks=pytest.mark.slow),
+        pytest.param("tied", Q3F32, marks=pytest.mark.slow),
+    ],
+)
+def test_native_float16_over_float32_weights_is_near_transformers(
+    name: str, quant: QuantConf
+) -> None:
+    """The second library of ``precision=both``: the same stored tensors, 24 steps of decoding."""
+    conf = SHAPES[name]
+    error = worst_error(conf, quant, chunk=16, activations="float16")
+    # Above what float32 leaves: the activations did pass through float16.
+    assert LIMIT["float32"] < error < LIMIT["float16"]
 
 
 def test_native_forgets_after_reset() -> None:

@@ -16,11 +16,13 @@ import pytest
 from tests.integration.compiler_models import Q0F32, Q4F16, Q4F32, shape
 from tests.integration.test_wasm_library import codes
 from webslm import paths
+from webslm.compiler.imported import differences
 from webslm.compiler.quantization import stored_tensors
 from webslm.compiler.wasm.shaders import library_shaders
 from webslm.errors import ConfigError, StageFailed
 from webslm.schema import CompilerConf, CompileStageConf, QuantConf, RuntimeConf
 from webslm.stage import Context
+from webslm.stages import compile_f16
 from webslm.stages.compile import run
 
 ROW = RuntimeConf(name="row", web_llm="0.2.85", web_llm_integrity="", wheels={})
@@ -57,6 +59,30 @@ def compiler_shaders(quant: QuantConf) -> dict[str, str]:
         opt_level=conf.compiler.opt_level,
     )
     return shaders(compiled.executable)
+
+
+@pytest.mark.slow
+def test_library_for_float16_takes_the_parameters_of_the_float32_one(tmp_path: Path) -> None:
+    documents = []
+    for activations in (None, "float16"):
+        out = tmp_path / str(activations)
+        out.mkdir()
+        conf = dataclasses.replace(stage_conf(Q4F32), activations=activations)
+        # compile_f16 checks its shaders as compile does: a limit broken raises here.
+        (compile_f16.run if activations else run)(conf, {}, out, context(tmp_path))
+        documents.append(json.loads((out / "library.json").read_text(encoding="utf-8")))
+    single, half = documents
+    assert single["metadata"]["params"] == half["metadata"]["params"]
+    assert {row["dtype"] for row in half["metadata"]["params"]} == {"uint32", "float32"}
+    assert half["metadata"]["quantization"] == "q4f32_1"
+    assert [one["metadata"]["activations"] for one in documents] == ["float32", "float16"]
+    assert [one["required_features"] for one in documents] == [[], ["shader-f16"]]
+    assert single["memory"]["weights_bytes"] == half["memory"]["weights_bytes"]
+    assert single["memory"]["kv_cache_bytes"] > 1.9 * half["memory"]["kv_cache_bytes"]
+    assert single["wasm"] != half["wasm"]
+    # Taken over in the float32 one's place it is refused: it would fail on chips without f16.
+    told = [field for field, *_ in differences(half["metadata"], stage_conf(Q4F32))]
+    assert told == ["activations"]
 
 
 @pytest.mark.slow

@@ -248,7 +248,7 @@ def test_page_of_the_old_release_finds_its_index(tmp_path: Path) -> None:
     for row, name in (("mlc_llm_0_19", "ndarray-cache.json"), ("mlc_llm_0_20", INDEX_NAME)):
         cfg = replace(configuration(), runtime=rows()[row])
         folders = inputs["convert"], inputs["chat_config"]
-        model = bundle.add_model(tmp_path / row, "m", *folders, library, cfg)
+        model = bundle.add_model(tmp_path / row, "m", *folders, [library], cfg)
         indexes = [path.name for path in tree_files(tmp_path / row) if "cache" in path.name]
         assert indexes == [name]
         assert name in [entry["path"] for entry in model["files"]]

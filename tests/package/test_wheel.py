@@ -98,8 +98,8 @@ def test_wheel_plans_what_the_checkout_plans(python: Path, tmp_path: Path) -> No
     (tmp_path / "empty").mkdir()
     installed = run((python, *words), tmp_path / "empty", tmp_path / "cache")
     # convert_base is for pages that compare, calibrate for quant=auto, align for pairs,
-    # scale for scale=awq.
-    assert installed.count(" run ") == len(STAGE_NAMES) - 4
+    # scale for scale=awq, compile_f16 for precision=both.
+    assert installed.count(" run ") == len(STAGE_NAMES) - 5
     assert installed == run((sys.executable, *words), CHECKOUT, tmp_path / "cache")
 
 

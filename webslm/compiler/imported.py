@@ -17,8 +17,8 @@ from webslm.keys import plain
 from webslm.schema import CompileStageConf
 
 FIRST_KEY = b'{"model_type"'
-SHAPE = "shape"
-"""Where webslm's own libraries hold the whole shape; those of others lack it."""
+SHAPE, ACTIVATIONS = "shape", "activations"
+"""What webslm's own libraries hold besides: the whole shape, and the type they compute in."""
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -68,6 +68,9 @@ def differences(
     for field, value in wanted.items():
         if metadata.get(field) != value:
             yield field, metadata.get(field), value
+    computes = metadata.get(ACTIVATIONS, cfg.quant.dtype)
+    if computes != cfg.quant.dtype:
+        yield ACTIVATIONS, computes, cfg.quant.dtype
     told, shape = metadata.get(SHAPE), plain(cfg.shape)
     if isinstance(told, dict):
         for key in sorted(set(told) | set(shape)):

@@ -47,15 +47,24 @@ def native_target() -> Any:
 
 
 def build_module(
-    shape: ShapeConf, quant: QuantConf, *, prefill_chunk_size: int, target: Any
+    shape: ShapeConf,
+    quant: QuantConf,
+    *,
+    prefill_chunk_size: int,
+    target: Any,
+    activations: str | None = None,
 ) -> Any:
-    """Write the IRModule: model functions, cache, sampling; ``_metadata`` comes with lowering."""
+    """Write the IRModule: model functions, cache, sampling; ``_metadata`` comes with lowering.
+
+    ``activations`` is as ``compile_library`` takes it.
+    """
+    dtype = activations or quant.dtype
     stored = library_tensors(shape, quant)
     builder = relax.BlockBuilder()
     with target:
-        _emit_model(builder, shape, quant, stored, prefill_chunk_size, threads(target))
+        _emit_model(builder, shape, quant, dtype, stored, prefill_chunk_size, threads(target))
         rotates = not architecture(shape.model_type).style.head_norms
-        emit_create(builder, shape, quant, target, rotates=rotates)
+        emit_create(builder, shape, dtype, target, rotates=rotates)
         emit_sampler(builder, shape.vocab_size, threads(target))
     return builder.finalize()
 
@@ -68,16 +77,35 @@ def compile_library(
     prefill_chunk_size: int,
     target: Any,
     opt_level: int = 2,
+    activations: str | None = None,
 ) -> Compiled:
-    """Compile for a target; equal arguments give equal bytes."""
+    """Compile for a target; equal arguments give equal bytes.
+
+    Args:
+        shape: The model.
+        quant: Its format: the type and order of every parameter follow from it alone.
+        context_window_size: Tokens of the page's cache.
+        prefill_chunk_size: Tokens of a prompt computed at once.
+        target: What the kernels run on.
+        opt_level: Of the host code.
+        activations: Type of what passes between kernels and of the cache; the format's when
+            None. Kernels add up in float32 whatever it is, and logits are float32.
+    """
     stored = library_tensors(shape, quant)
-    module = build_module(shape, quant, prefill_chunk_size=prefill_chunk_size, target=target)
+    module = build_module(
+        shape,
+        quant,
+        prefill_chunk_size=prefill_chunk_size,
+        target=target,
+        activations=activations,
+    )
     with target, tvm.transform.PassContext(opt_level=opt_level):
         module, usage = lower(module, target, chunk=prefill_chunk_size)
         document = metadata(
             shape,
             quant,
             stored,
+            activations=activations or quant.dtype,
             context_window_size=context_window_size,
             prefill_chunk_size=prefill_chunk_size,
             memory_usage=usage,
@@ -91,12 +119,13 @@ def _emit_model(
     builder: relax.BlockBuilder,
     shape: ShapeConf,
     quant: QuantConf,
+    dtype: str,
     stored: list[StoredTensor],
     chunk: int,
     kind: Threads,
 ) -> None:
     layers = architecture(shape.model_type)
-    hidden, dtype, offset = shape.hidden_size, quant.dtype, layers.style.norm_offset
+    hidden, offset = shape.hidden_size, layers.style.norm_offset
     places = {tensor.name: place for place, tensor in enumerate(stored)}
     kinds = [relax.TensorType(tensor.shape, tensor.dtype) for tensor in stored]
 
@@ -114,7 +143,9 @@ def _emit_model(
         with builder.function(name, inputs, attrs=bounds):
             with builder.dataflow():
                 emit = Emitter(
-                    builder, shape, quant, places, packed, kind, cache, norm_offset=offset
+                    *(builder, shape, quant, places, packed, kind, cache),
+                    activations=dtype,
+                    norm_offset=offset,
                 )
                 result = builder.emit_output(body(emit, first, cache))
             builder.emit_func_output(result)

@@ -103,7 +103,7 @@ def memory_plan(
 
     Args:
         shape: The model.
-        quant: Its format.
+        quant: Its format; ``dtype`` is the type that the library computes in.
         stored: The library's tensors.
         context_window_size: Tokens of the page's cache.
         prefill_chunk_size: Tokens of a prompt computed at once.

@@ -18,6 +18,7 @@ def metadata(
     quant: QuantConf,
     stored: Sequence[StoredTensor],
     *,
+    activations: str,
     context_window_size: int,
     prefill_chunk_size: int,
     memory_usage: Mapping[str, int],
@@ -51,8 +52,9 @@ def metadata(
             "num_key_value_heads": shape.num_key_value_heads,
             "head_dim": shape.head_dim,
         },
-        # web-llm passes it over; who takes over a library compares it with the model.
+        # web-llm passes these two over; who takes over a library compares them with the model.
         "shape": plain(shape),
+        "activations": activations,
         "memory_usage": dict(memory_usage),
         "params": params,
     }

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 
 def compile_native(
-    shape: ShapeConf, quant: QuantConf, *, context_window_size: int, prefill_chunk_size: int
+    shape: ShapeConf,
+    quant: QuantConf,
+    *,
+    context_window_size: int,
+    prefill_chunk_size: int,
+    activations: str | None = None,
 ) -> Compiled:
     """Compile the library's functions for this machine's CPU."""
     return compile_library(
@@ -29,6 +34,7 @@ def compile_native(
         context_window_size=context_window_size,
         prefill_chunk_size=prefill_chunk_size,
         target=native_target(),
+        activations=activations,
     )
 
 

@@ -50,7 +50,7 @@ def foreign_shader_facts(cfg: CompileStageConf, linked: Path) -> dict[str, Metri
 
 
 def _facts(cfg: CompileStageConf, found: Mapping[str, str]) -> dict[str, Metric]:
-    limits = check_shaders(found, dtype=cfg.quant.dtype, profile=cfg.compiler.profile)
+    limits = check_shaders(found, dtype=cfg.computing.dtype, profile=cfg.compiler.profile)
     names: list[Metric] = [*sorted(found)]
     return {
         "num_shaders": len(found),

@@ -105,6 +105,7 @@ def _sizes(metrics: Mapping[str, Any]) -> list[tuple[str, int]]:
     named = (
         ("Weights", "convert", "bytes"),
         ("Library (.wasm)", "bundle", "library_bytes"),
+        ("Library for float16 (.wasm)", "bundle", "f16_library_bytes"),
         ("Whole site", "bundle", "bytes"),
     )
     sizes = [

@@ -21,10 +21,14 @@ class Weights(Enum):
 
 
 class Precision(Enum):
-    """Who says whether a format computes in float16 or float32."""
+    """Who says whether a model computes in float16 or float32."""
 
     declared = "declared"
+    """The format."""
     auto = "auto"
+    """Activations on training rows."""
+    both = "both"
+    """The page, by what a visitor's chip offers: float32 weights, a library for each."""
 
 
 class Profile(Enum):

@@ -69,7 +69,9 @@ class Config:
     align: Align = Align.none
     """dpo: the tuned adapter learns on from pairs of answers."""
     precision: Precision = Precision.declared
-    """auto: ``quant.dtype`` follows from activations on training rows (``quant=auto``)."""
+    """auto: ``quant.dtype`` follows from activations on training rows (``quant=auto``). both: a
+    float32 format gets a second library that computes in float16, if those activations allow it,
+    and the page takes the one that fits the visitor's chip."""
     scale: Scale = Scale.none
     """awq: channels are scaled and groups clipped where activations on training rows gain by it."""
     domain: DomainConf = field(default_factory=DomainConf)

@@ -22,7 +22,7 @@ async function start() {
   hideProblem();
   try {
     const first = session.config === null;
-    session.config ??= await readConfig();
+    session.config ??= await readConfig(new URL(location.href).searchParams.get("library"));
     // Before the tabs, or the verdict would push them down; with or without it there is much to read.
     const lack = await checkSupport(session.config.model).then(() => null, (error) => error);
     if (first) {

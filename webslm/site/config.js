@@ -23,6 +23,8 @@ import { graphics } from "./device.js";
  * @property {number} bytes Sum of the files' sizes.
  * @property {number} context_window_size In tokens.
  * @property {GPUFeatureName[]} required_features
+ * @property {"f16" | "f32"} [arithmetic] What its library computes in.
+ * @property {string} [choice] Why this library, where the site has several.
  * @property {{ total_bytes: number, weights_bytes?: number, kv_cache_bytes?: number,
  *   temporaries_bytes?: number, largest_buffer_bytes?: number } | null} [memory] On the graphics chip.
  * @property {{ config: string, model_lib: string, tokenizer: Record<string, string> }} integrity
@@ -62,12 +64,15 @@ const APP = new URL(".", import.meta.url);
 export const SITE = new URL("../../", APP).href;
 export const RECORDS = new URL("model-record.json", SITE).href;
 
-/** @returns {Promise<Config>} */
-export async function readConfig() {
+/**
+ * @param {string | null} [asked] The library to take whatever the chip offers: f16 or f32.
+ * @returns {Promise<Config>}
+ */
+export async function readConfig(asked = null) {
   const config = await readJson("webslm.json");
   const { features } = await graphics();
   for (const name of ["model", "base"].filter((key) => config[key])) {
-    config[name] = locate(pickLibrary(config[name], features));
+    config[name] = locate(pickLibrary(config[name], features, asked));
   }
   return config;
 }
@@ -81,19 +86,31 @@ export async function readFacts(name) {
 }
 
 /**
- * A model may come as several builds (16-bit and 32-bit), best first in `libs`; each entry
- * replaces fields of the record. The first whose features are all there is taken; when none
- * is, the last, so that the device check can say what is missing.
+ * A model may come with several libraries over the same weights (16-bit and 32-bit), best first
+ * in `libs`; each entry replaces fields of the record. The one asked for is taken, else the first
+ * whose features are all there; when none is, the last, so that the device check can say what is
+ * missing. `choice` says which of these it was.
  * @param {any} model A record as it stands in webslm.json.
  * @param {string[]} features What the graphics chip offers.
+ * @param {string | null} [asked] An `arithmetic`; one that the model lacks asks for nothing.
  */
-export function pickLibrary(model, features) {
+export function pickLibrary(model, features, asked = null) {
   const { libs, ...record } = model;
-  const choices = libs?.length ? libs : [{}];
-  /** @param {{ required_features?: string[] }} choice */
-  const fits = (choice) => (choice.required_features ?? record.required_features ?? [])
-    .every((/** @type {string} */ feature) => features.includes(feature));
-  return { ...record, ...(choices.find(fits) ?? choices.at(-1)) };
+  if (!libs?.length) {
+    return record;
+  }
+  /** @param {{ required_features?: string[] }} one */
+  const lacks = (one) => (one.required_features ?? record.required_features ?? [])
+    .filter((/** @type {string} */ feature) => !features.includes(feature));
+  const wanted = libs.find((/** @type {Model} */ one) => one.arithmetic === asked);
+  if (asked && wanted) {
+    return { ...record, ...wanted, choice: `the address asks for it (library=${asked})` };
+  }
+  const taken = libs.find((/** @type {Model} */ one) => lacks(one).length === 0) ?? libs.at(-1);
+  const choice = taken === libs[0]
+    ? `the graphics chip offers ${taken.required_features.join(" and ")}`
+    : `the graphics chip does not offer ${lacks(libs[0]).join(" and ")}`;
+  return { ...record, ...taken, choice };
 }
 
 /**

@@ -95,11 +95,17 @@ function chip({ webgpu, graphics: { found, name, software } }) {
  * @param {Device} device
  * @param {Model} model
  */
-function features({ graphics: { found, features: offered } }, { required_features: required = [] }) {
+function features({ graphics: { found, features: offered } }, { required_features: required = [], choice }) {
   const missing = required.filter((feature) => !offered.includes(feature));
   if (!found || missing.length === 0) {
-    return found ? good("Arithmetic", required.includes("shader-f16")
-      ? "16-bit arithmetic works; the 16-bit model is used." : "The 32-bit model is used, which every chip can run.") : null;
+    return found ? good("Arithmetic", `${required.includes("shader-f16")
+      ? "16-bit arithmetic works; the 16-bit model is used" : "The 32-bit model is used, which every chip can run"}${
+      choice ? `: ${choice}.` : "."}`) : null;
+  }
+  if (choice) {
+    return stop("Arithmetic", "This graphics chip lacks a feature",
+      `The library that was asked for needs ${missing.join(" and ")}.`,
+      "Take library=… out of the address: the page then chooses the one that works here.");
   }
   return stop("Arithmetic", "This graphics chip lacks a feature",
     `This model was built for chips with ${missing.join(" and ")}.`,

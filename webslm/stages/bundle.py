@@ -7,11 +7,10 @@ site therefore never meets the old one's leftovers in a visitor's cache.
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import shutil
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +19,15 @@ from webslm.adapters import npm
 from webslm.compiler.wasm.contract import contract_of
 from webslm.dataset import normal, read_rows
 from webslm.errors import ConfigError, StageFailed
+from webslm.model_entry import CHAT_CONFIG, TOKENIZER, model_entry, only_library, read_json
 from webslm.schema import BundleStageConf, Mode
 from webslm.stage import Context, Metrics
 
 VERSION = 1
 SCHEMA = 1
-CHAT_CONFIG = "mlc-chat-config.json"
+LIBRARIES = ("compile", "compile_f16")
 TENSORS = "tensor-cache.json"
 """The index as ``convert`` writes it; the row's web-llm may ask for it by an older name."""
-TOKENIZER = "tokenizer.json"
 GOLDEN = "golden.json"
 _HOST = re.compile(r"\b(?:https?|wss?):(?:\\?/){2}|[\"'(]//[\w.-]+\.\w")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -48,7 +47,7 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
             f"name: {cfg.name!r} cannot stand in a web address",
             hint="use letters, digits, '.', '_' and '-' only: name=my-assistant",
         )
-    stats = _read_json(inputs["data"], "stats.json")
+    stats = read_json(inputs["data"], "stats.json")
     draft = out / "draft"
     fs.copy_tree(paths.site_dir(), draft)
     vendor(
@@ -56,13 +55,14 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     )
     marked = npm.fetch(ctx.cache_dir, npm.MARKED)
     vendor(draft, marked, name="marked", licence=marked.parent.parent / npm.MARKED.licence)
-    library = _library(inputs["compile"])
-    fs.link_or_copy(library, out / "lib" / library.name)
-    model = add_model(out, cfg.name, inputs["convert"], inputs["chat_config"], library, cfg)
+    libraries = [only_library(stage, inputs[stage]) for stage in LIBRARIES if stage in inputs]
+    for library in libraries:
+        fs.link_or_copy(library, out / "lib" / library.name)
+    model = add_model(out, cfg.name, inputs["convert"], inputs["chat_config"], libraries, cfg)
     base = None
     if "convert_base" in inputs:
         folders = inputs["convert_base"], inputs["chat_config"]
-        base = add_model(out, f"{cfg.name}-base", *folders, library, cfg)
+        base = add_model(out, f"{cfg.name}-base", *folders, libraries, cfg)
     write_facts(draft, cfg, inputs)
     trained = trained_questions(inputs["data"] / "train.jsonl") if "finetune" in inputs else set()
     site = site_config(cfg, stats["system_prompt"], trained, model)
@@ -83,11 +83,19 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
         "files": len(files),
         "bytes": sum(entry["bytes"] for entry in files.values()),
         "download_bytes": sum(entry["bytes"] for entry in site["model"]["files"]),
-        "library_bytes": files[f"lib/{library.name}"]["bytes"],
+        "library_bytes": model["library"]["bytes"],
+        **f16_bytes(model),
         "base_bytes": sum(entry["bytes"] for entry in base["files"]) if base else 0,
         "revision": model["url"].split("/")[-2],
         "app_bytes": sum(entry["bytes"] for name, entry in files.items() if name.startswith(app)),
     }
+
+
+def f16_bytes(model: dict[str, Any]) -> dict[str, int]:
+    """Return the size of the library for float16 beside a float32 one, where there is one."""
+    if "libs" not in model:
+        return {}
+    return {"f16_library_bytes": model["libs"][0]["library"]["bytes"]}
 
 
 def vendor(out: Path, module: Path, *, name: str = "web-llm", licence: Path | None = None) -> None:
@@ -99,19 +107,24 @@ def vendor(out: Path, module: Path, *, name: str = "web-llm", licence: Path | No
 
 
 def add_model(
-    out: Path, name: str, weights: Path, chat: Path, library: Path, cfg: BundleStageConf
+    out: Path,
+    name: str,
+    weights: Path,
+    chat: Path,
+    libraries: Sequence[Path],
+    cfg: BundleStageConf,
 ) -> dict[str, Any]:
     """Put a model's files where web-llm looks for them; return what the page must know of it."""
     files = _model_files(weights, chat, contract_of(cfg.runtime.web_llm).tensor_index)
     url = f"models/{name}/resolve/{delivery.revision(files)}/"
     for file, source in files.items():
         fs.link_or_copy(source, out / url / file)
-    return {**model_record(out, url, library, cfg), "id": name}
+    return {**model_entry(out, url, libraries, cfg), "id": name}
 
 
 def write_facts(out: Path, cfg: BundleStageConf, inputs: Mapping[str, Path]) -> None:
     """Write what the modes and the model card show, each in a file of its own."""
-    golden = _read_json(inputs["golden"], GOLDEN)
+    golden = read_json(inputs["golden"], GOLDEN)
     facts: dict[str, object] = {"card": page_facts.card(cfg, inputs), "golden": golden}
     if Mode.proof in cfg.app.modes:
         facts["comparison"] = page_facts.comparison(inputs["data"], cfg.app.proof.questions)
@@ -120,35 +133,6 @@ def write_facts(out: Path, cfg: BundleStageConf, inputs: Mapping[str, Path]) -> 
         facts["documents"] = page_facts.documents(path)
     for name, value in facts.items():
         fs.write_text(out / "facts" / f"{name}.json", _json(value))
-
-
-def model_record(out: Path, url: str, library: Path, cfg: BundleStageConf) -> dict[str, Any]:
-    """Return what the page must know of the model, with digests of all that it downloads.
-
-    ``files`` and ``library`` are checked by the page's own download; ``integrity`` (config,
-    library, tokenizer) once more by web-llm, which offers nothing for weights. ``memory`` holds
-    the library's own plan, in bytes, for the check before the download.
-    """
-    folder = out / url
-    chat_config = _read_json(folder, CHAT_CONFIG)
-    index = contract_of(cfg.runtime.web_llm).tensor_index
-    records = _read_json(folder, index)["records"]
-    kept = [CHAT_CONFIG, TOKENIZER, index, *(record["dataPath"] for record in records)]
-    memory = _read_json(library.parent, "library.json")["memory"]
-    return {
-        "url": url,
-        "lib": f"lib/{library.name}",
-        "library": delivery.entry(library),
-        "memory": memory,
-        "context_window_size": chat_config["context_window_size"],
-        "required_features": cfg.quant.required_features,
-        "files": [{"path": name, **delivery.entry(folder / name)} for name in kept],
-        "integrity": {
-            "config": _sri(folder / CHAT_CONFIG),
-            "model_lib": _sri(library),
-            "tokenizer": {TOKENIZER: _sri(folder / TOKENIZER)},
-        },
-    }
 
 
 def trained_questions(path: Path) -> set[str]:
@@ -209,7 +193,7 @@ def check_own_files() -> None:
 
 def _model_files(convert: Path, chat: Path, index: str) -> dict[str, Path]:
     """Return the site's name of each of a model's files, and where it lies."""
-    shards = [record["dataPath"] for record in _read_json(convert, TENSORS)["records"]]
+    shards = [record["dataPath"] for record in read_json(convert, TENSORS)["records"]]
     names = {CHAT_CONFIG: chat, TOKENIZER: chat, TENSORS: convert, **dict.fromkeys(shards, convert)}
     for name, folder in names.items():
         if not (folder / name).is_file():
@@ -217,24 +201,6 @@ def _model_files(convert: Path, chat: Path, index: str) -> dict[str, Path]:
     found = {name: folder / name for name, folder in names.items()}
     found[index] = found.pop(TENSORS)
     return dict(sorted(found.items()))
-
-
-def _library(folder: Path) -> Path:
-    found = sorted(folder.glob("library-*.wasm"))
-    if len(found) != 1:
-        raise StageFailed(f"bundle: compile left {len(found)} libraries instead of one")
-    return found[0]
-
-
-def _sri(path: Path) -> str:
-    return "sha256-" + base64.b64encode(delivery.sha256(path).digest()).decode()
-
-
-def _read_json(folder: Path, name: str) -> Any:
-    path = folder / name
-    if not path.is_file():
-        raise StageFailed(f"bundle: {folder.name} has no {name}")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _json(value: object) -> str:

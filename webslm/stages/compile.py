@@ -68,6 +68,7 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
         prefill_chunk_size=cfg.compiler.prefill_chunk_size,
         target=webgpu_target(),
         opt_level=cfg.compiler.opt_level,
+        activations=cfg.activations,
     )
     ctx.progress.update(2, STEPS, "link")
     linked = out / "library.wasm"
@@ -173,10 +174,10 @@ def _check_budget(cfg: CompileStageConf, document: Mapping[str, Any]) -> None:
 
 def _document(cfg: CompileStageConf, compiled: Compiled, abi: LibraryAbi) -> dict[str, Metric]:
     metadata = compiled.metadata
-    features: list[Metric] = [*cfg.quant.required_features]
+    features: list[Metric] = [*cfg.computing.required_features]
     memory = memory_plan(
         cfg.shape,
-        cfg.quant,
+        cfg.computing,
         compiled.stored,
         context_window_size=cfg.compiler.context_window_size,
         prefill_chunk_size=cfg.compiler.prefill_chunk_size,

@@ -41,8 +41,12 @@ def lookup(
     *,
     quantized: bool,
     scale: float = 1.0,
+    dtype: str | None = None,
 ) -> Any:
-    """Return rows: ids int32 [n], then a table or its codes and scales -> scale * [n, columns]."""
+    """Return rows: ids int32 [n], then a table or its codes and scales -> scale * [n, columns].
+
+    ``dtype`` is the type of the rows; the format's when None.
+    """
     ids, *table = inputs
     value = dequantized_value(table[0], table[1], quant) if quantized else plain_value(table[0])
 
@@ -51,6 +55,6 @@ def lookup(
         if scale != 1.0:
             # The factor is rounded to the format's type, as it is where the model is trained.
             found = found * tirx.const(scale, quant.dtype)
-        return found.astype(quant.dtype)
+        return found.astype(dtype or quant.dtype)
 
     return te.compute((ids.shape[0], columns), row, name="embedding")

@@ -35,11 +35,13 @@ class Emitter:
         threads: Threads,
         cache: Value = None,
         *,
+        activations: str,
         norm_offset: float = 0.0,
     ) -> None:
         """Keep the function's builder, its packed parameters with their places, and its cache.
 
-        ``norm_offset`` is added to the gains of every norm.
+        ``activations`` is the type of everything that passes between kernels; parameters keep
+        the format's. ``norm_offset`` is added to the gains of every norm.
         """
         self._builder = builder
         self._shape = shape
@@ -51,6 +53,7 @@ class Emitter:
         # Layers repeat each other, and reading a kernel's script costs more than compiling it.
         self._gemv: dict[gemv.Gemv, Value] = {}
         self._matmul: dict[matmul.Matmul, Value] = {}
+        self._activations = activations
         self._norm_offset = norm_offset
         self._local = local_layers(shape)
         self._positions: Value = None
@@ -59,10 +62,12 @@ class Emitter:
     def embedding(self, ids: Value, stem: str, *, scale: float = 1.0) -> Value:
         """Look up int32 ids [n] in a table -> scale * [n, H]."""
         quantized = self._is_quantized(stem)
-        columns = self._shape.hidden_size
+        columns, quant, dtype = self._shape.hidden_size, self._quant, self._activations
 
         def lookup(*inputs: Any) -> Any:
-            return embedding.lookup(inputs, columns, self._quant, quantized=quantized, scale=scale)
+            return embedding.lookup(
+                inputs, columns, quant, quantized=quantized, scale=scale, dtype=dtype
+            )
 
         return self._kernel(lookup, ids, *self._weight(stem), name="embedding")
 
@@ -86,9 +91,9 @@ class Emitter:
             gated: The weight is gate and up rows; return act(gate) * up -> [1, n, N / 2].
             residual: What is added at the end.
             cap: Soft cap of the result; for a single row only.
-            dtype: Type of the result; the format's when None.
+            dtype: Type of the result; that of activations when None.
         """
-        kind = dtype or self._quant.dtype
+        kind = dtype or self._activations
         if _is_one(x.ty.shape[1]):
             return self._one_row(x, stem, norm, residual, gated=gated, cap=cap, dtype=kind)
         if cap is not None:
@@ -124,6 +129,7 @@ class Emitter:
             residual=residual is not None,
             cap=cap,
             dtype=dtype,
+            inputs=self._activations,
         )
         gain = None if norm is None else self._tensor(f"{norm}.weight")
         optional = [gain, weight[0], weight[1] if len(weight) > 1 else None, bias, residual]
@@ -145,6 +151,7 @@ class Emitter:
             bias=bias is not None,
             residual=residual is not None,
             dtype=dtype,
+            inputs=self._activations,
         )
         if plan not in self._matmul:
             made = matmul.matmul(plan, self._quant, self._threads)
@@ -197,7 +204,7 @@ class Emitter:
                     relax.prim_value(-scale if local else scale),
                     rows,
                 ],
-                out_ty=relax.TensorType((n, heads, dim), self._quant.dtype),
+                out_ty=relax.TensorType((n, heads, dim), self._activations),
             )
         )
         return self._reshape(mixed, (1, n, heads * dim))
@@ -224,7 +231,7 @@ class Emitter:
             heads=shape.num_attention_heads,
             kv_heads=shape.num_key_value_heads,
             dim=shape.head_dim,
-            dtype=self._quant.dtype,
+            dtype=self._activations,
         )
         kernel = normed_rotated(
             heads,
@@ -232,6 +239,7 @@ class Emitter:
             epsilon=shape.rms_norm_eps,
             offset=self._norm_offset,
             threads=self._threads,
+            gains=self._quant.dtype,
         )
         return self._builder.add_func(kernel, "head_norm_rope"), relax.const(table.frequencies)
 

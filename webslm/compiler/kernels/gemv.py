@@ -54,6 +54,8 @@ class Gemv:
     """The result is cap * tanh(result / cap)."""
     dtype: str
     """Type of the result."""
+    inputs: str | None = None
+    """Type of x and residual; the format's when None. The others are as they are stored."""
 
 
 def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
@@ -62,6 +64,7 @@ def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
     The signature is the same for every plan; what a plan does not use is never read.
     """
     rows, columns, dtype = plan.rows, plan.columns, quant.dtype
+    x_dtype = plan.inputs or dtype
     has_norm, gated, quantized = plan.epsilon is not None, plan.gated, plan.quantized
     has_bias, has_residual, out_dtype = plan.bias, plan.residual, plan.dtype
     epsilon, offset = plan.epsilon or 0.0, plan.offset
@@ -92,7 +95,7 @@ def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
         var_out: T.handle,
     ) -> None:
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
-        x = T.match_buffer(var_x, (1, 1, columns), dtype)
+        x = T.match_buffer(var_x, (1, 1, columns), x_dtype)
         if has_norm:
             gain = T.match_buffer(var_gain, (columns,), dtype)
         if quantized:
@@ -103,7 +106,7 @@ def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
         if has_bias:
             bias = T.match_buffer(var_bias, (rows,), dtype)
         if has_residual:
-            residual = T.match_buffer(var_residual, (1, 1, rows), dtype)
+            residual = T.match_buffer(var_residual, (1, 1, rows), x_dtype)
         out = T.match_buffer(var_out, (1, 1, rows), out_dtype)
         for bx in bind(blocks, thread="blockIdx.x"):
             with T.sblock("block"):

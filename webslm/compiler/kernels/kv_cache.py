@@ -21,17 +21,18 @@ from webslm.compiler.kernels.attention_tile import PAGE_TOKENS, Attention
 from webslm.compiler.kernels.merge import merge_attention
 from webslm.compiler.kernels.rope import Heads, split, split_rotated
 from webslm.compiler.kernels.threads import threads
-from webslm.schema import QuantConf, ShapeConf
+from webslm.schema import ShapeConf
 
 SIZES = ("max_batch_size", "max_total_seq_len", "prefill_chunk_size", "page_size", "sliding")
 
 
 def emit_create(
-    builder: relax.BlockBuilder, shape: ShapeConf, quant: QuantConf, target: Any, *, rotates: bool
+    builder: relax.BlockBuilder, shape: ShapeConf, dtype: str, target: Any, *, rotates: bool
 ) -> None:
     """Write ``create_tir_paged_kv_cache``: five shapes of one integer each -> the cache.
 
-    ``rotates`` tells whether the cache rotates queries and keys; else they come rotated.
+    It keeps and attends in ``dtype``. ``rotates`` tells whether the cache rotates queries and
+    keys; else they come rotated.
     """
     sizes = [tvm.tirx.Var(name, "int64") for name in SIZES]
     inputs = [relax.Var(size.name, relax.ShapeType([size])) for size in sizes]
@@ -41,8 +42,8 @@ def emit_create(
                 builder.emit(
                     relax.call_pure_packed(
                         "vm.builtin.paged_attention_kv_cache_create",
-                        *_sizes_and_rope(shape, quant, sizes, rotates=rotates),
-                        *_Kernels(builder, shape, quant, target).arguments(rotates=rotates),
+                        *_sizes_and_rope(shape, dtype, sizes, rotates=rotates),
+                        *_Kernels(builder, shape, dtype, target).arguments(rotates=rotates),
                         ty_args=relax.AnyType(),
                     )
                 )
@@ -50,9 +51,7 @@ def emit_create(
         builder.emit_func_output(created)
 
 
-def _sizes_and_rope(
-    shape: ShapeConf, quant: QuantConf, sizes: list[Any], *, rotates: bool
-) -> list[Any]:
+def _sizes_and_rope(shape: ShapeConf, dtype: str, sizes: list[Any], *, rotates: bool) -> list[Any]:
     """Return the first 13 of the constructor's 28 arguments."""
     layers = shape.num_hidden_layers
     mode = tvm_cache.RopeMode.NORMAL if rotates else tvm_cache.RopeMode.NONE
@@ -74,7 +73,7 @@ def _sizes_and_rope(
         relax.prim_value(1.0),
         relax.prim_value(float(shape.rope_theta)),
         last,
-        relax.op.zeros((), quant.dtype),
+        relax.op.zeros((), dtype),
     ]
 
 
@@ -82,7 +81,7 @@ class _Kernels:
     """The 15 function arguments of the constructor, in its order."""
 
     def __init__(
-        self, builder: relax.BlockBuilder, shape: ShapeConf, quant: QuantConf, target: Any
+        self, builder: relax.BlockBuilder, shape: ShapeConf, dtype: str, target: Any
     ) -> None:
         self._builder = builder
         self._shape = shape
@@ -90,7 +89,7 @@ class _Kernels:
         self._kv_heads = shape.num_key_value_heads
         self._dim = shape.head_dim
         self._layers = shape.num_hidden_layers
-        self._dtype = quant.dtype
+        self._dtype = dtype
         self._target = target
 
     def arguments(self, *, rotates: bool) -> list[Any]:

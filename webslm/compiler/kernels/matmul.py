@@ -41,6 +41,8 @@ class Matmul:
     residual: bool = False
     dtype: str
     """Type of the result."""
+    inputs: str | None = None
+    """Type of x and residual; the format's when None. Weight and bias are as they are stored."""
 
 
 def matmul(plan: Matmul, quant: QuantConf, threads: Threads) -> Any:
@@ -49,6 +51,7 @@ def matmul(plan: Matmul, quant: QuantConf, threads: Threads) -> Any:
     The signature is the same for every plan; what a plan does not use is never read.
     """
     rows, columns, dtype, out_dtype = plan.rows, plan.columns, quant.dtype, plan.dtype
+    x_dtype = plan.inputs or dtype
     quantized, has_bias, has_residual = plan.quantized, plan.bias, plan.residual
     tile = LARGE_TILE if rows >= WIDE else SMALL_TILE
     side = tile // SIDE
@@ -63,7 +66,7 @@ def matmul(plan: Matmul, quant: QuantConf, threads: Threads) -> Any:
     copies = threads.copies(THREADS)
     # Unrolled loads crash the compiler of SwiftShader, which knows no float16; there loops cost an
     # H100 a fifth and more, in float32 a tenth at most (bench/results/dawn.md).
-    loads = T.serial if dtype == "float32" else T.unroll
+    loads = T.serial if x_dtype == "float32" else T.unroll
 
     @T.prim_func(s_tir=True, private=True)
     def matmul(
@@ -76,7 +79,7 @@ def matmul(plan: Matmul, quant: QuantConf, threads: Threads) -> Any:
     ) -> None:
         T.func_attr({"tirx.is_scheduled": True, "tirx.noalias": True})
         n = T.int64()
-        x = T.match_buffer(var_x, (1, n, columns), dtype)
+        x = T.match_buffer(var_x, (1, n, columns), x_dtype)
         if quantized:
             codes = T.match_buffer(var_weight, (rows, groups * words), "uint32")
             scales = T.match_buffer(var_scales, (rows, groups), dtype)
@@ -85,7 +88,7 @@ def matmul(plan: Matmul, quant: QuantConf, threads: Threads) -> Any:
         if has_bias:
             bias = T.match_buffer(var_bias, (rows,), dtype)
         if has_residual:
-            residual = T.match_buffer(var_residual, (1, n, rows), dtype)
+            residual = T.match_buffer(var_residual, (1, n, rows), x_dtype)
         out = T.match_buffer(var_out, (1, n, rows), out_dtype)
         for bx in bind(-(-rows // tile), thread="blockIdx.x"):
             for by in bind((n + tile - 1) // tile, thread="blockIdx.y"):

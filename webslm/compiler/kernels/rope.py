@@ -118,7 +118,13 @@ def split(plan: Heads) -> Any:
 
 
 def normed_rotated(
-    plan: Heads, table: RopeTable, *, epsilon: float, offset: float, threads: Threads
+    plan: Heads,
+    table: RopeTable,
+    *,
+    epsilon: float,
+    offset: float,
+    threads: Threads,
+    gains: str | None = None,
 ) -> Any:
     """Return the kernel that normalises each query and key head by its root mean square, rotates.
 
@@ -128,6 +134,7 @@ def normed_rotated(
         epsilon: Of the norm.
         offset: What is added to the gains.
         threads: How blocks run.
+        gains: Type of the gains; that of the heads when None.
 
     Returns:
         qkv [n, h + 2 hkv, d], gains of queries and keys [d], positions int32 [n], frequencies ->
@@ -137,12 +144,13 @@ def normed_rotated(
     rows, half = table.frequencies.shape
     bind, shared = threads.bind, threads.shared
     turns = -(-dim // LANES)
+    gain_dtype = gains or dtype
 
     @T.prim_func(s_tir=True, private=True)
     def head_norm_rope(
         var_qkv: T.handle,
-        q_gain: T.Buffer((dim,), dtype),
-        k_gain: T.Buffer((dim,), dtype),
+        q_gain: T.Buffer((dim,), gain_dtype),
+        k_gain: T.Buffer((dim,), gain_dtype),
         var_positions: T.handle,
         frequencies: T.Buffer((rows, half), "float32"),
         var_out: T.handle,

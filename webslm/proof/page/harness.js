@@ -72,6 +72,7 @@ globalThis.webslm = {
     const { info } = await navigator.gpu.requestAdapter();
     return {
       seconds: (performance.now() - began) / 1000,
+      library: { arithmetic: model.arithmetic, choice: model.choice ?? null, path: model.lib },
       adapter: [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(" "),
     };
   },

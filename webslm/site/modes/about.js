@@ -49,6 +49,7 @@ function modelCard({ base, data, training, weights, runtime, evaluation }) {
     ...(training ? [["Trained on", `${data.train.rows} conversations; ${data.held_out.rows} were held out`]] : []),
     ...trainingFacts(training),
     ["Weights", `${weights.format}; largest error of a tensor ${(weights.worst_rms_relative_error * 100).toFixed(1)} % (rms)`],
+    ...(model.choice ? [["Library", `${model.arithmetic === "f16" ? "16" : "32"}-bit arithmetic, because ${model.choice}`]] : []),
     ["Reads at once", `${model.context_window_size} tokens`],
     ...memoryFacts(model),
     ["Sampling", Object.entries(config.decoding).filter(([, value]) => value !== null)
