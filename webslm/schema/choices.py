@@ -27,6 +27,13 @@ class Precision(Enum):
     auto = "auto"
 
 
+class Prompts(Enum):
+    """Who turns a conversation into a prompt: web-llm's block, or the page from the template."""
+
+    block = "block"
+    page = "page"
+
+
 class Profile(Enum):
     """Whose limits a library keeps to."""
 

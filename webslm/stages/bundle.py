@@ -26,6 +26,8 @@ from webslm.stage import Context, Metrics
 VERSION = 1
 SCHEMA = 1
 CHAT_CONFIG = "mlc-chat-config.json"
+PROMPTS = "page_prompts.json"
+"""Only there when the page renders prompts itself."""
 TENSORS = "tensor-cache.json"
 """The index as ``convert`` writes it; the row's web-llm may ask for it by an older name."""
 TOKENIZER = "tokenizer.json"
@@ -56,6 +58,8 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     )
     marked = npm.fetch(ctx.cache_dir, npm.MARKED)
     vendor(draft, marked, name="marked", licence=marked.parent.parent / npm.MARKED.licence)
+    if (inputs["chat_config"] / PROMPTS).is_file():
+        vendor(draft, npm.fetch(ctx.cache_dir, npm.JINJA), name="jinja")
     library = _library(inputs["compile"])
     fs.link_or_copy(library, out / "lib" / library.name)
     model = add_model(out, cfg.name, inputs["convert"], inputs["chat_config"], library, cfg)
@@ -106,7 +110,10 @@ def add_model(
     url = f"models/{name}/resolve/{delivery.revision(files)}/"
     for file, source in files.items():
         fs.link_or_copy(source, out / url / file)
-    return {**model_record(out, url, library, cfg), "id": name}
+    record = {**model_record(out, url, library, cfg), "id": name}
+    if (chat / PROMPTS).is_file():
+        record["prompts"] = _read_json(chat, PROMPTS)
+    return record
 
 
 def write_facts(out: Path, cfg: BundleStageConf, inputs: Mapping[str, Path]) -> None:
