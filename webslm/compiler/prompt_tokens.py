@@ -55,7 +55,11 @@ class Tokens:
         try:
             return self.trained.apply_chat_template([dict(m) for m in messages], **options)
         except (TemplateError, ValueError, TypeError) as exc:
-            raise StageFailed(f"the chat template refuses a conversation: {exc}") from exc
+            raise StageFailed(
+                f"the chat template refuses a conversation: {exc}",
+                hint="where it takes no system message, base.system_fold='\\n\\n' puts it into the "
+                "first user message",
+            ) from exc
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from webslm import paths
-from webslm.adapters.browser import session
+from webslm.adapters.browser import Tab, session
 from webslm.errors import VerificationFailed
 from webslm.schema import VerifyStageConf
 from webslm.serve import running_server
@@ -29,13 +29,12 @@ Wanted = tuple[str, Sequence[Mapping[str, str]], str]
 def compare(
     bundle: Path, wanted: Sequence[Wanted], conf: VerifyStageConf, progress: Progress
 ) -> None:
-    """Render every conversation in the page itself, under its policy, and compare the texts.
+    """Render every conversation in the bundle's own page, under its policy; compare the texts.
 
     Raises:
         EnvironmentMismatch: There is no usable browser.
         VerificationFailed: The page cannot render one, or renders another text.
     """
-    render = RENDER.read_text(encoding="utf-8")
     with (
         running_server(bundle) as url,
         session(
@@ -44,13 +43,23 @@ def compare(
     ):
         page = browser.tab()
         page.open(url)
-        for start in range(0, len(wanted), BATCH):
-            batch = wanted[start : start + BATCH]
-            progress.update(start, len(wanted), "rendering prompts in the page")
-            chats = [[dict(message) for message in chat] for _, chat, _ in batch]
-            seen = page.call(render, chats, "rendering the chat template in the page")
-            for (where, _, text), one in zip(batch, seen, strict=True):
-                judge(where, text, one)
+        compare_in(page, wanted, progress)
+
+
+def compare_in(page: Tab, wanted: Sequence[Wanted], progress: Progress) -> None:
+    """Render every conversation in an open page of a bundle; compare the texts.
+
+    Raises:
+        VerificationFailed: As ``compare``.
+    """
+    render = RENDER.read_text(encoding="utf-8")
+    for start in range(0, len(wanted), BATCH):
+        batch = wanted[start : start + BATCH]
+        progress.update(start, len(wanted), "rendering prompts in the page")
+        chats = [[dict(message) for message in chat] for _, chat, _ in batch]
+        seen = page.call(render, chats, "rendering the chat template in the page")
+        for (where, _, text), one in zip(batch, seen, strict=True):
+            judge(where, text, one)
 
 
 def judge(where: str, wanted: str, seen: Mapping[str, Any]) -> None:

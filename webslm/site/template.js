@@ -1,6 +1,8 @@
 // Owns prompts that this page renders itself, with the model's own chat template in Jinja. The model's
 // conversation block then adds nothing: web-llm gets a rendered prompt as a user message.
 
+import { Problem } from "./problem.js";
+
 /** @import { Model } from "./config.js" */
 /** @import { ChatCompletionMessageParam } from "./vendor/web-llm.js" */
 /** @import { Template } from "./vendor/jinja.js" */
@@ -47,11 +49,22 @@ export class Prompts {
    * Renders a prompt as transformers' apply_chat_template does.
    * @param {ChatCompletionMessageParam[]} messages
    * @returns {string}
+   * @throws {Problem} The template refuses them.
    */
   render(messages) {
-    return this.#template.render({
-      messages, tools: null, documents: null, add_generation_prompt: true, ...this.#facts.words,
-    });
+    try {
+      return this.#template.render({
+        messages, tools: null, documents: null, add_generation_prompt: true, ...this.#facts.words,
+      });
+    } catch (error) {
+      throw new Problem({
+        kind: "message",
+        title: "The model cannot take this conversation",
+        text: "Its chat template refused to make a prompt of it.",
+        advice: "Start a new chat.",
+        details: String(error),
+      });
+    }
   }
 
   /**

@@ -24,7 +24,7 @@ from webslm.errors import VerificationFailed
 from webslm.fs import write_text
 from webslm.proof import observe
 from webslm.proof.machine import check_machine
-from webslm.proof.rendering import compare
+from webslm.proof.rendering import Wanted, compare
 from webslm.proof.scoring import evenly_spaced
 from webslm.proof.verdict import REFERENCES, Reference, Row, failures, score
 from webslm.schema import VerifyStageConf
@@ -44,7 +44,9 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
             ``ctx.log_dir``.
     """
     check_machine(cfg)
-    rendered = prove_rendering(cfg, inputs, ctx)
+    rendered = wanted_prompts(inputs)
+    if rendered:
+        compare(inputs["bundle"], rendered, cfg, ctx.progress)
     rows = pick_rows(inputs["data"] / "train.jsonl", cfg.verify.num_prompts)
     ctx.progress.note("computing the references in torch")
     references = refer(rows, cfg, inputs)
@@ -66,7 +68,7 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     )
     report = score(rows, references, seen, cfg.verify)
     if rendered:
-        report["rendered_prompts_equal"] = rendered
+        report["rendered_prompts_equal"] = len(rendered)
     text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
     write_text(ctx.log_dir / REPORT, text)
     problems = failures(report, cfg.verify)
@@ -81,26 +83,17 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     return report
 
 
-def prove_rendering(cfg: VerifyStageConf, inputs: Mapping[str, Path], ctx: Context) -> int:
-    """Compare the prompts that the page renders itself with the tokenizer's, text for text.
-
-    Returns:
-        How many were compared; 0 where web-llm renders the prompts.
-
-    Raises:
-        VerificationFailed: Some text differs, or the page cannot render it.
-    """
+def wanted_prompts(inputs: Mapping[str, Path]) -> list[Wanted]:
+    """Return what the page must render itself, by the tokenizer; empty where web-llm renders."""
     site = json.loads((inputs["bundle"] / CONFIG).read_text(encoding="utf-8"))
     if "prompts" not in site["model"]:
-        return 0
-    tokens = load(inputs["normalize"])
-    chats = [
-        *row_prompts(read_rows(inputs["data"])),
-        *chosen_prompts(tokens, system_prompt_of(inputs["data"])),
-    ]
-    wanted = [(where, chat, tokens.prompt(chat)) for where, chat in chats]
-    compare(inputs["bundle"], wanted, cfg, ctx.progress)
-    return len(wanted)
+        return []
+    tokens, data = load(inputs["normalize"]), inputs["data"]
+    chats = (
+        *row_prompts(read_rows(data)),
+        *chosen_prompts(tokens, system_prompt_of(data)),
+    )
+    return [(where, chat, tokens.prompt(chat)) for where, chat in chats]
 
 
 def pick_rows(path: Path, count: int) -> list[Row]:

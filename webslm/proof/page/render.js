@@ -1,7 +1,7 @@
 // Evaluated inside the page: renders conversations with the page's own module.
 async (conversations) => {
-  const { app } = await (await fetch(new URL("manifest.json", document.baseURI))).json();
-  const own = (name) => import(new URL(`${app}${name}`, document.baseURI).href);
+  const { app } = await (await fetch(new URL("manifest.json", document.URL))).json();
+  const own = (name) => import(new URL(`${app}${name}`, document.URL).href);
   const { readConfig } = await own("config.js");
   const { promptsOf } = await own("template.js");
   const { model } = await readConfig();
@@ -11,7 +11,7 @@ async (conversations) => {
       prompts ??= await promptsOf(model);
       return { text: prompts.render(messages) };
     } catch (error) {
-      return { error: String(error.message ?? error) };
+      return { error: error.details ?? String(error) };
     }
   }));
 }
