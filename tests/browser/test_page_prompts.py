@@ -20,7 +20,7 @@ from webslm.adapters import browser, reference
 from webslm.adapters.browser import Session
 from webslm.adapters.turns import stop_ids
 from webslm.compiler.architectures import architecture
-from webslm.compiler.probes import system_prompt_of
+from webslm.dataset import read_rows
 from webslm.errors import VerificationFailed
 from webslm.proof.rendering import compare_in
 from webslm.schema import (
@@ -37,7 +37,7 @@ from webslm.stages.convert import dequantized_state
 from webslm.stages.verify import wanted_prompts
 
 pytestmark = pytest.mark.browser
-ANSWERED = 64
+ANSWERED = 96
 """Longest first answer; it stops by itself before."""
 SHORT = 8
 """Tokens of answers that are cut."""
@@ -174,6 +174,14 @@ def shape_of(lock: dict[str, Any]) -> ShapeConf:
     return ShapeConf(**{**shape, "rope_scaling": RopeScalingConf(**shape["rope_scaling"])})
 
 
+def shortest(data: Path) -> list[dict[str, str]]:
+    """Return what precedes the shortest first answer of the training rows."""
+    found = [row.messages for row in read_rows(data / "train.jsonl")]
+    turns = next(i for i, message in enumerate(found[0]) if message["role"] == "assistant")
+    best = min(found, key=lambda messages: len(messages[turns]["content"]))
+    return [dict(message) for message in best[:turns]]
+
+
 def test_chat_over_turns_says_torchs_tokens(
     stages: dict[str, Path], medical: Path, session: Session
 ) -> None:
@@ -184,15 +192,15 @@ def test_chat_over_turns_says_torchs_tokens(
     )
     tokenizer = reference.load_tokenizer(stages["normalize"])
     stops = stop_ids(stages["normalize"], tokenizer)
-    words = {"first": "How much water should I drink each day?", "second": "  And in babies? \n"}
+    opening = shortest(stages["data"])
+    words = {"first": opening[-1]["content"], "second": "  And in babies? \n"}
     with running_server(stages["bundle"]) as url:
         tab = session.tab()
         tab.open(url)
         seen = tab.call(TWO_TURNS, {**words, "long": ANSWERED, "short": SHORT}, "two turns")
         tab.close()
     turns = [
-        {"role": "system", "content": system_prompt_of(stages["data"])},
-        {"role": "user", "content": words["first"]},
+        *opening,
         {"role": "assistant", "content": seen["one"]["text"]},
         {"role": "user", "content": words["second"]},
     ]
