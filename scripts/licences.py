@@ -44,6 +44,11 @@ ALIASES = {
 SITE = (
     ("@mlc-ai/web-llm", "Apache-2.0", "runs the model; its file and licence lie in every site"),
     ("marked", "MIT", "its lexer reads Markdown; file and licence lie in every site"),
+    (
+        "@huggingface/jinja",
+        "MIT",
+        "renders chat templates; file and licence lie in sites built with app.template=page",
+    ),
     ("TVM's browser runtime", "Apache-2.0", "compiled from the wheels, linked into the library"),
     ("zig's wasi libc, libc++", "MIT, Apache-2.0 WITH LLVM-exception", "linked into the library"),
 )

@@ -45,6 +45,15 @@ MISTRAL_LAST = (
     "{% else %}{{ ' ' + m['content'] + eos_token }}{% endif %}{% endfor %}"
 )
 MISTRAL_FIRST = MISTRAL_LAST.replace("loop.last", "loop.first")
+# No block says it: later questions are numbered, and contents lose the spaces around them.
+NUMBERED = (
+    "{% set ns = namespace(turn=0) %}{% for m in messages %}"
+    "{{ '<|im_start|>' + m['role'] + '\\n' }}{% if m['role'] == 'user' %}"
+    "{% set ns.turn = ns.turn + 1 %}"
+    "{% if ns.turn > 1 %}{{ 'Question ' ~ ns.turn ~ ': ' }}{% endif %}{% endif %}"
+    "{{ m['content'] | trim + '<|im_end|>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
 PHI3 = (
     "{% for m in messages %}{{ '<|' + m['role'] + '|>\\n' + m['content'] + '<|end|>\\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}"
@@ -111,6 +120,16 @@ FAMILIES = {
         stops=("<|endoftext|>", "<|end|>"),
     ),
 }
+
+
+CHATML = Family(
+    template=NUMBERED,
+    specials=("<|endoftext|>", "<|im_start|>", "<|im_end|>"),
+    eos="<|im_end|>",
+    bos=None,
+    metaspace=False,
+    stops=("<|im_end|>",),
+)
 
 
 def write_tokenizer(folder: Path, family: Family, texts: Sequence[str]) -> int:

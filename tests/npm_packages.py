@@ -30,6 +30,7 @@ WEBGPU_TYPES = npm.Package(
 )
 WEB_LLM_TYPES = replace(npm.WEB_LLM, also=("lib/*.d.ts",))
 MARKED_TYPES = replace(npm.MARKED, also=("lib/marked.d.ts",))
+JINJA_TYPES = replace(npm.JINJA, also=("dist/*.d.ts",))
 # The last major version with files that a page can load without a bundler.
 REACT = npm.Package(
     name="react",

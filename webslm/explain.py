@@ -22,6 +22,7 @@ TYPED = {
     "context_window_size": "compiler.context_window_size",
     "prefill_chunk_size": "compiler.prefill_chunk_size",
     "decoding": "app.decoding",
+    "template": "app.template",
     "closing": "data.closing",
     "signatures": "data.signatures",
     "num_prompts": "verify.num_prompts",

@@ -30,6 +30,13 @@ ROW_TEXTS = (
     *("runtime.model_types", "runtime.formats"),
 )
 """What a matrix row says of itself and of the machine: no artifact depends on it."""
+PROMPT_SOURCES = (
+    "compiler/conversation.py",
+    "compiler/chat_template.py",
+    "compiler/page_prompts.py",
+    "compiler/probes.py",
+    "compiler/prompt_tokens.py",
+)
 MLC_SOURCES = ("adapters/mlc_llm.py", "adapters/mlc_failures.py", "adapters/mlc_probe.py")
 
 
@@ -249,13 +256,9 @@ STAGES: tuple[StageSpec, ...] = (
             context_window_size=cfg.compiler.context_window_size,
             prefill_chunk_size=cfg.compiler.prefill_chunk_size,
             decoding=cfg.app.decoding,
+            template=cfg.app.template,
         ),
-        sources=(
-            "stages/chat_config.py",
-            "compiler/conversation.py",
-            "compiler/chat_template.py",
-            "compiler/prompt_tokens.py",
-        ),
+        sources=("stages/chat_config.py", *PROMPT_SOURCES),
         wheels=("transformers", "tokenizers"),
     ),
     StageSpec(
@@ -324,9 +327,11 @@ STAGES: tuple[StageSpec, ...] = (
             "stages/verify.py",
             "proof",
             "serve.py",
+            "delivery.py",
             "http_rules.py",
             "adapters/browser.py",
             "adapters/reference.py",
+            *PROMPT_SOURCES,
             *TRAINING_SOURCES,
             *CONVERT_SOURCES,
         ),

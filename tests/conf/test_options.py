@@ -127,6 +127,13 @@ def test_decoding_changes_only_what_samples() -> None:
     assert changed("app.decoding.temperature=0.5") == sampled
 
 
+def test_prompts_rendered_by_the_page_change_the_site_and_no_weights() -> None:
+    assert compose(["app.template=page"]).app.template.value == "page"
+    assert changed("app.template=page") == {"chat_config", "bundle", "verify"}
+    with pytest.raises(ConfigError, match=r"app\.template"):
+        compose(["app.template=server"])
+
+
 def test_until_ends_the_plan() -> None:
     steps: list[Step] = plan(compose(["until=merge"]))
     assert [step.stage for step in steps] == ["data", "base", "inspect", "finetune", "merge"]

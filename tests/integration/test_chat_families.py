@@ -18,7 +18,15 @@ from webslm.compiler.conversation import pieces
 from webslm.compiler.prompt_tokens import load
 from webslm.errors import ConfigError, StageFailed
 from webslm.paths import data_dir
-from webslm.schema import BaseStageConf, ChatConfigStageConf, DecodingConf, Loss, ShapeConf, Weights
+from webslm.schema import (
+    BaseStageConf,
+    ChatConfigStageConf,
+    DecodingConf,
+    Loss,
+    Prompts,
+    ShapeConf,
+    Weights,
+)
 from webslm.stage import Metrics
 from webslm.stages import base, chat_config
 
@@ -49,7 +57,9 @@ def make(tmp_path: Path) -> Make:
     return lambda family, rows=ROWS: made(tmp_path, family, rows)
 
 
-def made(root: Path, family: Family, rows: list[Messages]) -> Made:
+def made(
+    root: Path, family: Family, rows: list[Messages], template: Prompts = Prompts.block
+) -> Made:
     """Return the tokenizer's folder, edited as the base stage does, and the chat config."""
     folder, data, out = (root / name for name in ("normalize", "data", "out"))
     for path in (folder, data, out):
@@ -70,6 +80,7 @@ def made(root: Path, family: Family, rows: list[Messages]) -> Made:
         context_window_size=512,
         prefill_chunk_size=128,
         decoding=DecodingConf(),
+        template=template,
     )
     inputs = {"normalize": folder, "data": data}
     metrics = chat_config.run(conf, inputs, out, training.context(root))

@@ -39,6 +39,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (vendor / "web-llm.d.ts").write_text('export * from "./web-llm/index";\n')
     marked = npm.fetch(cache_dir(), npm_packages.MARKED_TYPES)
     shutil.copyfile(marked.with_name("marked.d.ts"), vendor / "marked.d.ts")
+    jinja = npm.fetch(cache_dir(), npm_packages.JINJA_TYPES).parent
+    for types in jinja.glob("*.d.ts"):
+        (vendor / "jinja").mkdir(exist_ok=True)
+        shutil.copyfile(types, vendor / "jinja" / types.name)
+    (vendor / "jinja.d.ts").write_text('export * from "./jinja/index";\n')
     shutil.copyfile(npm.fetch(cache_dir(), npm_packages.WEBGPU_TYPES), vendor / "webgpu.d.ts")
     return site
 

@@ -210,7 +210,7 @@ def test_derive_continued_chat_loses_nothing(name: str) -> None:
 
 
 def test_end_of_turn_is_the_token_after_an_answer() -> None:
-    found = {n: end_of_turn(probe(jinja(s)), t) for n, (s, t) in SPECIALS.items()}
+    found = {n: end_of_turn(probe(jinja(s)).next_turn, t) for n, (s, t) in SPECIALS.items()}
     assert found["chatml"] == "<|im_end|>"
     assert found["llama3"] == "<|eot_id|>"
     assert found["mistral"] == "</s>"
@@ -237,5 +237,5 @@ def test_derive_says_what_cannot_be_expressed(source: str, system: str, message:
 def test_end_of_turn_must_be_a_token() -> None:
     source = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant: "
     with pytest.raises(StageFailed, match="no special token") as caught:
-        end_of_turn(probe(jinja(source)), ["</s>"])
+        end_of_turn(probe(jinja(source)).next_turn, ["</s>"])
     assert "never stop" in str(caught.value.hint)

@@ -65,6 +65,16 @@ MARKED = Package(
     ),
     module="lib/marked.esm.js",
 )
+# For app.template=page: renders a model's chat template without eval, so the page's policy holds.
+JINJA = Package(
+    name="@huggingface/jinja",
+    version="0.5.11",
+    integrity=(
+        "sha512-YzEzwM5oQf4r0vs7ifWQ+yuVR1YkAHrjERQ+a8WRsStHHp4NRBg+NesjiFc+X2AFUpRvvrIeHDS1"
+        "xFy9jY/IjQ=="
+    ),
+    module="dist/index.js",
+)
 # For tests alone: finds what hinders people who use a keyboard or a screen reader.
 AXE = Package(
     name="axe-core",

@@ -20,6 +20,8 @@ from webslm.errors import StageFailed
 Render = Callable[[Sequence[Message]], str]
 """The tokenizer's own template, messages to a prompt with the reply's header; StageFailed where it
 refuses them."""
+PAGE_HINT = "app.template=page has the page render the chat template itself"
+"""What helps wherever only web-llm's block is too poor."""
 SYSTEM, FIRST, ANSWER, SECOND = "zqSystemqz", "zqFirstqz", "zqAnswerqz", "zqSecondqz"
 
 
@@ -57,7 +59,9 @@ def probe(template: Render) -> Parts:
     if text:
         before, after, *rest = _cut(text, SYSTEM, FIRST, ANSWER, SECOND)
         if rest != plain[1:]:
-            raise StageFailed("the chat template renders later turns differently after a system")
+            raise StageFailed(
+                "the chat template renders later turns differently after a system", hint=PAGE_HINT
+            )
     return Parts(
         before_system=before,
         after_system=after,
@@ -68,16 +72,16 @@ def probe(template: Render) -> Parts:
     )
 
 
-def end_of_turn(parts: Parts, specials: Sequence[str]) -> str:
-    """Return the special token that ends an answer.
+def end_of_turn(following: str, specials: Sequence[str]) -> str:
+    """Return the special token that ends an answer, given the text that follows the answer.
 
     Raises:
         StageFailed: Text follows an answer instead: the model cannot tell where to stop.
     """
-    found = [token for token in specials if parts.next_turn.startswith(token)]
+    found = [token for token in specials if following.startswith(token)]
     if not found:
         raise StageFailed(
-            f"the chat template ends an answer with {parts.next_turn[:20]!r}, no special token",
+            f"the chat template ends an answer with {following[:20]!r}, no special token",
             hint="web-llm would never stop; choose a base whose template has an end-of-turn token",
         )
     return max(found, key=len)
@@ -98,12 +102,14 @@ def derive(parts: Parts, specials: Sequence[str], system_prompt: str, name: str)
     if js_replace(SYSTEM_PLACEHOLDER, SYSTEM_PLACEHOLDER, system_prompt) != system_prompt:
         raise StageFailed(
             "the system message holds $$, $&, $` or $', which web-llm's JavaScript replaces",
-            hint="write it without: put a space between the dollar sign and what follows",
+            hint="put a space between the dollar sign and what follows; or: " + PAGE_HINT,
         )
     cut = _boundary(parts.turn, parts.next_turn, specials)
     user_sep, assistant = parts.turn[:cut], parts.turn[cut:]
     if not parts.reply.startswith(user_sep):
-        raise StageFailed(f"the reply's header {parts.reply!r} does not start with {user_sep!r}")
+        raise StageFailed(
+            f"the reply's header {parts.reply!r} does not start with {user_sep!r}", hint=PAGE_HINT
+        )
     layout, user = _layout(parts, specials, system_prompt)
     reply = parts.reply.removeprefix(user_sep)
     role, content_sep, empty_sep = _split_role(user, assistant, reply)
@@ -135,7 +141,8 @@ def _layout(parts: Parts, specials: Sequence[str], system_prompt: str) -> tuple[
         user = _shared_end(parts.next_turn, parts.before_user, specials)
     if not user:
         raise StageFailed(
-            f"the first user message follows {first!r}, a later one {parts.next_turn!r}"
+            f"the first user message follows {first!r}, a later one {parts.next_turn!r}",
+            hint=PAGE_HINT,
         )
     layout: ConvTemplate = {
         "system_template": f"{before}{SYSTEM_PLACEHOLDER}{first.removesuffix(user)}",
@@ -181,7 +188,7 @@ def _split_role(user: str, assistant: str, reply: str) -> tuple[str, str, str]:
     if not user.endswith(content_sep):
         raise StageFailed(
             f"an answer follows {assistant!r} in a conversation and {reply!r} when it is asked for",
-            hint="web-llm has one separator for all roles and cannot say both",
+            hint="web-llm has one separator for all roles and cannot say both; " + PAGE_HINT,
         )
     return role, content_sep, reply.removeprefix(role)
 
@@ -210,7 +217,8 @@ def _cut(text: str, *markers: str) -> list[str]:
             raise StageFailed(
                 f"the chat template renders a message {text.count(marker)} times or out of order",
                 hint="web-llm renders each message once, in order; where only the system message "
-                "is out of place, base.system_fold puts it into the first user message",
+                "is out of place, base.system_fold puts it into the first user message; "
+                "else " + PAGE_HINT,
             )
         part, _, text = text.partition(marker)
         found.append(part)

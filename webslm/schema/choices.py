@@ -31,6 +31,13 @@ class Precision(Enum):
     """The page, by what a visitor's chip offers: float32 weights, a library for each."""
 
 
+class Prompts(Enum):
+    """Who turns a conversation into a prompt: web-llm's block, or the page from the template."""
+
+    block = "block"
+    page = "page"
+
+
 class Profile(Enum):
     """Whose limits a library keeps to."""
 

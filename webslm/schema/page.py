@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from webslm.schema.choices import Graphics, Mode, Retriever
+from webslm.schema.choices import Graphics, Mode, Prompts, Retriever
 
 
 @dataclass
@@ -62,6 +62,9 @@ class AppConf:
     retrieval: RetrievalConf = field(default_factory=RetrievalConf)
     answer_schema: dict[str, Any] = field(default_factory=dict)
     """JSON Schema that the structured mode starts with."""
+    template: Prompts = Prompts.block
+    """block: web-llm renders prompts, from a block proved equal to the chat template; page: the
+    page renders the template itself, for templates that no block can say."""
 
 
 @dataclass

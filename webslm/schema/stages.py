@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from webslm.schema.base import BaseConf, ShapeConf
-from webslm.schema.choices import Align, Finetune
+from webslm.schema.choices import Align, Finetune, Prompts
 from webslm.schema.data import DataConf, DomainConf
 from webslm.schema.evaluate import EvaluateConf
 from webslm.schema.library import CompilerConf, QuantConf, RuntimeConf
@@ -116,6 +116,7 @@ class ChatConfigStageConf:
     context_window_size: int
     prefill_chunk_size: int
     decoding: DecodingConf
+    template: Prompts = Prompts.block
 
 
 @dataclass(frozen=True, kw_only=True)

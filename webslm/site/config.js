@@ -28,6 +28,8 @@ import { graphics } from "./device.js";
  * @property {{ total_bytes: number, weights_bytes?: number, kv_cache_bytes?: number,
  *   temporaries_bytes?: number, largest_buffer_bytes?: number } | null} [memory] On the graphics chip.
  * @property {{ config: string, model_lib: string, tokenizer: Record<string, string> }} integrity
+ * @property {import("./template.js").PromptFacts} [prompts] What the page renders prompts with; without it
+ *   web-llm renders them.
  */
 
 /**

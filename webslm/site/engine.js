@@ -4,6 +4,7 @@ import { appConfig } from "./config.js";
 import { download } from "./download.js";
 import { explain } from "./problem.js";
 import { spreadSeed } from "./seed.js";
+import { promptsOf } from "./template.js";
 
 /** @import { Decoding, Model } from "./config.js" */
 /** @import { ChatCompletionMessageParam, CompletionUsage, WebWorkerMLCEngine } from "./vendor/web-llm.js" */
@@ -50,6 +51,8 @@ export class Engine {
   #worker = null;
   /** @type {WebWorkerMLCEngine | null} */
   #client = null;
+  /** @type {import("./template.js").Prompts | null} */
+  #prompts = null;
   /** @type {string[]} */
   #output = [];
   /** @type {Promise<never>} */
@@ -74,6 +77,7 @@ export class Engine {
       onProgress({ ...progress, share: most });
     };
     try {
+      this.#prompts = await promptsOf(this.#model);
       await download(this.#model, (state) => {
         report({ share: (DOWNLOAD_SHARE * state.done) / state.total, ...state });
       });
@@ -109,13 +113,14 @@ export class Engine {
     this.#output.length = 0;
     try {
       const chunks = await this.#unlessBroken(this.#started().chat.completions.create({
-        ...request(messages, decoding, options),
+        ...request(this.#prompts?.next(messages) ?? messages, decoding, options),
         stream: true,
         stream_options: { include_usage: true },
       }));
       const iterator = chunks[Symbol.asyncIterator]();
       let finish = null;
       let usage = null;
+      let said = "";
       for (;;) {
         const { value, done } = await this.#unlessBroken(iterator.next());
         if (done) {
@@ -123,11 +128,13 @@ export class Engine {
         }
         const text = value.choices[0]?.delta.content;
         if (text) {
+          said += text;
           yield { text };
         }
         finish = value.choices[0]?.finish_reason ?? finish;
         usage = value.usage ?? usage;
       }
+      this.#prompts?.said(said, finish);
       yield { finish, usage };
     } catch (error) {
       throw explain(error, this.#output);
@@ -145,9 +152,10 @@ export class Engine {
     this.#output.length = 0;
     try {
       const reply = await this.#unlessBroken(this.#started().chat.completions.create({
-        ...request(messages, decoding, options), stream: false, logprobs: true, top_logprobs: 1,
+        ...request(this.#prompts?.next(messages) ?? messages, decoding, options), stream: false, logprobs: true, top_logprobs: 1,
       }));
       const [choice] = reply.choices;
+      this.#prompts?.said(choice.message.content ?? "", choice.finish_reason);
       return {
         text: choice.message.content ?? "",
         finish: choice.finish_reason,

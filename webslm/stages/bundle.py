@@ -26,6 +26,8 @@ from webslm.stage import Context, Metrics
 VERSION = 1
 SCHEMA = 1
 LIBRARIES = ("compile", "compile_f16")
+PROMPTS = "page_prompts.json"
+"""Only there when the page renders prompts itself."""
 TENSORS = "tensor-cache.json"
 """The index as ``convert`` writes it; the row's web-llm may ask for it by an older name."""
 GOLDEN = "golden.json"
@@ -55,6 +57,8 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     )
     marked = npm.fetch(ctx.cache_dir, npm.MARKED)
     vendor(draft, marked, name="marked", licence=marked.parent.parent / npm.MARKED.licence)
+    if (inputs["chat_config"] / PROMPTS).is_file():
+        vendor(draft, npm.fetch(ctx.cache_dir, npm.JINJA), name="jinja")
     libraries = [only_library(stage, inputs[stage]) for stage in LIBRARIES if stage in inputs]
     for library in libraries:
         fs.link_or_copy(library, out / "lib" / library.name)
@@ -119,7 +123,10 @@ def add_model(
     url = f"models/{name}/resolve/{delivery.revision(files)}/"
     for file, source in files.items():
         fs.link_or_copy(source, out / url / file)
-    return {**model_entry(out, url, libraries, cfg), "id": name}
+    entry = {**model_entry(out, url, libraries, cfg), "id": name}
+    if (chat / PROMPTS).is_file():
+        entry["prompts"] = read_json(chat, PROMPTS)
+    return entry
 
 
 def write_facts(out: Path, cfg: BundleStageConf, inputs: Mapping[str, Path]) -> None:

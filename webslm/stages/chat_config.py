@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from webslm.compiler import page_prompts
 from webslm.compiler.chat_template import derive, end_of_turn, probe
-from webslm.compiler.conversation import ConvTemplate, Message
-from webslm.compiler.prompt_tokens import Tokens, load, prove
+from webslm.compiler.conversation import ConvTemplate
+from webslm.compiler.probes import read_rows, system_prompt_of
+from webslm.compiler.prompt_tokens import Proof, Tokens, load, prove
 from webslm.errors import StageFailed
 from webslm.fs import write_text
-from webslm.schema import ChatConfigStageConf
+from webslm.schema import ChatConfigStageConf, Prompts
 from webslm.stage import Context, Metrics
 
 CONFIG_NAME = "mlc-chat-config.json"
@@ -41,14 +43,12 @@ def run(cfg: ChatConfigStageConf, inputs: Mapping[str, Path], out: Path, ctx: Co
         )
     folder, data = inputs["normalize"], inputs["data"]
     tokens = load(folder)
-    system_prompt = str(_read_json(data / "stats.json").get("system_prompt") or "")
-    parts = probe(tokens.prompt)
-    specials = sorted(tokens.trained.get_added_vocab())
     generation = _read_json(folder / "generation_config.json")
-    stops = _stops(tokens, end_of_turn(parts, specials), generation)
-    conv = derive(parts, specials, system_prompt, name=f"{cfg.shape.model_type}-from-template")
-    conv |= stops
-    proof = prove(conv, tokens, list(_rows(data)), system_prompt, ctx.progress)
+    if cfg.template is Prompts.page:
+        conv, proof = _rendered_by_page(tokens, generation, data, out, ctx)
+    else:
+        conv, proof = _said_by_block(tokens, generation, data, ctx)
+    conv["name"] = f"{cfg.shape.model_type}-{conv['name']}"
     if proof.longest > cfg.context_window_size:
         raise StageFailed(
             f"the longest row has {proof.longest} tokens, the context {cfg.context_window_size}",
@@ -65,7 +65,35 @@ def run(cfg: ChatConfigStageConf, inputs: Mapping[str, Path], out: Path, ctx: Co
         "stop_token_ids": list(conv["stop_token_ids"]),
         "continued_chat_exact": proof.continues,
         "empty_system_exact": proof.empty_system,
+        "continued_chat_cached": proof.cached,
+        "template": cfg.template.value,
     }
+
+
+def _said_by_block(
+    tokens: Tokens, generation: Mapping[str, Any], data: Path, ctx: Context
+) -> tuple[ConvTemplate, Proof]:
+    """Return the block that says what the template says, and its proof."""
+    system_prompt = system_prompt_of(data)
+    parts = probe(tokens.prompt)
+    specials = sorted(tokens.trained.get_added_vocab())
+    stops = _stops(tokens, end_of_turn(parts.next_turn, specials), generation)
+    conv = derive(parts, specials, system_prompt, name="from-template") | stops
+    return conv, prove(conv, tokens, list(read_rows(data)), system_prompt, ctx.progress)
+
+
+def _rendered_by_page(
+    tokens: Tokens, generation: Mapping[str, Any], data: Path, out: Path, ctx: Context
+) -> tuple[ConvTemplate, Proof]:
+    """Write what the page renders prompts with; return a block that adds nothing, and its proof."""
+    ending = page_prompts.ending(tokens.prompt, sorted(tokens.trained.get_added_vocab()))
+    stops = _stops(tokens, ending, generation)
+    proof = page_prompts.prove(
+        tokens, stops, list(read_rows(data)), system_prompt_of(data), ctx.progress
+    )
+    facts = page_prompts.facts(tokens, stops["stop_str"])
+    write_text(out / page_prompts.FACTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    return page_prompts.NEUTRAL | stops, proof
 
 
 def _stops(tokens: Tokens, ending: str, generation: Mapping[str, Any]) -> ConvTemplate:
@@ -84,16 +112,6 @@ def _stops(tokens: Tokens, ending: str, generation: Mapping[str, Any]) -> ConvTe
         # web-llm puts these ids in front; a template's own BOS is text and stands in the pieces.
         "system_prefix_token_ids": None,
     }
-
-
-def _rows(data: Path) -> Iterator[tuple[str, list[Message]]]:
-    """Yield where each conversation of the data stands, and its messages."""
-    for name in ("train.jsonl", "held_out.jsonl"):
-        text = (data / name).read_text(encoding="utf-8")
-        # Not splitlines: a JSON string may hold U+2028 and its like.
-        for number, line in enumerate(text.split("\n"), start=1):
-            if line.strip():
-                yield f"{name}:{number}", json.loads(line)["messages"]
 
 
 def _config(

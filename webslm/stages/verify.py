@@ -16,10 +16,15 @@ from webslm.adapters import reference
 from webslm.adapters.reference import Greedy
 from webslm.adapters.turns import stop_ids
 from webslm.compiler.architectures import architecture
+from webslm.compiler.page_prompts import chosen_prompts, row_prompts
+from webslm.compiler.probes import read_rows, system_prompt_of
+from webslm.compiler.prompt_tokens import load
+from webslm.delivery import CONFIG
 from webslm.errors import VerificationFailed
 from webslm.fs import write_text
 from webslm.proof import observe
 from webslm.proof.machine import check_machine
+from webslm.proof.rendering import Wanted, compare
 from webslm.proof.scoring import evenly_spaced
 from webslm.proof.verdict import REFERENCES, Reference, Row, failures, score
 from webslm.schema import VerifyStageConf
@@ -39,6 +44,9 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
             ``ctx.log_dir``.
     """
     check_machine(cfg)
+    rendered = wanted_prompts(inputs)
+    if rendered:
+        compare(inputs["bundle"], rendered, cfg, ctx.progress)
     rows = pick_rows(inputs["data"] / "train.jsonl", cfg.verify.num_prompts)
     ctx.progress.note("computing the references in torch")
     references = refer(rows, cfg, inputs)
@@ -59,6 +67,8 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
         progress=ctx.progress,
     )
     report = score(rows, references, seen, cfg.verify)
+    if rendered:
+        report["rendered_prompts_equal"] = len(rendered)
     text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
     write_text(ctx.log_dir / REPORT, text)
     problems = failures(report, cfg.verify)
@@ -71,6 +81,19 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     write_text(out / REPORT, text)
     shutil.copyfile(picture, out / PICTURE)
     return report
+
+
+def wanted_prompts(inputs: Mapping[str, Path]) -> list[Wanted]:
+    """Return what the page must render itself, by the tokenizer; empty where web-llm renders."""
+    site = json.loads((inputs["bundle"] / CONFIG).read_text(encoding="utf-8"))
+    if "prompts" not in site["model"]:
+        return []
+    tokens, data = load(inputs["normalize"]), inputs["data"]
+    chats = (
+        *row_prompts(read_rows(data)),
+        *chosen_prompts(tokens, system_prompt_of(data)),
+    )
+    return [(where, chat, tokens.prompt(chat)) for where, chat in chats]
 
 
 def pick_rows(path: Path, count: int) -> list[Row]:

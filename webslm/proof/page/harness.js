@@ -5,6 +5,7 @@
 const { app } = await (await fetch(new URL("manifest.json", document.baseURI))).json();
 const own = (name) => import(new URL(`${app}${name}`, document.baseURI).href);
 const { appConfig, readConfig } = await own("config.js");
+const { promptsOf } = await own("template.js");
 const { MLCEngine } = await own("vendor/web-llm.js");
 
 const FORBIDDEN = -1e4;
@@ -59,10 +60,12 @@ function best(logits, count) {
 const recorder = new Recorder();
 let engine = null;
 let model = null;
+let prompts = null;
 
 globalThis.webslm = {
   async load() {
     ({ model } = await readConfig());
+    prompts = await promptsOf(model);
     engine = new MLCEngine({
       appConfig: appConfig(model),
       logitProcessorRegistry: new Map([[model.id, recorder]]),
@@ -82,7 +85,7 @@ globalThis.webslm = {
     await engine.resetChat();
     recorder.restart({ keep });
     const reply = await engine.chat.completions.create({
-      messages, max_tokens: maxTokens, temperature: 0, repetition_penalty: 1,
+      messages: prompts?.next(messages) ?? messages, max_tokens: maxTokens, temperature: 0, repetition_penalty: 1,
     });
     const [choice] = reply.choices;
     return {
