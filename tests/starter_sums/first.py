@@ -1,30 +1,12 @@
-"""What the mathematics starter set asks, worked out by Python: question to numbers of its answer.
-
-Written from the questions alone, so that a slip in a worked step cannot hide in both places.
-"""
+"""Rows of the first starter set: question to numbers of its answer, worked out by Python."""
 
 from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
 from fractions import Fraction
 
-Numbers = Sequence[int | float | Fraction]
-DICE = [a + b for a in range(1, 7) for b in range(1, 7)]
-
-
-def solve(holds: object, over: Sequence[int] = range(-50, 51)) -> list[int]:
-    """Return the whole numbers that solve an equation, found by trying them all."""
-    assert callable(holds)
-    return [x for x in over if holds(x)]
-
-
-def primes(number: int) -> list[int]:
-    """Return the prime factors of a number, smallest first."""
-    divisor = next((d for d in range(2, number) if number % d == 0), number)
-    return [number] if divisor == number else [divisor, *primes(number // divisor)]
-
+from tests.starter_sums.tools import DICE, Numbers, primes, solve
 
 SUMS: dict[str, Numbers] = {
     "What is 17 times 6?": [17 * 6],
