@@ -87,6 +87,8 @@ STAGES: tuple[StageSpec, ...] = (
         sources=(
             "stages/base.py",
             "adapters/tiny.py",
+            "adapters/heap.py",
+            "adapters/losses.py",
             "adapters/hub.py",
             "adapters/hub_cache.py",
             "adapters/random_weights.py",
