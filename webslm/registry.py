@@ -21,6 +21,10 @@ FINETUNE_SOURCES = (
     "adapters/snapshots.py",
     "adapters/stopping.py",
     "adapters/budget.py",
+    "adapters/heap.py",
+    "adapters/losses.py",
+    "adapters/answers.py",
+    "adapters/low_rank.py",
     *TRAINING_SOURCES,
 )
 WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")

@@ -17,7 +17,7 @@ from webslm.adapters import trainer, turns
 from webslm.adapters.sft import Report
 from webslm.errors import WebslmError
 from webslm.fs import write_text
-from webslm.schema import Device, Finetune, LaunchConf, LoraConf, Loss, Sharding
+from webslm.schema import Arithmetic, Device, Finetune, LaunchConf, LoraConf, Loss, Sharding
 
 FIRST = 0
 
@@ -70,6 +70,7 @@ def _is_alive(pid: int) -> bool:
 
 def _lora(values: Mapping[str, Any]) -> LoraConf:
     chosen = {"loss": Loss[values["loss"]], "device": Device[values["device"]]}
+    chosen["precision"] = Arithmetic[values["precision"]]
     return LoraConf(**{**values, **chosen})
 
 

@@ -8,6 +8,7 @@ from webslm.schema.base import BaseConf, HubConf, RopeScalingConf, ShapeConf, Ti
 from webslm.schema.choices import (
     COMPARING,
     Align,
+    Arithmetic,
     BaseSource,
     Device,
     Finetune,
@@ -64,6 +65,7 @@ __all__ = [
     "AllowedConf",
     "AppConf",
     "ArchiveFormat",
+    "Arithmetic",
     "AugmentConf",
     "BaseConf",
     "BaseSource",
