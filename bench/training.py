@@ -36,6 +36,8 @@ def task(kind: str, base: Path) -> Task:
     shipped = OmegaConf.to_container(OmegaConf.load(conf_dir() / "lora" / "tiny.yaml"))
     assert isinstance(shipped, dict)
     lora: dict[str, Any] = {str(key): value for key, value in shipped.items()}
+    # The plain loops know no copies of rows.
+    lora.pop("augment", None)
     lora |= {"epochs": EPOCHS, "learning_rate": float(lora["learning_rate"])}
     rows = data_dir() / "medical" / "train.jsonl"
     return Task(kind=kind, base=str(base), rows=str(rows), lora=lora)

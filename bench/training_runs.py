@@ -38,7 +38,7 @@ class Task:
     four_bits: bool = False
     """Whether the base is held in 4 bits (QLoRA)."""
     precision: str = "float32"
-    """What the plain loops compute in: float32, bfloat16 or float16."""
+    """What a step computes in: float32, bfloat16 or float16."""
 
 
 class Clock:
@@ -91,7 +91,7 @@ def synchronise() -> None:
 
 def ours(task: Task, folder: Path) -> dict[str, Any]:
     """Run the stage ``finetune``, checkpoints included as a build keeps them."""
-    from webslm.schema import Finetune, FinetuneStageConf, LoraConf
+    from webslm.schema import Arithmetic, Finetune, FinetuneStageConf, LoraConf
     from webslm.stage import Context
     from webslm.stages import finetune
 
@@ -100,7 +100,7 @@ def ours(task: Task, folder: Path) -> dict[str, Any]:
     ticks = Ticks(Clock())
     finetune.run(
         FinetuneStageConf(
-            lora=LoraConf(**task.lora),
+            lora=LoraConf(**task.lora, precision=Arithmetic[task.precision]),
             seed=0,
             method=Finetune.qlora if task.four_bits else Finetune.lora,
         ),

@@ -15,6 +15,7 @@ from webslm.plan import Step
 from webslm.registry import STAGES
 from webslm.schema import (
     Align,
+    Arithmetic,
     BaseSource,
     Config,
     DataStageConf,
@@ -121,7 +122,11 @@ def check_training(steps: Sequence[Step], cache: Cache) -> None:
             step.forced or not cache.lookup(step.stage, step.key)
         ):
             # A GPU is looked for with torch: not for a build that leaves the choice open.
-            if conf.lora.device is not Device.cuda and conf.method is not Finetune.qlora:
+            if (
+                conf.lora.device is not Device.cuda
+                and conf.method is not Finetune.qlora
+                and conf.lora.precision in (Arithmetic.auto, Arithmetic.float32)
+            ):
                 return
             from webslm.stages.finetune import check_machine
 

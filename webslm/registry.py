@@ -21,6 +21,10 @@ FINETUNE_SOURCES = (
     "adapters/snapshots.py",
     "adapters/stopping.py",
     "adapters/budget.py",
+    "adapters/heap.py",
+    "adapters/losses.py",
+    "adapters/answers.py",
+    "adapters/low_rank.py",
     *TRAINING_SOURCES,
 )
 WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
@@ -109,6 +113,8 @@ STAGES: tuple[StageSpec, ...] = (
         sources=(
             "stages/base.py",
             "adapters/tiny.py",
+            "adapters/heap.py",
+            "adapters/losses.py",
             "adapters/hub.py",
             "adapters/hub_cache.py",
             "adapters/random_weights.py",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from webslm.schema import Align, Config, Device, Finetune, Sharding
+from webslm.schema import Align, Arithmetic, Config, Device, Finetune, Sharding
 from webslm.targets import targets
 from webslm.validate_base import Problem, positive
 
@@ -17,6 +17,7 @@ SCHEDULERS = (
     "constant_with_warmup",
     "inverse_sqrt",
 )
+SHORT = (Arithmetic.bfloat16, Arithmetic.float16)
 TUNED_BY_TARGET = (Finetune.lora, Finetune.dora, Finetune.qlora)
 
 
@@ -140,6 +141,11 @@ def _align(cfg: Config) -> Iterator[Problem]:
 
 def _method(cfg: Config) -> Iterator[Problem]:
     method, path = cfg.finetune, cfg.adapter.path
+    if cfg.lora.device is Device.cpu and cfg.lora.precision in SHORT:
+        yield (
+            f"lora.precision: a CPU trains in float32, not {cfg.lora.precision.value}",
+            "lora.precision=auto",
+        )
     if method is Finetune.adapter and path is None:
         yield "adapter.path: finetune=adapter needs one", "adapter.path=FOLDER of a peft adapter"
     if method is not Finetune.adapter and path is not None:

@@ -32,7 +32,14 @@ def pairs(folder: Path, **changes: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "word", ["finetune=dora", "finetune=full", "lora.packing=true", "lora.max_steps=9"]
+    "word",
+    [
+        "finetune=dora",
+        "finetune=full",
+        "lora.packing=true",
+        "lora.max_steps=9",
+        "lora.precision=float32",
+    ],
 )
 def test_training_options_change_the_fine_tune_and_what_follows(word: str) -> None:
     found = changed(word)
@@ -93,3 +100,11 @@ def test_adapter_of_others_counts_by_its_files(tmp_path: Path) -> None:
         words = ["finetune=adapter", f"adapter.path={tmp_path / name}"]
         keys.append(steps(*words)["finetune"].key)
     assert keys[0] == keys[1] != keys[2]
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float16"])
+def test_a_cpu_trains_in_float32(kind: str) -> None:
+    words = ["lora.device=cpu", f"lora.precision={kind}"]
+    with pytest.raises(ConfigError, match=f"lora.precision: a CPU trains in float32, not {kind}"):
+        preflight(compose(words))
+    preflight(compose(["lora.device=cpu", "lora.precision=float32"]))

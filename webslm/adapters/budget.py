@@ -81,13 +81,18 @@ def kept(scratch: Path | None, make: Callable[[], Plan]) -> Plan:
 
 
 def stopwatch(
-    model: Any, batch: Callable[[Sequence[int]], dict[str, Any]], lengths: Sequence[int], size: int
+    model: Any,
+    batch: Callable[[Sequence[int]], dict[str, Any]],
+    loss: Callable[[dict[str, Any]], Any],
+    lengths: Sequence[int],
+    size: int,
 ) -> Callable[[Sequence[int]], float]:
     """Return what a batch takes, from a short and a long one that are tried; nothing is learnt.
 
     Args:
         model: The model, ready to be trained.
         batch: Makes a batch of row indices as the trainer does.
+        loss: What the trainer makes of a batch on the model's device.
         lengths: Tokens of every row.
         size: Rows of a batch.
     """
@@ -97,8 +102,8 @@ def stopwatch(
     ends = ranked[:size], ranked[-size:]
     model.train()
     with torch.random.fork_rng():
-        _try(model, batch(ends[0]))
-        taken = [min(_try(model, batch(end)) for _ in range(2)) for end in ends]
+        _try(model, batch(ends[0]), loss)
+        taken = [min(_try(model, batch(end), loss) for _ in range(2)) for end in ends]
     model.zero_grad()
     tokens = [_padded(end, lengths) for end in ends]
     slope = max(0.0, (taken[1] - taken[0]) / max(1, tokens[1] - tokens[0]))
@@ -109,7 +114,7 @@ def _padded(indices: Sequence[int], lengths: Sequence[int]) -> int:
     return len(indices) * max(lengths[index] for index in indices)
 
 
-def _try(model: Any, inputs: dict[str, Any]) -> float:
+def _try(model: Any, inputs: dict[str, Any], loss: Callable[[dict[str, Any]], Any]) -> float:
     import torch
 
     placed = {
@@ -117,7 +122,7 @@ def _try(model: Any, inputs: dict[str, Any]) -> float:
         for name, value in inputs.items()
     }
     started = time.monotonic()
-    model(**placed).loss.backward()
+    loss(placed).backward()
     if model.device.type == "cuda":
         torch.cuda.synchronize()
     return time.monotonic() - started

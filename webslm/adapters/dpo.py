@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import methods, sft, trainer
+from webslm.adapters import heap, low_rank, methods, sft, trainer
 from webslm.adapters.order import BucketSampler
 from webslm.adapters.sft import Report
 from webslm.adapters.snapshots import Snapshots
@@ -65,6 +65,7 @@ def align(job: Job, report: Report) -> Alignment:
     """
     with (
         quiet(),
+        heap.kept(),
         reproducible(job.seed),
         trainer.kept_snapshots(job.launch, job.scratch) as snapshots,
     ):
@@ -102,6 +103,7 @@ def _trainer(job: Job, report: Report, snapshots: Snapshots | None) -> Any:
     from trl import DPOConfig, DPOTrainer
 
     device = methods.find_device(job.lora.device)
+    precision = methods.find_precision(job.lora.precision, device)
     tokenizer: Any = AutoTokenizer.from_pretrained(job.base, local_files_only=True)
     rows = _encoded(job, tokenizer)
     lengths = [len(row["prompt_ids"]) + len(row["chosen_ids"]) for row in rows]
@@ -111,6 +113,7 @@ def _trainer(job: Job, report: Report, snapshots: Snapshots | None) -> Any:
         launch=job.launch,
         seed=job.seed,
         device=device,
+        precision=precision,
         folder=job.folder,
         peft_config=None,
     )
@@ -129,20 +132,24 @@ def _trainer(job: Job, report: Report, snapshots: Snapshots | None) -> Any:
             """Write none: a checkpoint is for nobody to read."""
 
     made = PairTrainer(
-        model=_model(job, device),
-        args=DPOConfig(**sft.arguments(setup, folder), beta=job.dpo.beta, max_length=None),
+        model=_model(job, device, precision),
+        args=sft.on_one_gpu(
+            DPOConfig(**sft.arguments(setup, folder), beta=job.dpo.beta, max_length=None)
+        ),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         callbacks=sft.callbacks(sampler, report, snapshots, "align"),
     )
     made.remove_callback(PrinterCallback)
+    methods.keep_learning_in_float32(made.model)
+    low_rank.quicken(made.model)
     return made
 
 
-def _model(job: Job, device: str) -> Any:
+def _model(job: Job, device: str, precision: str) -> Any:
     from peft import PeftModel
 
-    model = methods.load(job.base, device, job.method)
+    model = methods.load(job.base, device, job.method, precision)
     return PeftModel.from_pretrained(model, str(job.adapter), is_trainable=True)
 
 

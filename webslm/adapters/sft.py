@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from webslm.adapters import stopping
+from webslm.adapters import low_rank, methods, stopping
+from webslm.adapters.answers import Answers
 from webslm.adapters.order import BucketSampler
 from webslm.adapters.snapshots import Snapshots, callback
 from webslm.adapters.stopping import HeldOut
@@ -36,6 +37,8 @@ class Setup:
     seed: int
     device: str
     """cpu or cuda."""
+    precision: str
+    """What a step computes in: float32, bfloat16 or float16."""
     folder: Path
     peft_config: Any
     """peft's configuration of a fresh adapter; None: all weights learn."""
@@ -60,6 +63,7 @@ def trainer(
     from trl import SFTConfig, SFTTrainer
 
     lengths = [len(row.input_ids) for row in encoded]
+    answers: Answers | None = None
     sampler = BucketSampler(lengths, setup.lora.batch_size, setup.seed)
 
     class BucketedTrainer(SFTTrainer):  # type: ignore[misc]
@@ -71,6 +75,21 @@ def trainer(
         ) -> Any:
             return sampler
 
+        def compute_loss(
+            self,
+            model: Any,
+            inputs: dict[str, Any],
+            return_outputs: bool = False,  # noqa: FBT001,FBT002  the trainer's signature
+            num_items_in_batch: Any = None,
+        ) -> Any:
+            if answers is None:
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            loss, count = answers.loss(model, inputs)
+            if num_items_in_batch is None:
+                return loss / count
+            # Counted over all processes, whose gradients are then averaged.
+            return loss * (setup.launch.processes / num_items_in_batch)
+
         def create_model_card(self, *_: Any, **__: Any) -> None:
             """Write none: a checkpoint is for nobody to read."""
 
@@ -80,16 +99,17 @@ def trainer(
         steps = -(-epoch_batches // setup.lora.gradient_accumulation_steps)
         early = [stopping.callback(held_out, steps)]
     folder = setup.folder if snapshots is None else snapshots.work
+    args = SFTConfig(
+        **arguments(setup, folder),
+        # The rows are measured already, and a trainer that cuts must not be.
+        max_length=None,
+        neftune_noise_alpha=setup.lora.neftune_alpha,
+        padding_free=setup.lora.packing,
+        dataset_kwargs={"skip_prepare_dataset": True},
+    )
     made = BucketedTrainer(
         model=model,
-        args=SFTConfig(
-            **arguments(setup, folder),
-            # The rows are measured already, and a trainer that cuts must not be.
-            max_length=None,
-            neftune_noise_alpha=setup.lora.neftune_alpha,
-            padding_free=setup.lora.packing,
-            dataset_kwargs={"skip_prepare_dataset": True},
-        ),
+        args=on_one_gpu(args),
         train_dataset=Dataset.from_dict(
             {
                 "input_ids": [row.input_ids for row in encoded],
@@ -101,10 +121,11 @@ def trainer(
         callbacks=callbacks(sampler, report, snapshots, "finetune", early),
     )
     made.remove_callback(PrinterCallback)
-    for weight in made.model.parameters():
-        if weight.requires_grad:
-            # trl turns the adapter of a 4-bit base to bfloat16, whose steps swallow small updates.
-            weight.data = weight.data.float()
+    if setup.device == "cpu":
+        answers = Answers(made.model)
+    if setup.launch.sharding is Sharding.none:
+        low_rank.quicken(made.model)
+    methods.keep_learning_in_float32(made.model)
     return made
 
 
@@ -156,7 +177,8 @@ def arguments(setup: Setup, folder: Path) -> dict[str, Any]:
         "seed": setup.seed,
         "data_seed": setup.seed,
         "use_cpu": setup.device == "cpu",
-        "bf16": False,
+        "bf16": setup.precision == "bfloat16",
+        "fp16": setup.precision == "float16",
         "logging_steps": 1,
         # Off, or a loss that is not a number would be logged as the mean of those before it.
         "logging_nan_inf_filter": False,
@@ -167,6 +189,12 @@ def arguments(setup: Setup, folder: Path) -> dict[str, Any]:
         "dataloader_num_workers": 0,
         "dataloader_pin_memory": False,
     }
+
+
+def on_one_gpu(args: Any) -> Any:
+    """Keep a process to one GPU; more would make its batches as many times larger, unasked."""
+    args._n_gpu = min(args.n_gpu, 1)
+    return args
 
 
 def callbacks(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.adapters import heap, losses
 from webslm.adapters import tokenizer as tokenizers
 from webslm.adapters.torch_mode import quiet, reproducible
 from webslm.errors import ConfigError, StageFailed
@@ -57,7 +58,7 @@ def make(
     documents = corpus(tiny)
     tokenizer = tokenizers.train(documents, shape.vocab_size)
     encoded = [encoding.ids for encoding in tokenizer.encode_batch(documents)]
-    with quiet(), reproducible(seed) as threads:
+    with quiet(), heap.kept(), reproducible(seed) as threads:
         start = time.monotonic()
         model = build(shape)
         loss = _pretrain(model, encoded, tiny, seed, report)
@@ -155,7 +156,7 @@ def _pretrain(
     plain = [p for p in model.parameters() if p.dim() <= 1]
     groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(
-        groups, lr=tiny.learning_rate, betas=(0.9, 0.95), weight_decay=WEIGHT_DECAY
+        groups, lr=tiny.learning_rate, betas=(0.9, 0.95), weight_decay=WEIGHT_DECAY, fused=True
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, tiny.steps))
     batches = _Batches(encoded, tiny, generator)
@@ -164,7 +165,7 @@ def _pretrain(
     for step in range(1, tiny.steps + 1):
         ids = batches.next()
         logits = model(input_ids=ids[:, :-1], use_cache=False).logits
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+        loss = losses.summed(logits.flatten(0, 1), ids[:, 1:].flatten()) / ids[:, 1:].numel()
         value = float(loss.detach())
         if not math.isfinite(value):
             raise StageFailed(

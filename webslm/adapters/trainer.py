@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import budget, methods, sft, stopping, training_rows
+from webslm.adapters import budget, heap, methods, sft, stopping, training_rows
 from webslm.adapters.order import batches
 from webslm.adapters.sft import Report
 from webslm.adapters.snapshots import Snapshots
@@ -65,6 +65,8 @@ class Training:
     trainable_parameters: int
     threads: int
     device: str
+    precision: str
+    """What a step computed in."""
     mask_sample: list[dict[str, Any]]
     """The longest row as runs of text with whether they carry loss."""
     resumed_at: int = 0
@@ -88,6 +90,7 @@ def finetune(job: Job, report: Report) -> Training:
     lora = job.lora
     with (
         quiet(),
+        heap.kept(),
         reproducible(job.seed) as threads,
         kept_snapshots(job.launch, job.scratch) as snapshots,
     ):
@@ -96,7 +99,8 @@ def finetune(job: Job, report: Report) -> Training:
         device = methods.find_device(lora.device)
         tokenizer: Any = AutoTokenizer.from_pretrained(job.base, local_files_only=True)
         encoded = training_rows.encoded(tokenizer, job.base, job.rows, lora, job.seed)
-        model = methods.load(job.base, device, job.method)
+        precision = methods.find_precision(lora.precision, device)
+        model = methods.load(job.base, device, job.method, precision, job.launch.sharding)
         peft_config = methods.peft_config(lora, job.method)
         if peft_config is not None:
             methods.check_targets(model, lora.target_modules)
@@ -105,6 +109,7 @@ def finetune(job: Job, report: Report) -> Training:
             launch=job.launch,
             seed=job.seed,
             device=device,
+            precision=precision,
             folder=job.folder,
             peft_config=peft_config,
         )
@@ -133,6 +138,7 @@ def finetune(job: Job, report: Report) -> Training:
         trainable_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         threads=threads,
         device=device,
+        precision=precision,
         mask_sample=sample(tokenizer, max(encoded, key=lambda row: len(row.input_ids))),
         resumed_at=0 if last is None else int(last.name.rpartition("-")[2]),
         held_out=[] if held_out is None else held_out.curve,
@@ -170,10 +176,14 @@ def _planned(job: Job, trainer: Any, encoded: Sequence[Row]) -> str | None:
         made: dict[str, Any] = trainer.data_collator([trainer.train_dataset[i] for i in indices])
         return made
 
+    def loss(inputs: dict[str, Any]) -> Any:
+        with trainer.accelerator.autocast():
+            return trainer.compute_loss(trainer.model, inputs)
+
     def make() -> budget.Plan:
         return budget.plan(
             batches(lengths, lora.batch_size, job.seed),
-            budget.stopwatch(trainer.model, batch, lengths, lora.batch_size),
+            budget.stopwatch(trainer.model, batch, loss, lengths, lora.batch_size),
             rows=len(lengths),
             accumulation=lora.gradient_accumulation_steps,
             epoch_batches=epoch_batches,

@@ -17,7 +17,16 @@ from webslm.adapters import trainer, turns
 from webslm.adapters.sft import Report
 from webslm.errors import WebslmError
 from webslm.fs import write_text
-from webslm.schema import Device, Finetune, LaunchConf, LoraConf, Loss, Sharding
+from webslm.schema import (
+    Arithmetic,
+    AugmentConf,
+    Device,
+    Finetune,
+    LaunchConf,
+    LoraConf,
+    Loss,
+    Sharding,
+)
 
 FIRST = 0
 
@@ -69,7 +78,12 @@ def _is_alive(pid: int) -> bool:
 
 
 def _lora(values: Mapping[str, Any]) -> LoraConf:
-    chosen = {"loss": Loss[values["loss"]], "device": Device[values["device"]]}
+    chosen = {
+        "loss": Loss[values["loss"]],
+        "device": Device[values["device"]],
+        "precision": Arithmetic[values["precision"]],
+        "augment": AugmentConf(**values["augment"]),
+    }
     return LoraConf(**{**values, **chosen})
 
 

@@ -8,6 +8,7 @@ from webslm.schema.base import BaseConf, HubConf, RopeScalingConf, ShapeConf, Ti
 from webslm.schema.choices import (
     COMPARING,
     Align,
+    Arithmetic,
     BaseSource,
     Device,
     Finetune,
@@ -65,6 +66,7 @@ __all__ = [
     "AllowedConf",
     "AppConf",
     "ArchiveFormat",
+    "Arithmetic",
     "AugmentConf",
     "BaseConf",
     "BaseSource",

@@ -103,6 +103,15 @@ class Device(Enum):
     cuda = "cuda"
 
 
+class Arithmetic(Enum):
+    """What a training step computes in; what learns is kept in float32."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+
+
 class Mode(Enum):
     """A tab of the page."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from webslm.schema.choices import Device, Loss, Sharding
+from webslm.schema.choices import Arithmetic, Device, Loss, Sharding
 
 
 @dataclass
@@ -55,6 +55,9 @@ class LoraConf:
     """Compute activations twice instead of keeping them: less memory, more time."""
     device: Device = Device.auto
     """auto: a CUDA GPU where there is one."""
+    precision: Arithmetic = Arithmetic.auto
+    """What a step computes in: float32, bfloat16 or float16 (its losses scaled); auto: bfloat16
+    on a GPU that has it, float16 on an older one, float32 on a CPU. What learns stays float32."""
     max_steps: int | None = None
     """Optimiser steps at most, the schedule laid over them; null: as many as ``epochs`` gives."""
     budget_minutes: float | None = None

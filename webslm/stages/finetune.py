@@ -67,6 +67,7 @@ def run(cfg: FinetuneStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
         "resumed_at": done.resumed_at,
         "threads": done.threads,
         "device": done.device,
+        "precision": done.precision,
     }
 
 
