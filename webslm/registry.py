@@ -315,6 +315,7 @@ STAGES: tuple[StageSpec, ...] = (
             "serve.py",
             "http_rules.py",
             "adapters/browser.py",
+            "adapters/driver.py",
             "adapters/reference.py",
             *TRAINING_SOURCES,
             *CONVERT_SOURCES,
