@@ -78,6 +78,8 @@ class RuntimeConf:
     """npm's sha512 of the package archive."""
     wheels: dict[str, str] = field(default_factory=dict)
     """PyPI name to exact version."""
+    python_wheels: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Range of Pythons, such as ``<3.11``, to the pins that stand in ``wheels`` there."""
     tools: dict[str, str] = field(default_factory=dict)
     """A compiler that no wheel of the row brings, such as mlc-llm: part to exact version."""
     model_types: list[str] = field(default_factory=list)
