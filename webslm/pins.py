@@ -10,22 +10,19 @@ from webslm.schema import RuntimeConf
 
 
 def for_python(row: RuntimeConf, python: str | None = None) -> RuntimeConf:
-    """Return a row with its ``python_wheels`` for a Python in place of its usual pins.
+    """Return a row with the pins of an older Python, on such a one, in place of its usual pins.
 
     Args:
         row: A composed row; pins that a user set by ``runtime.wheels`` stay.
         python: A version; None is this Python's.
 
     Raises:
-        ConfigError: A range of ``python_wheels`` is none.
+        ConfigError: ``runtime.older.python`` is no range of versions.
     """
-    version = python or platform.python_version()
-    pins: dict[str, str] = {}
-    for allowed, wheels in row.python_wheels.items():
-        if is_in(version, allowed):
-            pins.update(wheels)
-    if not pins:
+    older = row.older
+    if older.python is None or not is_in(python or platform.python_version(), older.python):
         return row
+    pins = older.wheels
     known = rows().get(row.name)
     usual = row.wheels if known is None else known.wheels
     meant = {

@@ -27,7 +27,7 @@ WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
 COMPILER_WHEELS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
 ROW_TEXTS = (
     *("runtime.name", "runtime.browser_min", "runtime.allowed"),
-    *("runtime.model_types", "runtime.formats", "runtime.python_wheels"),
+    *("runtime.model_types", "runtime.formats", "runtime.older"),
 )
 """What a matrix row says of itself and of the machine: no artifact depends on it."""
 MLC_SOURCES = ("adapters/mlc_llm.py", "adapters/mlc_failures.py", "adapters/mlc_probe.py")

@@ -50,9 +50,9 @@ def test_pin_of_a_user_stays() -> None:
     own = replace(ROW, wheels={**ROW.wheels, "trl": "1.0.0"})
     older = for_python(own, "3.10.13")
     assert older.wheels["trl"] == "1.0.0"
-    assert older.wheels["transformers"] == ROW.python_wheels["<3.11"]["transformers"]
+    assert older.wheels["transformers"] == ROW.older.wheels["transformers"]
 
 
 def test_row_without_a_file_has_its_own_pins_replaced() -> None:
     older = for_python(replace(ROW, name="mine"), "3.10.13")
-    assert older.wheels["trl"] == ROW.python_wheels["<3.11"]["trl"]
+    assert older.wheels["trl"] == ROW.older.wheels["trl"]

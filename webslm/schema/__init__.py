@@ -24,7 +24,7 @@ from webslm.schema.choices import (
 from webslm.schema.config import CacheConf, Config, SweepConf
 from webslm.schema.data import DataConf, DomainConf, HubRowsConf
 from webslm.schema.evaluate import EvaluateConf, GatesConf, SamplingConf
-from webslm.schema.library import AllowedConf, CompilerConf, QuantConf, RuntimeConf
+from webslm.schema.library import AllowedConf, CompilerConf, OlderConf, QuantConf, RuntimeConf
 from webslm.schema.page import (
     AppConf,
     DecodingConf,
@@ -101,6 +101,7 @@ __all__ = [
     "MergeStageConf",
     "Mode",
     "NormalizeStageConf",
+    "OlderConf",
     "Precision",
     "Profile",
     "ProofModeConf",
