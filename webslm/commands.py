@@ -148,6 +148,7 @@ def _upgrade(words: Words) -> int:
     from webslm.compose import restore
     from webslm.lock import read_lock
     from webslm.matrix import rows
+    from webslm.pins import for_python
     from webslm.plan import plan
     from webslm.schema import PublishConf
 
@@ -160,7 +161,8 @@ def _upgrade(words: Words) -> int:
         )
     found = read_lock(folder)
     cfg = restore(found["config"])
-    cfg.runtime, cfg.output_dir, cfg.dry_run, cfg.force = known[row], str(folder), False, []
+    cfg.output_dir, cfg.dry_run, cfg.force = str(folder), False, []
+    cfg.runtime = for_python(known[row])
     cfg.publish = PublishConf()
     steps = plan(cfg)
     kept = [step.stage for step in steps if step.key == _key(found, step.stage)]

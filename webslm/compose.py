@@ -16,6 +16,7 @@ from webslm.freeform import typed
 from webslm.local_base import fill_shape
 from webslm.mistakes import Problem, nearest, root, sentence
 from webslm.paths import conf_dir
+from webslm.pins import for_python
 from webslm.schema import BaseSource, Config
 
 CONFIG_NAME = "config"
@@ -53,7 +54,13 @@ def compose_job(overrides: Sequence[str]) -> Any:
 
 
 def to_config(raw: Any) -> Config:
-    """Return a composed DictConfig as plain dataclasses, interpolations resolved."""
+    """Return a composed DictConfig as plain dataclasses, with the wheels of this Python."""
+    config = _plain(raw)
+    config.runtime = for_python(config.runtime)
+    return config
+
+
+def _plain(raw: Any) -> Config:
     from omegaconf import OmegaConf
 
     config = OmegaConf.to_object(raw)
@@ -76,7 +83,7 @@ def restore(values: Mapping[str, Any]) -> Config:
     from omegaconf import OmegaConf
 
     try:
-        return to_config(OmegaConf.merge(OmegaConf.structured(Config), escaped(values)))
+        return _plain(OmegaConf.merge(OmegaConf.structured(Config), escaped(values)))
     except composition_errors() as exc:
         raise ConfigError(
             f"the recorded configuration is not of this webslm: {root(exc).splitlines()[0]}",

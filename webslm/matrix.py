@@ -11,7 +11,7 @@ from typing import Any
 
 from webslm.errors import ConfigError, EnvironmentMismatch
 from webslm.paths import conf_dirs
-from webslm.schema import AllowedConf, RuntimeConf
+from webslm.schema import AllowedConf, OlderConf, RuntimeConf
 
 VECTOR_UNITS = ("avx512f", "avx2", "asimd", "sse4_2")
 """Widest first; sums of a vector unit's width round in another order."""
@@ -60,7 +60,8 @@ def rows() -> dict[str, RuntimeConf]:
         values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
         limits = values.pop("allowed", {})
         allowed = {part: AllowedConf(**item) for part, item in limits.items()}
-        found[path.stem] = RuntimeConf(**values, allowed=allowed)
+        older = OlderConf(**values.pop("older", {}))
+        found[path.stem] = RuntimeConf(**values, allowed=allowed, older=older)
     return found
 
 

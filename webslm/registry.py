@@ -31,7 +31,7 @@ WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
 COMPILER_WHEELS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
 ROW_TEXTS = (
     *("runtime.name", "runtime.browser_min", "runtime.allowed"),
-    *("runtime.model_types", "runtime.formats"),
+    *("runtime.model_types", "runtime.formats", "runtime.older"),
 )
 """What a matrix row says of itself and of the machine: no artifact depends on it."""
 PROMPT_SOURCES = (
@@ -336,6 +336,7 @@ STAGES: tuple[StageSpec, ...] = (
             "delivery.py",
             "http_rules.py",
             "adapters/browser.py",
+            "adapters/driver.py",
             "adapters/reference.py",
             *PROMPT_SOURCES,
             *TRAINING_SOURCES,

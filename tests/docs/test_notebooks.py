@@ -87,6 +87,7 @@ def test_training_is_handed_over_to_the_build(
     assert [stage for stage in status if status[stage] == "hit"] == [
         "data",
         "base",
+        "inspect",
         "finetune",
         "merge",
     ]

@@ -8,6 +8,7 @@ from webslm.compiler.wasm.contract import CONTRACTS
 from webslm.compose import compose
 from webslm.errors import ConfigError, EnvironmentMismatch
 from webslm.matrix import check_wheels, installed, is_in, mismatches, nearest, rows, vector_unit
+from webslm.pins import for_python
 from webslm.registry import COMPILER_WHEELS
 from webslm.schema import RuntimeConf
 
@@ -31,7 +32,7 @@ def test_wrong_and_absent_wheels_are_named_with_the_command() -> None:
 @pytest.mark.parametrize("name", ROWS)
 def test_row_is_what_composition_reads_and_keeps_to_its_own_ranges(name: str) -> None:
     row = compose([f"runtime={name}"]).runtime
-    assert row == ROWS[name]
+    assert row == for_python(ROWS[name])
     assert row.name == name
     assert list(mismatches(row)) == []
     own = {"mlc-llm", "tvm", "emscripten"} if row.tools else set(COMPILER_WHEELS)
@@ -48,6 +49,7 @@ def test_rows_train_with_the_same_wheels() -> None:
         for row in ROWS.values()
     ]
     assert all(wheels == kept[0] for wheels in kept)
+    assert len({str(row.older) for row in ROWS.values()}) == 1
 
 
 @pytest.mark.parametrize(

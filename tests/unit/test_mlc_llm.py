@@ -20,6 +20,7 @@ from webslm.errors import EnvironmentMismatch
 from webslm.matrix import rows
 from webslm.mlc_tool import check_found
 from webslm.pairing import problems
+from webslm.pins import for_python
 from webslm.registry import STAGES
 from webslm.schema import CompileStageConf
 
@@ -39,8 +40,9 @@ def told(*words: str) -> list[tuple[str, str | None]]:
 
 
 def test_compiler_brings_its_row_and_yields_to_another() -> None:
-    assert compose(["compiler=mlc_llm"]).runtime == ROWS["mlc_llm_0_20"]
-    assert compose(["compiler=mlc_llm", "runtime=mlc_llm_0_19"]).runtime == ROWS["mlc_llm_0_19"]
+    assert compose(["compiler=mlc_llm"]).runtime == for_python(ROWS["mlc_llm_0_20"])
+    older = compose(["compiler=mlc_llm", "runtime=mlc_llm_0_19"]).runtime
+    assert older == for_python(ROWS["mlc_llm_0_19"])
     assert told("compiler=mlc_llm") == told("compiler=mlc_llm", "runtime=mlc_llm_0_19") == []
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from webslm.adapters import driver
 from webslm.errors import EnvironmentMismatch, VerificationFailed
 from webslm.schema import Graphics
 
@@ -31,6 +32,11 @@ NAMES = (
     "microsoft-edge",
 )
 VARIABLE = "WEBSLM_BROWSER"
+LAUNCH_S = 60.0
+START_S = 75.0
+"""Longer than Playwright's own ``LAUNCH_S``, which tells more but is not always kept."""
+END_S = 60.0
+"""Playwright kills a browser that does not close after 30 s."""
 HINT = (
     "install one (Debian: apt-get install chromium; or python -m playwright install chromium), "
     f"or name it: verify.browser=/path/to/chrome or {VARIABLE}=/path/to/chrome"
@@ -268,15 +274,15 @@ def session(
         graphics: Which WebGPU adapter it offers.
 
     Raises:
-        EnvironmentMismatch: There is no browser, it cannot start, or it is too old.
+        EnvironmentMismatch: There is no browser, it does not start or end, or it is too old.
     """
-    from playwright.sync_api import sync_playwright
-
     executable = find(named)
-    with sync_playwright() as playwright:
-        flags = WEBGPU_FLAGS[graphics] if webgpu else NO_WEBGPU_FLAGS
-        browser = _launch(playwright, executable, flags)
-        try:
+    name = executable or "Playwright's Chromium"
+    flags = WEBGPU_FLAGS[graphics] if webgpu else NO_WEBGPU_FLAGS
+    with driver.running() as held:
+        with held.deadline(START_S, f"browser: {name} did not start"):
+            browser = _launch(held.playwright, executable, flags)
+        with held.ending(browser.close, END_S, f"browser: {name} did not end"):
             match = _VERSION.match(browser.version)
             if match and int(match.group(1)) < minimum:
                 raise EnvironmentMismatch(
@@ -289,8 +295,6 @@ def session(
                 reduced_motion="reduce",
             )
             yield Session(version=browser.version, context=context, timeout_s=timeout_s)
-        finally:
-            browser.close()
 
 
 def _launch(playwright: Playwright, executable: str | None, flags: Sequence[str]) -> Browser:
@@ -303,7 +307,7 @@ def _launch(playwright: Playwright, executable: str | None, flags: Sequence[str]
             args=[*QUIET_FLAGS, *flags],
             # Chromium's own sandbox cannot start as root.
             chromium_sandbox=not is_root,
-            timeout=60_000,
+            timeout=LAUNCH_S * 1000,
         )
     except Error as exc:
         line = exc.message.splitlines()[0] if exc.message else "unknown error"

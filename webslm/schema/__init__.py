@@ -26,7 +26,7 @@ from webslm.schema.choices import (
 from webslm.schema.config import CacheConf, Config, SweepConf
 from webslm.schema.data import DataConf, DomainConf, HubRowsConf
 from webslm.schema.evaluate import EvaluateConf, GatesConf, SamplingConf
-from webslm.schema.library import AllowedConf, CompilerConf, QuantConf, RuntimeConf
+from webslm.schema.library import AllowedConf, CompilerConf, OlderConf, QuantConf, RuntimeConf
 from webslm.schema.page import (
     AppConf,
     DecodingConf,
@@ -104,6 +104,7 @@ __all__ = [
     "MergeStageConf",
     "Mode",
     "NormalizeStageConf",
+    "OlderConf",
     "Precision",
     "Profile",
     "Prompts",

@@ -73,6 +73,16 @@ class AllowedConf:
 
 
 @dataclass
+class OlderConf:
+    """Pins for Pythons on which the usual ones do not install."""
+
+    python: str | None = None
+    """Those Pythons, as pip reads versions, such as ``<3.11``."""
+    wheels: dict[str, str] = field(default_factory=dict)
+    """PyPI name to exact version, in place of ``runtime.wheels`` there."""
+
+
+@dataclass
 class RuntimeConf:
     """A matrix row: versions that work together."""
 
@@ -83,6 +93,7 @@ class RuntimeConf:
     """npm's sha512 of the package archive."""
     wheels: dict[str, str] = field(default_factory=dict)
     """PyPI name to exact version."""
+    older: OlderConf = field(default_factory=OlderConf)
     tools: dict[str, str] = field(default_factory=dict)
     """A compiler that no wheel of the row brings, such as mlc-llm: part to exact version."""
     model_types: list[str] = field(default_factory=list)
