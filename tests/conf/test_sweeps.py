@@ -31,7 +31,7 @@ MISTAKES = {
     ),
     "batches that processes cannot share": (
         ["launch.processes=2,3"],
-        ["3 processes cannot share batches of 8 x 1 evenly"],
+        ["3 processes cannot share batches of 16 x 1 evenly"],
     ),
 }
 

@@ -46,6 +46,12 @@ def test_rarest_word_is_never_left_out() -> None:
         assert rare in copy[1]["content"].lower()
 
 
+def test_number_is_never_left_out() -> None:
+    rows = [row(f"What is {n} times 12?", "So much.") for n in (3, 4, 5)]
+    for copy in augmented(rows, AugmentConf(copies=50, deletion=0.9), seed=2):
+        assert "12" in copy[1]["content"]
+
+
 def test_frequent_words_go_first_and_the_mean_is_as_asked() -> None:
     chances = deletion_chances([one[1]["content"] for one in ROWS], 0.3)
     question = ROWS[0][1]["content"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import string
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from webslm.schema import AugmentConf
 
 Messages = list[dict[str, str]]
 
+_NUMBER = re.compile(r"\d")
 MOST = 0.9
 """Highest chance of a word to be left out: also the most frequent one is seen at times."""
 
@@ -42,7 +44,8 @@ def augmented(rows: Sequence[Messages], conf: AugmentConf, seed: int) -> list[Me
 def deletion_chances(questions: Sequence[str], mean: float) -> Callable[[str], list[float]]:
     """Return a function that gives every word of a question its chance of being left out.
 
-    The rarest word of a question is always kept; a word is left out the likelier the more
+    The rarest word of a question is always kept, and so is a number: a sum would be another one
+    without it. Any other word is left out the likelier the more
     questions hold it: p_i = mean * (C - idf_i) / Z with C the highest idf of the question and Z
     the mean of C - idf_i, at most ``MOST`` (as TF-IDF word replacement in Xie et al. 2020,
     arXiv:1904.12848, chooses its words; term frequencies in a question count as one).
@@ -55,8 +58,12 @@ def deletion_chances(questions: Sequence[str], mean: float) -> Callable[[str], l
     idf: Mapping[str, float] = {word: math.log(len(questions) / n) for word, n in seen.items()}
 
     def chances(question: str) -> list[float]:
-        rarity = [idf[_plain(word)] for word in question.split()]
-        gaps = [max(rarity) - value for value in rarity]
+        words = question.split()
+        rarity = [idf[_plain(word)] for word in words]
+        gaps = [
+            0.0 if _NUMBER.search(word) else max(rarity) - value
+            for word, value in zip(words, rarity, strict=True)
+        ]
         scale = sum(gaps) / len(gaps)
         return [min(MOST, mean * gap / scale) if scale else 0.0 for gap in gaps]
 

@@ -15,7 +15,7 @@ class AugmentConf:
     """Rows made of each training row; 0: none."""
     deletion: float = 0.3
     """Mean share of a question's words that a copy lacks: those that many questions hold go first,
-    the rarest one stays."""
+    the rarest one and numbers stay."""
     lowercase: float = 0.5
     """Share of copies in small letters and without the last mark, as people type."""
 
