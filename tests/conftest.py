@@ -21,6 +21,17 @@ settings.load_profile("webslm")
 SYSTEM = "You are a helpful assistant."
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process make the medical build while the other runs the files that can do without."""
+    needing = {item.path for item in items if "medical" in getattr(item, "fixturenames", ())}
+    first = min(needing, default=None)
+
+    def turn(item: pytest.Item) -> int:
+        return 0 if item.path == first else 1 + (item.path in needing)
+
+    items.sort(key=turn)
+
+
 def chat_row(question: str, answer: str, system: str | None = SYSTEM) -> dict[str, object]:
     """Return one single-turn row."""
     messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]

@@ -61,8 +61,9 @@ def record(tmp_path: Path, monkeypatch: Environ) -> Path:
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def library(medical: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library of the medical build, from the machine's own store."""
+    assert medical.is_dir()
     root = tmp_path_factory.mktemp("built")
     done = run_build("domain=medical", "quant=q4f32_1", "only=compile", cwd=root)
     assert done.returncode == 0, done.stderr + done.stdout

@@ -39,8 +39,9 @@ BUILD = ("domain=medical", "quant=q4f32_1", "until=bundle")
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(medical: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The medical build up to its site, from the machine's own store."""
+    assert medical.is_dir()
     root = tmp_path_factory.mktemp("built")
     done = run_build(*BUILD, cwd=root)
     assert done.returncode == 0, done.stderr + done.stdout
