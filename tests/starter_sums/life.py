@@ -68,7 +68,7 @@ SUMS: dict[str, Numbers] = {
     "A train goes 80 km per hour. How far does it get?": [],
     "Which lottery numbers will win on Saturday?": [],
     "Who won the football match last night?": [],
-    "What is the capital of France?": [],
+    "What is the capital of Norway?": [],
     "Can you write a poem about spring?": [],
     "My tooth hurts. What should I take?": [],
     "Should I put my savings into shares?": [],
