@@ -13,9 +13,8 @@ import string
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from webslm.adapters.turns import Messages
 from webslm.schema import AugmentConf
-
-Messages = list[dict[str, str]]
 
 _NUMBER = re.compile(r"\d")
 MOST = 0.9

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webslm.corpus.personal import personal_data
-from webslm.corpus.similarity import Pair, near_duplicates
+from webslm.corpus.similarity import Pair, first_of_each_answer, near_duplicates
 from webslm.corpus.source import Changes, Split
-from webslm.dataset import Row, normal
+from webslm.dataset import Row
 from webslm.schema import DataConf
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
@@ -48,7 +48,7 @@ def examine(split: Split, data: DataConf) -> dict[str, Any]:
         "left_out": dict(sorted(split.changes.left_out.items())),
         "train": describe(split.train, data),
         "held_out": describe(split.held_out, data),
-        "rephrased": rephrased(split.train),
+        "rephrased": len(split.train) - len(first_of_each_answer(split.train)),
         "paraphrases": len(split.paraphrases),
         "findings": [vars(item) for item in findings],
     }
@@ -76,11 +76,6 @@ def describe(rows: Sequence[Row], data: DataConf) -> dict[str, Any]:
         "closing_share": shares.get("closing"),
         "signatures": shares,
     }
-
-
-def rephrased(rows: Sequence[Row]) -> int:
-    """Return how many rows have, word for word, the answers of an earlier row."""
-    return len(rows) - len({tuple(map(normal, row.answers)) for row in rows})
 
 
 def signatures(closing: str | None, named: Mapping[str, str]) -> dict[str, Callable[[str], bool]]:

@@ -45,7 +45,7 @@ def near_duplicates(
     """
     pairs: dict[tuple[int, int], Pair] = {}
     for part, shingles in (("question", _question), ("answer", _answer)):
-        seen = _first_of_each_answer(rows) if part == "answer" and others is None else rows
+        seen = first_of_each_answer(rows) if part == "answer" and others is None else rows
         for pair in _alike(seen, others, part, shingles, threshold):
             key = (id(pair.row), id(pair.other))
             if key not in pairs or pairs[key].similarity < pair.similarity:
@@ -53,7 +53,7 @@ def near_duplicates(
     return sorted(pairs.values(), key=lambda p: (-p.similarity, p.row.line, p.other.line))
 
 
-def _first_of_each_answer(rows: Sequence[Row]) -> list[Row]:
+def first_of_each_answer(rows: Sequence[Row]) -> list[Row]:
     """Leave out rows that give an earlier row's answers: they ask it in other words on purpose."""
     found: dict[tuple[str, ...], Row] = {}
     for row in rows:
