@@ -24,7 +24,9 @@ FINETUNE_SOURCES = (
     "adapters/heap.py",
     "adapters/losses.py",
     "adapters/answers.py",
+    "adapters/frozen_layers.py",
     "adapters/low_rank.py",
+    "adapters/rounded_weights.py",
     *TRAINING_SOURCES,
 )
 WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
@@ -149,7 +151,10 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/adoption.py",
             "adapters/processes.py",
             "adapters/worker.py",
+            "compiler/quantization.py",
+            "compiler/rounding.py",
             *FINETUNE_SOURCES,
+            *WEIGHT_MAP_SOURCES,
         ),
         wheels=FINETUNE_WHEELS,
         external=("adapter.path",),
