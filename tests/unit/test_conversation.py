@@ -9,7 +9,7 @@ import pytest
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from webslm.compiler.chat_template import Render, derive, end_of_turn, probe
+from webslm.compiler.chat_template import Render, derive, probe
 from webslm.compiler.conversation import (
     Message,
     continued_pieces,
@@ -232,10 +232,3 @@ def test_derive_says_what_cannot_be_expressed(source: str, system: str, message:
     specials = [token for _, tokens in SPECIALS.values() for token in tokens]
     with pytest.raises(StageFailed, match=message):
         derive(probe(jinja(source)), specials, system, name="n")
-
-
-def test_end_of_turn_must_be_a_token() -> None:
-    source = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant: "
-    with pytest.raises(StageFailed, match="no special token") as caught:
-        end_of_turn(probe(jinja(source)).next_turn, ["</s>"])
-    assert "never stop" in str(caught.value.hint)

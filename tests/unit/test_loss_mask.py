@@ -11,6 +11,7 @@ from tests.training import ANSWERS, SYSTEM, rows
 from webslm.adapters import tokenizer as tiny_tokenizer
 from webslm.adapters import turns
 from webslm.errors import ConfigError, StageFailed
+from webslm.prompts.ends import stop_ids
 from webslm.schema import Loss
 
 QUESTION, ANSWER = next(iter(ANSWERS.items()))
@@ -35,7 +36,8 @@ def tokenizer(folder: Path) -> Any:
 
 def encode(tokenizer: Any, messages: turns.Messages, loss: Loss = Loss.assistant_only) -> turns.Row:
     stops = frozenset({tokenizer.eos_token_id})
-    return turns.encode(tokenizer, messages, number=7, stops=stops, loss=loss)
+    (row,) = turns.encode(tokenizer, messages, number=7, stops=stops, loss=loss)
+    return row
 
 
 def test_single_turn_learns_the_answer_and_its_stop_token_and_nothing_else(tokenizer: Any) -> None:
@@ -188,17 +190,17 @@ def test_text_of_a_template_gets_no_second_start_token(tokenizer: Any, folder: P
     tokenizer.chat_template = start + tokenizer.chat_template
     assert encode(tokenizer, SINGLE).input_ids.count(tokenizer.bos_token_id) == 1
     tokenizer.chat_template = start + tokenizer.chat_template
-    with pytest.raises(StageFailed, match="more than once"):
+    with pytest.raises(StageFailed, match="begins with the start token .* twice"):
         encode(tokenizer, SINGLE)
 
 
 def test_stop_ids_are_those_of_generation_config_and_tokenizer(
     tokenizer: Any, tmp_path: Path
 ) -> None:
-    assert turns.stop_ids(tmp_path, tokenizer) == {tokenizer.eos_token_id}
+    assert stop_ids(tmp_path, tokenizer) == {tokenizer.eos_token_id}
     (tmp_path / "generation_config.json").write_text('{"eos_token_id": [0, 5]}')
-    assert turns.stop_ids(tmp_path, tokenizer) == {0, 5, tokenizer.eos_token_id}
+    assert stop_ids(tmp_path, tokenizer) == {0, 5, tokenizer.eos_token_id}
     (tmp_path / "generation_config.json").write_text("{}")
     tokenizer.eos_token = None
     with pytest.raises(StageFailed, match="no stop token"):
-        turns.stop_ids(tmp_path, tokenizer)
+        stop_ids(tmp_path, tokenizer)

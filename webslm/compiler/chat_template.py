@@ -16,13 +16,14 @@ from dataclasses import dataclass
 
 from webslm.compiler.conversation import SYSTEM_PLACEHOLDER, ConvTemplate, Message, js_replace
 from webslm.errors import StageFailed
+from webslm.prompts.ends import ANSWER, ASKED_ON, FIRST, SECOND
 
 Render = Callable[[Sequence[Message]], str]
 """The tokenizer's own template, messages to a prompt with the reply's header; StageFailed where it
 refuses them."""
 PAGE_HINT = "app.template=page has the page render the chat template itself"
 """What helps wherever only web-llm's block is too poor."""
-SYSTEM, FIRST, ANSWER, SECOND = "zqSystemqz", "zqFirstqz", "zqAnswerqz", "zqSecondqz"
+SYSTEM = "zqSystemqz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,11 +50,10 @@ def probe(template: Render) -> Parts:
     Raises:
         StageFailed: It drops, repeats or moves a content, or fails on a plain conversation.
     """
-    turns = [_user(FIRST), {"role": "assistant", "content": ANSWER}, _user(SECOND)]
-    plain = _cut(template(turns), FIRST, ANSWER, SECOND)
+    plain = _cut(template(ASKED_ON), FIRST, ANSWER, SECOND)
     before = after = None
     try:
-        text = template([{"role": "system", "content": SYSTEM}, *turns])
+        text = template([{"role": "system", "content": SYSTEM}, *ASKED_ON])
     except StageFailed:
         text = ""  # how a template refuses a system message
     if text:
@@ -70,21 +70,6 @@ def probe(template: Render) -> Parts:
         next_turn=plain[2],
         reply=plain[3],
     )
-
-
-def end_of_turn(following: str, specials: Sequence[str]) -> str:
-    """Return the special token that ends an answer, given the text that follows the answer.
-
-    Raises:
-        StageFailed: Text follows an answer instead: the model cannot tell where to stop.
-    """
-    found = [token for token in specials if following.startswith(token)]
-    if not found:
-        raise StageFailed(
-            f"the chat template ends an answer with {following[:20]!r}, no special token",
-            hint="web-llm would never stop; choose a base whose template has an end-of-turn token",
-        )
-    return max(found, key=len)
 
 
 def derive(parts: Parts, specials: Sequence[str], system_prompt: str, name: str) -> ConvTemplate:
@@ -223,7 +208,3 @@ def _cut(text: str, *markers: str) -> list[str]:
         part, _, text = text.partition(marker)
         found.append(part)
     return [*found, text]
-
-
-def _user(text: str) -> Message:
-    return {"role": "user", "content": text}
