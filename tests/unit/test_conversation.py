@@ -18,6 +18,7 @@ from webslm.compiler.conversation import (
     render,
 )
 from webslm.errors import StageFailed
+from webslm.prompts.rendering import Refused
 
 PLAIN: dict[str, Any] = {
     "system_template": "<s>{system_message}</s>",
@@ -86,7 +87,7 @@ def jinja(source: str) -> Render:
                 raise_exception=refuse,
             )
         except TemplateError as exc:
-            raise StageFailed(str(exc)) from exc
+            raise Refused(str(exc)) from exc
 
     return call
 
@@ -207,14 +208,6 @@ def test_derive_continued_chat_loses_nothing(name: str) -> None:
     assert cached + "".join(continued_pieces(conv, turns("a", "b", "c"))) == template(
         turns("a", "b", "c", system="Be kind.")
     )
-
-
-def test_end_of_turn_is_the_token_after_an_answer() -> None:
-    found = {n: end_of_turn(probe(jinja(s)).next_turn, t) for n, (s, t) in SPECIALS.items()}
-    assert found["chatml"] == "<|im_end|>"
-    assert found["llama3"] == "<|eot_id|>"
-    assert found["mistral"] == "</s>"
-    assert found["gemma"] == "<end_of_turn>"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from webslm.compiler.conversation import SYSTEM_PLACEHOLDER, ConvTemplate, Message, js_replace
 from webslm.errors import StageFailed
 from webslm.prompts.ends import ANSWER, ASKED_ON, FIRST, SECOND
+from webslm.prompts.rendering import Refused
 
 Render = Callable[[Sequence[Message]], str]
 """The tokenizer's own template, messages to a prompt with the reply's header; StageFailed where it
@@ -42,6 +43,8 @@ class Parts:
     """From an answer to the next user message."""
     reply: str
     """After the last user message when an answer is asked for."""
+    no_system: StageFailed | None = None
+    """Why the template takes no system message."""
 
 
 def probe(template: Render) -> Parts:
@@ -51,11 +54,11 @@ def probe(template: Render) -> Parts:
         StageFailed: It drops, repeats or moves a content, or fails on a plain conversation.
     """
     plain = _cut(template(ASKED_ON), FIRST, ANSWER, SECOND)
-    before = after = None
+    before = after = no_system = None
     try:
         text = template([{"role": "system", "content": SYSTEM}, *ASKED_ON])
-    except StageFailed:
-        text = ""  # how a template refuses a system message
+    except StageFailed as exc:
+        text, no_system = "", exc
     if text:
         before, after, *rest = _cut(text, SYSTEM, FIRST, ANSWER, SECOND)
         if rest != plain[1:]:
@@ -69,6 +72,7 @@ def probe(template: Render) -> Parts:
         turn=plain[1],
         next_turn=plain[2],
         reply=plain[3],
+        no_system=no_system,
     )
 
 
@@ -114,6 +118,8 @@ def _layout(parts: Parts, specials: Sequence[str], system_prompt: str) -> tuple[
     first = parts.before_user
     if system_prompt:
         if before is None or after is None:
+            if parts.no_system is not None and not isinstance(parts.no_system, Refused):
+                raise parts.no_system
             raise StageFailed(
                 "the chat template takes no system message, but the training rows have one",
                 hint="base.system_fold='\\n\\n' puts it into the first user message on all sides",

@@ -20,6 +20,7 @@ FIRST, ANSWER, SECOND = "zqFirstqz", "zqAnswerqz", "zqSecondqz"
 ASKED: tuple[Mapping[str, str], ...] = ({"role": "user", "content": FIRST},)
 ANSWERED = (*ASKED, {"role": "assistant", "content": ANSWER})
 ASKED_ON = (*ANSWERED, {"role": "user", "content": SECOND})
+SYSTEM = {"role": "system", "content": "zqSystemqz"}
 CONFIGS = ("generation_config.json", "config.json")
 """Where a checkpoint declares its end tokens; the first that does counts, as in transformers."""
 
@@ -91,8 +92,8 @@ def opening(tokenizer: Any) -> str:
     for asked in (ASKED, ASKED_ON):
         answer = {"role": "assistant", "content": ANSWER}
         try:
-            prompt = rendering.text(tokenizer, asked, prompt=True)
-            told = rendering.text(tokenizer, [*asked[:-1], asked[-1], answer], prompt=False)
+            prompt = _rendered(tokenizer, asked, prompt=True)
+            told = _rendered(tokenizer, [*asked, answer], prompt=False)
         except StageFailed:
             continue
         before, said, _ = told.removeprefix(prompt).rpartition(ANSWER)
@@ -102,11 +103,21 @@ def opening(tokenizer: Any) -> str:
     return text.rstrip(" ") if text.strip() else ""
 
 
+def _rendered(tokenizer: Any, messages: rendering.Messages, *, prompt: bool) -> str:
+    """Return a conversation's text; with a system message where the template wants one."""
+    try:
+        return rendering.text(tokenizer, messages, prompt=prompt)
+    except StageFailed:
+        with suppress(StageFailed):
+            return rendering.text(tokenizer, [SYSTEM, *messages], prompt=prompt)
+        raise
+
+
 def _of_template(tokenizer: Any, declared: Collection[int | None]) -> set[int]:
     """Return the tokens that the template puts after an answer."""
     try:
         after = _after_answers(tokenizer)
-        first = rendering.text(tokenizer, ASKED, prompt=True).partition(FIRST)[0]
+        first = _rendered(tokenizer, ASKED, prompt=True).partition(FIRST)[0]
     except StageFailed:
         return set()
     header = first.removeprefix(tokenizer.bos_token or "").lstrip()
@@ -127,9 +138,9 @@ def _after_answers(tokenizer: Any) -> list[str]:
     Raises:
         StageFailed: The template fails on a conversation of one answer.
     """
-    texts = [rendering.text(tokenizer, ANSWERED, prompt=False)]
+    texts = [_rendered(tokenizer, ANSWERED, prompt=False)]
     with suppress(StageFailed):
-        texts.append(rendering.text(tokenizer, ASKED_ON, prompt=True))
+        texts.append(_rendered(tokenizer, ASKED_ON, prompt=True))
     return [after for _, said, after in (text.rpartition(ANSWER) for text in texts) if said]
 
 

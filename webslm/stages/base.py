@@ -140,6 +140,7 @@ def edit_chat_template(base: BaseConf, folder: Path) -> str:
 
     Raises:
         ConfigError: The template has no such switch.
+        StageFailed: It renders no conversation, or ends answers with no token.
     """
     file = folder / "tokenizer_config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
@@ -149,7 +150,9 @@ def edit_chat_template(base: BaseConf, folder: Path) -> str:
     )
     if edited != found:
         _write_template(file, config, edited)
-    opening = ends.opening(rendering.load_tokenizer(folder))
+    tokenizer = rendering.load_tokenizer(folder)
+    ends.check_ending(tokenizer, ends.stop_ids(folder, tokenizer))
+    opening = ends.opening(tokenizer)
     if opening:
         _write_template(file, config, template.with_opening(edited, opening))
     return opening
