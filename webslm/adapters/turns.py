@@ -114,11 +114,11 @@ def _answer(
     prompt, ids = rendering.tokenized(tokenizer, asked), rendering.tokenized(tokenizer, told)
     where = f"row {number}, message {index + 1}"
     if ids[: len(prompt)] != prompt:
-        switch = rendering.helpful_switch(tokenizer, messages, index)
+        option = rendering.helpful_option(tokenizer, messages, index)
         raise StageFailed(
             f"{where}: the prompt's tokens are not the ones that precede the answer in the "
             f"training row: {_parting(asked, told)}",
-            hint=f"{switch} makes them one" if switch else rendering.OTHER_TEMPLATE,
+            hint=f"{option} makes them the same" if option else rendering.OTHER_TEMPLATE,
         )
     stop = next((at for at in range(len(prompt), len(ids)) if ids[at] in stops), None)
     if stop is None:

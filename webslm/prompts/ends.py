@@ -96,8 +96,9 @@ def opening(tokenizer: Any) -> str:
             told = _rendered(tokenizer, [*asked, answer], prompt=False)
         except StageFailed:
             continue
-        before, said, _ = told.removeprefix(prompt).rpartition(ANSWER)
-        found.add(before if told.startswith(prompt) and said else "")
+        added = told.removeprefix(prompt)
+        once = told.startswith(prompt) and added.count(ANSWER) == 1
+        found.add(added.partition(ANSWER)[0] if once else "")
     text = found.pop() if len(found) == 1 else ""
     # A space at the end belongs to the answer's first token.
     return text.rstrip(" ") if text.strip() else ""

@@ -16,7 +16,8 @@ from webslm.errors import StageFailed
 from webslm.prompts.template import called, switches
 
 Messages = Sequence[Mapping[str, str]]
-FOLD_HINT = "base.system_fold='\\n\\n' puts the system message into the first user message"
+FOLD = "base.system_fold='\\n\\n'"
+FOLD_HINT = f"{FOLD} puts the system message into the first user message"
 OTHER_TEMPLATE = "base.template_path=FILE takes another chat template, such as the model's default"
 THOUGHTLESS = ("enable_thinking", "thinking")
 """Names of switches by which templates leave out thoughts."""
@@ -91,7 +92,7 @@ def tokenized(tokenizer: Any, rendered: str) -> list[int]:
     return ids
 
 
-def helpful_switch(tokenizer: Any, messages: Messages, answer: int) -> str | None:
+def helpful_option(tokenizer: Any, messages: Messages, answer: int) -> str | None:
     """Return the option under which a row begins with the prompt of its answer; None: no such.
 
     Args:
@@ -103,18 +104,29 @@ def helpful_switch(tokenizer: Any, messages: Messages, answer: int) -> str | Non
     telling = _Request(tokenizer=tokenizer, messages=messages[: answer + 1], prompt=False)
     used = switches(tokenizer.get_chat_template())
     for name in (name for name in THOUGHTLESS if name in used):
-        asked, told = asking.tried(**{name: False}), telling.tried(**{name: False})
-        if asked is not None and told is not None and told.startswith(asked):
+        if _begins(telling.tried(**{name: False}), asking.tried(**{name: False})):
             return f"base.template_options.{name}=false"
+    if len(messages) > 1 and messages[0]["role"] == "system":
+        folded = (replace(one, messages=_folded(one.messages)).tried() for one in (telling, asking))
+        if _begins(*folded):
+            return FOLD
     return None
+
+
+def _begins(told: str | None, asked: str | None) -> bool:
+    return told is not None and asked is not None and told.startswith(asked)
+
+
+def _folded(messages: Messages) -> Messages:
+    first = {"role": "user", "content": messages[0]["content"] + messages[1]["content"]}
+    return [first, *messages[2:]]
 
 
 def _fold_helps(asked: _Request) -> str | None:
     messages = asked.messages
     if len(messages) < 2 or messages[0]["role"] != "system":
         return None
-    first = {"role": "user", "content": messages[0]["content"] + messages[1]["content"]}
-    folded = replace(asked, messages=[first, *messages[2:]])
+    folded = replace(asked, messages=_folded(messages))
     return None if folded.tried() is None else FOLD_HINT
 
 
