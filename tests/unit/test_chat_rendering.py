@@ -36,6 +36,8 @@ SWITCHED = CHATML.replace(
         ),
         ("{{ shelf.books }}", "uses 'shelf', which nothing", "template_options.shelf=VALUE"),
         ("{{ today() }}", "uses 'today', which nothing", "base.template_path=FILE"),
+        ("{{ clock.now().year }}", "uses 'clock', which nothing", "base.template_path=FILE"),
+        ("{{ tool.call | tojson }}", "uses 'tool', which nothing", "base.template_path=FILE"),
         ("{{ messages[0].thought + '' }}", "fails on a conversation: 'dict", "template_path=FILE"),
         ("{{ 1 / 0 }}", "fails on a conversation: ZeroDivisionError", "base.template_path=FILE"),
         ("{{ messages[7].role.x }}", "fails on a conversation", "base.template_path=FILE"),
@@ -53,6 +55,7 @@ def test_every_failure_has_its_reason_and_a_hint_that_fits(
     assert said in caught.value.message
     assert hint in str(caught.value.hint)
     assert "system_fold" not in str(caught.value.hint)
+    assert ("VALUE" in str(caught.value.hint)) is ("VALUE" in hint)
     assert not isinstance(caught.value, rendering.Refused)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from webslm.errors import StageFailed
-from webslm.prompts.template import called, switches
+from webslm.prompts.template import switches
 
 Messages = Sequence[Mapping[str, str]]
 FOLD = "base.system_fold='\\n\\n'"
@@ -21,6 +21,8 @@ FOLD_HINT = f"{FOLD} puts the system message into the first user message"
 OTHER_TEMPLATE = "base.template_path=FILE takes another chat template, such as the model's default"
 THOUGHTLESS = ("enable_thinking", "thinking")
 """Names of switches by which templates leave out thoughts."""
+SOME_VALUES: tuple[Any, ...] = ("", {}, [])
+"""Values of each kind, to see whether any value of a variable helps."""
 _UNKNOWN = re.compile(r"'(\w+)' is undefined")
 
 
@@ -136,9 +138,7 @@ def _reason(asked: _Request, exc: Exception) -> tuple[str, str | None]:
 
     if isinstance(exc, TemplateSyntaxError):
         return f"the chat template is not Jinja: line {exc.lineno}: {exc.message}", OTHER_TEMPLATE
-    source = asked.tokenizer.get_chat_template()
-    used = switches(source)
-    lists = _empty_lists_help(asked, used)
+    lists = _empty_lists_help(asked, switches(asked.tokenizer.get_chat_template()))
     if lists:
         given = ", ".join(f"{name}: []" for name in lists)
         return (
@@ -148,7 +148,7 @@ def _reason(asked: _Request, exc: Exception) -> tuple[str, str | None]:
     unknown = _UNKNOWN.match(str(exc)) if isinstance(exc, UndefinedError) else None
     if unknown is not None:
         name = unknown[1]
-        helps = name in used and name not in called(source)
+        helps = any(asked.tried(**{name: value}) is not None for value in SOME_VALUES)
         hint = f"; base.template_options.{name}=VALUE gives it one" if helps else ""
         return (
             f"the chat template uses {name!r}, which nothing gives it",

@@ -98,18 +98,6 @@ def switches(template: str) -> frozenset[str]:
         return frozenset()
 
 
-def called(template: str) -> frozenset[str]:
-    """Return the names that a template calls as functions."""
-    from jinja2 import TemplateError
-    from jinja2.nodes import Call, Name
-
-    try:
-        calls = _parsed(template).find_all(Call)
-        return frozenset(call.node.name for call in calls if isinstance(call.node, Name))
-    except TemplateError:
-        return frozenset()
-
-
 @lru_cache(maxsize=16)
 def _parsed(template: str) -> Template:
     from jinja2 import Environment
