@@ -9,7 +9,12 @@ from webslm import schema, stage_conf
 from webslm.schema import Align, Config, Finetune, Precision, Scale
 
 TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
-TRAINING_SOURCES = ("adapters/tokenizer.py", "adapters/torch_mode.py", "adapters/turns.py")
+TRAINING_SOURCES = (
+    "adapters/tokenizer.py",
+    "adapters/torch_mode.py",
+    "adapters/turns.py",
+    "prompts",
+)
 FINETUNE_WHEELS = (*TRAINING_WHEELS, "peft", "trl", "accelerate", "datasets")
 FINETUNE_SOURCES = (
     "adapters/trainer.py",
@@ -37,6 +42,7 @@ ROW_TEXTS = (
 )
 """What a matrix row says of itself and of the machine: no artifact depends on it."""
 PROMPT_SOURCES = (
+    "prompts",
     "compiler/conversation.py",
     "compiler/chat_template.py",
     "compiler/page_prompts.py",
@@ -120,12 +126,11 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/hub.py",
             "adapters/hub_cache.py",
             "adapters/random_weights.py",
-            "adapters/template.py",
             *WEIGHT_MAP_SOURCES,
             *TRAINING_SOURCES,
         ),
         wheels=TRAINING_WHEELS,
-        external=("base.tiny.chat_path", "base.tiny.text_paths", "base.path"),
+        external=("base.tiny.chat_path", "base.tiny.text_paths", "base.path", "base.template_path"),
     ),
     StageSpec(
         name="inspect",

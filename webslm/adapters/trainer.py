@@ -101,7 +101,8 @@ def finetune(job: Job, report: Report) -> Training:
 
         device = methods.find_device(lora.device)
         tokenizer: Any = AutoTokenizer.from_pretrained(job.base, local_files_only=True)
-        encoded = training_rows.encoded(tokenizer, job.base, job.rows, lora, job.seed)
+        given, copies = training_rows.encoded(tokenizer, job.base, job.rows, lora, job.seed)
+        encoded = [*given, *copies]
         precision = methods.find_precision(lora.precision, device)
         model = methods.load(job.base, device, job.method, precision, job.launch.sharding)
         peft_config = methods.peft_config(lora, job.method, model.config.num_hidden_layers)
@@ -137,7 +138,7 @@ def finetune(job: Job, report: Report) -> Training:
         epochs=round(float(trainer.state.epoch or 0.0), 3),
         tokens=sum(len(row.input_ids) for row in encoded),
         trained_tokens=sum(row.trained for row in encoded),
-        augmented=len(encoded) - len(job.rows),
+        augmented=len(copies),
         loss=[[entry["step"], round(entry["loss"], 4)] for entry in history],
         lr=[[entry["step"], float(f"{entry['learning_rate']:.4g}")] for entry in history],
         seconds=round(seconds, 1),

@@ -75,6 +75,12 @@ def show_tokens(console: Console, found: Mapping[str, Any]) -> None:
         lines = ", ".join(map(str, long["lines"]))
         _say(console, f"         training rows {lines}")
         _say(console, f"         type: lora.max_length={found['longest']} or shorten them")
+    if found["answer_by_answer"]:
+        _say(
+            console,
+            f"{found['answer_by_answer']} rows of several answers are learnt answer by answer: "
+            "the chat template renders earlier answers otherwise",
+        )
     plan = found["plan"]
     made = f" ({plan['copies']} copies of each row among them)" if plan["copies"] else ""
     _say(

@@ -24,6 +24,7 @@ from webslm.evaluation.sentences import sentences
 from webslm.evaluation.survival import SETS, Observation, spoken, table
 from webslm.fs import write_text
 from webslm.paths import resolve_data
+from webslm.prompts.ends import stop_ids
 from webslm.proof.scoring import evenly_spaced
 from webslm.schema import EvaluateStageConf, Loss
 from webslm.stage import Context, Metrics
@@ -54,7 +55,7 @@ def run(cfg: EvaluateStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
     bootstrap = Bootstrap(resamples=conf.resamples, confidence=conf.confidence, seed=cfg.seed)
     rules = signatures(cfg.closing, cfg.signatures)
     tokenizer = reference.load_tokenizer(inputs["normalize"])
-    stops = turns.stop_ids(inputs["normalize"], tokenizer)
+    stops = stop_ids(inputs["normalize"], tokenizer)
     asked = {name: _questions(cfg, inputs, tokenizer, stops, name) for name in SETS}
     seen: dict[str, dict[str, list[Observation]]] = {}
     before, model = None, None
@@ -132,9 +133,10 @@ def _questions(
     found = []
     for index in chosen:
         messages = rows[index]
+        # The first, where the template has answers learnt one by one.
         row = turns.encode(
             tokenizer, messages, number=index + 1, stops=stops, loss=Loss.assistant_only
-        )
+        )[0]
         turn = next(i for i, message in enumerate(messages) if message["role"] == "assistant")
         prompt = turns.prompt_ids(tokenizer, messages[:turn])
         found.append(

@@ -14,7 +14,6 @@ from typing import Any
 
 from webslm.adapters import reference
 from webslm.adapters.reference import Greedy
-from webslm.adapters.turns import stop_ids
 from webslm.compiler.architectures import architecture
 from webslm.compiler.page_prompts import chosen_prompts, row_prompts
 from webslm.compiler.probes import read_rows, system_prompt_of
@@ -22,6 +21,7 @@ from webslm.compiler.prompt_tokens import load
 from webslm.delivery import CONFIG
 from webslm.errors import VerificationFailed
 from webslm.fs import write_text
+from webslm.prompts.ends import stop_ids
 from webslm.proof import observe
 from webslm.proof.machine import check_machine
 from webslm.proof.rendering import Wanted, compare
