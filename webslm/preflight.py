@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 
@@ -157,11 +156,13 @@ def _check_files(cfg: Config) -> None:
         if not path.is_file():
             problems.append((f"{key}: {path}: no such file", f"check {key}"))
             continue
-        try:
-            if path.suffix == ".json":
-                json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as exc:
-            problems.append((f"{key}: {path}: not JSON: {exc}", "a list of {id, title, content}"))
+        if key == "domain.knowledge_path":
+            from webslm.page_facts import documents
+
+            try:
+                documents(path)
+            except ConfigError as exc:
+                problems += exc.problems
     if problems:
         raise ConfigError(problems=tuple(problems))
 

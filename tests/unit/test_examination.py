@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from tests.conftest import chat_row
+from webslm.corpus.changes import Changes
 from webslm.corpus.examination import KINDS, describe, examine
 from webslm.corpus.personal import hidden, personal_data
 from webslm.corpus.similarity import near_duplicates
-from webslm.corpus.source import Changes, Split
+from webslm.corpus.source import Split
 from webslm.dataset import Row
 from webslm.errors import ConfigError
 from webslm.schema import DataConf

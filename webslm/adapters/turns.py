@@ -8,7 +8,7 @@ the page sends as a prompt must be, token for token, what precedes the answer in
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from webslm.schema import Loss
 
 IGNORED = -100
 """Label of a token without loss."""
+
+NO_LOSS = "weight"
+"""Key of a message that the data stage writes (as 0) where an answer is not learnt."""
 
 Messages = list[dict[str, str]]
 
@@ -39,9 +42,22 @@ class Row:
 
 
 def read_rows(path: Path) -> list[Messages]:
-    """Return the conversations of a JSONL file as the data stage wrote it."""
+    """Return the conversations of a JSONL file as the data stage wrote it.
+
+    A message keeps its ``NO_LOSS``, where it has one.
+    """
     with path.open(encoding="utf-8") as file:
         return [json.loads(line)["messages"] for line in file if line.strip()]
+
+
+def is_learnt(message: Mapping[str, Any]) -> bool:
+    """Return whether a message of the data stage is an answer that carries loss."""
+    return message["role"] == "assistant" and NO_LOSS not in message
+
+
+def first_learnt(messages: Messages) -> int:
+    """Return the position of the first answer that carries loss; every row has one."""
+    return next(at for at, message in enumerate(messages) if is_learnt(message))
 
 
 def stop_ids(checkpoint: Path, tokenizer: Any) -> frozenset[int]:
@@ -76,7 +92,7 @@ def encode(
     _check_texts(tokenizer, messages, number, stops)
     ids = _tokens(tokenizer, messages, number, prompt=False)
     _check_one_start(tokenizer, ids, number)
-    labels = [IGNORED] * len(ids)
+    labels = list(ids) if loss is Loss.full else [IGNORED] * len(ids)
     for index, message in enumerate(messages):
         if message["role"] != "assistant":
             continue
@@ -94,8 +110,9 @@ def encode(
                 f"row {number}, message {index + 1}: no stop token follows the answer",
                 hint="the base's chat template must end an assistant turn with an eos token",
             )
-        labels[len(prompt) : end] = ids[len(prompt) : end]
-    return Row(number=number, input_ids=ids, labels=list(ids) if loss is Loss.full else labels)
+        span = ids[len(prompt) : end]
+        labels[len(prompt) : end] = span if is_learnt(message) else [IGNORED] * len(span)
+    return Row(number=number, input_ids=ids, labels=labels)
 
 
 def encode_all(
@@ -153,8 +170,9 @@ def prompt_ids(tokenizer: Any, messages: Messages) -> list[int]:
 def _tokens(tokenizer: Any, messages: Messages, number: int, *, prompt: bool) -> list[int]:
     from jinja2.exceptions import TemplateError
 
+    said = [{key: message[key] for key in ("role", "content")} for message in messages]
     try:
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
+        text = tokenizer.apply_chat_template(said, tokenize=False, add_generation_prompt=prompt)
     except TemplateError as exc:
         raise ConfigError(
             f"row {number}: the base's chat template refuses it: {exc}",

@@ -5,15 +5,18 @@ A mistake that makes rows unusable is an error long before; what is found here m
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from webslm.corpus.changes import Changes
+from webslm.corpus.mojibake import mojibake
 from webslm.corpus.personal import personal_data
 from webslm.corpus.similarity import Pair, first_of_each_answer, near_duplicates
-from webslm.corpus.source import Changes, Split
+from webslm.corpus.source import PARAPHRASES_HELD_OUT, Split
 from webslm.dataset import Row
 from webslm.schema import DataConf
 
@@ -22,9 +25,11 @@ FINISHED = re.compile(r"[.!?\u2026\u3002\uff01\uff1f)\]}>`'\"\u2019\u201d|*:;\d]
 """How a text that was not cut ends: a sentence, a bracket, a quote, code, a table or a number."""
 SHOWN = 5
 CLIPPED = 90
+LEFT_OUT_HINTS = {PARAPHRASES_HELD_OUT: "data.held_out_path=FILE trains every row of data.path"}
 KINDS = (
     *("left_out", "system_replaced", "near_duplicates", "near_leaks", "unfinished"),
-    *("personal_data", "signature", "no_held_out"),
+    *("personal_data", "mojibake", "signature", "no_held_out", "keys_not_read"),
+    *("files_not_read",),
 )
 """What can be found; ``data.refuse`` names those that end a build."""
 
@@ -44,6 +49,8 @@ def examine(split: Split, data: DataConf) -> dict[str, Any]:
     findings = [item for check in CHECKS for item in check(split, data)]
     return {
         "system_prompt": split.train[0].system,
+        "records": split.account(),
+        **split.changes.notes(),
         "shapes": dict(sorted(split.changes.shapes.items())),
         "left_out": dict(sorted(split.changes.left_out.items())),
         "train": describe(split.train, data),
@@ -96,14 +103,26 @@ def signatures(closing: str | None, named: Mapping[str, str]) -> dict[str, Calla
 
 
 def _changes(split: Split, data: DataConf) -> Iterator[Finding]:
-    del data
     changes: Changes = split.changes
     for reason, count in sorted(changes.left_out.items()):
         yield Finding(
             kind="left_out",
             text=f"{_rows(count)} left out: {reason}",
-            hint="data.skip_bad=false lists them all",
-            examples=changes.examples,
+            hint=LEFT_OUT_HINTS.get(reason, "data.skip_bad=false ends the build at them"),
+            examples=changes.examples[reason],
+        )
+    if changes.unread:
+        yield Finding(
+            kind="keys_not_read",
+            text=changes.told(),
+            hint="what such a key says is not learnt: write it into the texts, or leave it out",
+        )
+    if changes.files:
+        yield Finding(
+            kind="files_not_read",
+            text=f"not read of the folder: {', '.join(changes.files[:SHOWN])}"
+            + (f" and {len(changes.files) - SHOWN} more" if len(changes.files) > SHOWN else ""),
+            hint="it may hold JSON lines, JSON, CSV, TSV and Parquet, also with gzip, bzip2 or xz",
         )
     if changes.system["replaced"]:
         yield Finding(
@@ -115,8 +134,24 @@ def _changes(split: Split, data: DataConf) -> Iterator[Finding]:
         yield Finding(
             kind="no_held_out",
             text="no row is held out: nothing can tell learning from reciting",
-            hint="data.held_out_fraction=0.1 or data.held_out_path=FILE",
+            hint=_held_out_hint(split, data),
         )
+
+
+def _held_out_hint(split: Split, data: DataConf) -> str:
+    """Return what gives held-out rows: never what is set already."""
+    wanted = int(len(split.train) * data.held_out_fraction)
+    if wanted:
+        return (
+            "data.held_out_path=FILE, or word differently the questions that rows share: a row "
+            "stays with those that ask what it asks"
+        )
+    if len(split.train) < 2:
+        return "data.held_out_path=FILE, or more rows"
+    if data.held_out_fraction > 0:
+        least = math.ceil(100 / len(split.train)) / 100
+        return f"data.held_out_fraction={least:g} or data.held_out_path=FILE"
+    return "data.held_out_fraction=0.1 or data.held_out_path=FILE"
 
 
 def _likeness(split: Split, data: DataConf) -> Iterator[Finding]:
@@ -188,8 +223,25 @@ def _personal(split: Split, data: DataConf) -> Iterator[Finding]:
             kind="personal_data",
             text=f"looks like personal data: {counted}",
             hint="a small model recites its rows: replace real data by invented ones; "
-            "data.refuse=[personal_data] makes it an error",
+            "'data.refuse=[personal_data]' makes it an error",
             examples=examples[:SHOWN],
+        )
+
+
+def _mojibake(split: Split, data: DataConf) -> Iterator[Finding]:
+    del data
+    found = [
+        f"{row.where('line')} ({message['role']}): {wrong}"
+        for row in (*split.train, *split.held_out)
+        for message in row.messages
+        for wrong in list(mojibake(message["content"]))[:1]
+    ]
+    if found:
+        yield Finding(
+            kind="mojibake",
+            text=f"{len(found)} texts were read as another encoding than they were written in",
+            hint="write them from their source again, as UTF-8",
+            examples=found[:SHOWN],
         )
 
 
@@ -218,6 +270,7 @@ CHECKS: tuple[Callable[[Split, DataConf], Iterator[Finding]], ...] = (
     _likeness,
     _unfinished,
     _personal,
+    _mojibake,
     _signature,
 )
 

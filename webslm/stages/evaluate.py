@@ -135,7 +135,7 @@ def _questions(
         row = turns.encode(
             tokenizer, messages, number=index + 1, stops=stops, loss=Loss.assistant_only
         )
-        turn = next(i for i, message in enumerate(messages) if message["role"] == "assistant")
+        turn = turns.first_learnt(messages)
         prompt = turns.prompt_ids(tokenizer, messages[:turn])
         found.append(
             Question(
