@@ -12,17 +12,11 @@ from webslm.corpus.changes import Changes
 from webslm.corpus.files import data_files, read_records
 from webslm.corpus.keys import BadRow, is_nothing
 from webslm.corpus.messages import Seen, Turn, check_order, text, turns
-from webslm.corpus.shapes import CONVERSATIONS, beside_system
+from webslm.corpus.shapes import CONVERSATIONS, PREFERENCES, beside_system
 from webslm.dataset import Message, Problem, asked, told
 from webslm.encoding import printable
 
 SHAPE = 'a pair is {"prompt": ..., "chosen": ..., "rejected": ...}'
-ANSWERS = (
-    ("chosen", "rejected"),
-    ("preferred_output", "non_preferred_output"),
-    ("chosen_messages", "rejected_messages"),
-)
-"""Keys of the preferred answer and of the other."""
 PROMPTS = ("prompt", "question", "instruction", "input")
 BESIDE = ("input", "context")
 """What belongs to an instruction, after an empty line."""
@@ -116,7 +110,7 @@ def _pair(record: Any, number: int, system: str | None, seen: Seen) -> Pair:
         raise record
     if not isinstance(record, Mapping):
         raise BadRow("not a JSON object", SHAPE)
-    names = next((both for both in ANSWERS if both[0] in record or both[1] in record), None)
+    names = next((both for both in PREFERENCES if both[0] in record or both[1] in record), None)
     if names is None:
         raise BadRow(f'no "chosen" and "rejected" (keys: {keys.listed(record)})', SHAPE)
     (before, chosen), (again, rejected) = (_answered(record, name, seen) for name in names)

@@ -110,7 +110,7 @@ def check_record(
             continue
         chosen = columns and not isinstance(value, (list, dict))
         if not chosen:
-            if key in REFUSED_IN_RECORD and value is not False:
+            if key in REFUSED_IN_RECORD and value is not False and not _masks_users(key, value):
                 why, hint = REFUSED_IN_RECORD[key]
                 raise BadRow(f'"{key}": the row {why}', hint)
             if key in ROW_WEIGHTS and _switch(value) is not True:
@@ -190,8 +190,15 @@ def _switch(value: Any) -> bool | None:
     return SWITCHES.get(str(value).lower()) if isinstance(value, (bool, int, float, str)) else None
 
 
+def _masks_users(key: object, value: Any) -> bool:
+    """Return whether a record says, as NeMo's do, that the user's turns carry no loss."""
+    return key == "mask" and isinstance(value, str) and value.lower() in ("user", "human")
+
+
 def _tells(key: object, value: Any) -> bool:
     """Return whether a key must be told as unread."""
     name = str(key).lower()
     known = name in HARMLESS or name.startswith("unnamed:") or not name
-    return not known and not (name in (*ROW_WEIGHTS, *WEIGHTS, "label") and _switch(value))
+    if known or _masks_users(key, value):
+        return False
+    return not (name in (*ROW_WEIGHTS, *WEIGHTS, "label") and _switch(value))

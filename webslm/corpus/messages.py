@@ -147,7 +147,7 @@ def _turn(item: Any, index: int, seen: Seen) -> Turn | None:
             f'message {index} has neither "role" nor "from" (keys: {listed(item)})', TURN_HINT
         )
     name = item[speaker]
-    role = ROLES.get(name) if isinstance(name, str) else None
+    role = ROLES.get(name.lower()) if isinstance(name, str) else None
     if role is None:
         raise _unknown_role(name, index)
     where = f"message {index} ({role})"

@@ -16,8 +16,7 @@ from typing import Any
 from webslm.corpus import keys
 from webslm.corpus.hints import SHAPES_HINT, columns_hint, messages_hint
 from webslm.corpus.keys import BadRow, is_nothing
-from webslm.corpus.messages import SPEAKER, Seen, Turn, check_order, system_turn, text, turns
-from webslm.encoding import shown
+from webslm.corpus.messages import Seen, Turn, check_order, system_turn, text, turns
 
 COLUMNS = ("messages", "system", "question", "answer")
 """What ``data.columns`` can name."""
@@ -36,6 +35,12 @@ FLAT = (
     ("pairs", "input", "output"),
 )
 """(Shape, key of the question, key of the answer) of records with one question and one answer."""
+PREFERENCES = (
+    ("chosen", "rejected"),
+    ("preferred_output", "non_preferred_output"),
+    ("chosen_messages", "rejected_messages"),
+)
+"""Keys of the preferred answer of a pair and of the other."""
 BESIDE = {"instruction": ("input", "context")}
 """What belongs to a question, after an empty line, by the question's key."""
 
@@ -101,7 +106,7 @@ def _read(
     """Return (shape, turns, keys that were read)."""
     if columns:
         return "columns", _mapped(record, columns, seen), set(columns.values())
-    if {"chosen", "rejected"} <= set(record):
+    if any(set(both) <= set(record) for both in PREFERENCES):
         raise BadRow("a preference pair, no row", "align=dpo dpo.path=FILE learns from pairs")
     key = next((name for name in CONVERSATIONS if name in record), None)
     if key is not None:
@@ -197,18 +202,26 @@ def _history(value: Any, seen: Seen) -> list[Turn]:
 
 def _unknown(record: Mapping[str, Any]) -> BadRow:
     """Return the mistake of a record without a known shape, with what is in it."""
-    lists = [
+    told = f'no "messages" (keys: {keys.listed(record)})'
+    chats = [str(key) for key, value in record.items() if _is_conversation(value)]
+    if len(chats) == 1:
+        return BadRow(told, messages_hint(chats[0]))
+    texts = [
         str(key)
         for key, value in record.items()
-        if isinstance(value, list) and value and isinstance(value[0], Mapping)
+        if isinstance(value, str) and str(key).lower() not in keys.HARMLESS
     ]
-    told = f'no "messages" (keys: {keys.listed(record)})'
-    if len(lists) == 1:
-        first = record[lists[0]][0]
-        if any(key in first for key in SPEAKER):
-            return BadRow(told, messages_hint(lists[0]))
-        return BadRow(told, f"if {shown(lists[0])} holds the records, make that list the file")
-    texts = [str(key) for key, value in record.items() if isinstance(value, str)]
     if len(texts) == 2:
         return BadRow(told, f"{columns_hint(*texts)} where the first holds the question")
     return BadRow(told, SHAPES_HINT)
+
+
+def _is_conversation(value: Any) -> bool:
+    """Return whether a value could be learnt as ``data.columns.messages``."""
+    if not isinstance(value, list):
+        return False
+    try:
+        check_order(turns(value, "", Seen()))
+    except BadRow:
+        return False
+    return True

@@ -156,7 +156,7 @@ def read(path: Path, data: DataConf, changes: Changes, key: str = "data.path") -
             (f"{printable(path.name)}: no rows", "write one conversation a line, see the README")
         )
     if problems:
-        raise told(problems, printable(path.name), SKIP_HINT)
+        raise told(problems, printable(path.name), SKIP_HINT if rows else None)
     return rows
 
 
