@@ -17,6 +17,7 @@ from webslm.schema import (
     Arithmetic,
     BaseSource,
     Config,
+    DataConf,
     DataStageConf,
     Device,
     Finetune,
@@ -38,7 +39,7 @@ def preflight(cfg: Config) -> None:
         ConfigError: Holds every problem found.
     """
     problems: list[tuple[str, str | None]] = []
-    for check in (validate, _check_files, _check_data, _check_adapter):
+    for check in (validate, _check_files, _check_data, _check_general, _check_adapter):
         try:
             check(cfg)
         except ConfigError as exc:
@@ -175,6 +176,15 @@ def _check_adapter(cfg: Config) -> None:
     conf = next(spec for spec in STAGES if spec.name == "finetune").configure(cfg)
     assert isinstance(conf, FinetuneStageConf)
     check_before(conf)
+
+
+def _check_general(cfg: Config) -> None:
+    path = resolve_data(cfg.evaluate.general_path)
+    if cfg.evaluate.enabled and path.is_file():
+        from webslm.corpus.changes import Changes
+        from webslm.corpus.source import read
+
+        read(path, DataConf(), Changes(), "evaluate.general_path")
 
 
 def _check_data(cfg: Config) -> None:
