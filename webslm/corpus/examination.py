@@ -5,43 +5,29 @@ A mistake that makes rows unusable is an error long before; what is found here m
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from webslm.corpus.changes import Changes
+from webslm.corpus.findings import SHOWN, Finding, reading
 from webslm.corpus.mojibake import mojibake
 from webslm.corpus.personal import personal_data
 from webslm.corpus.similarity import Pair, first_of_each_answer, near_duplicates
-from webslm.corpus.source import PARAPHRASES_HELD_OUT, Split
+from webslm.corpus.source import Split
 from webslm.dataset import Row
 from webslm.schema import DataConf
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 FINISHED = re.compile(r"[.!?\u2026\u3002\uff01\uff1f)\]}>`'\"\u2019\u201d|*:;\d]$")
 """How a text that was not cut ends: a sentence, a bracket, a quote, code, a table or a number."""
-SHOWN = 5
 CLIPPED = 90
-LEFT_OUT_HINTS = {PARAPHRASES_HELD_OUT: "data.held_out_path=FILE trains every row of data.path"}
 KINDS = (
     *("left_out", "system_replaced", "near_duplicates", "near_leaks", "unfinished"),
     *("personal_data", "mojibake", "signature", "no_held_out", "keys_not_read"),
     *("files_not_read",),
 )
 """What can be found; ``data.refuse`` names those that end a build."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """Something a person should look at before training."""
-
-    kind: str
-    text: str
-    hint: str
-    examples: list[str] = field(default_factory=list)
 
 
 def examine(split: Split, data: DataConf) -> dict[str, Any]:
@@ -100,58 +86,6 @@ def signatures(closing: str | None, named: Mapping[str, str]) -> dict[str, Calla
         anywhere = re.compile(expression, re.IGNORECASE)
         found[name] = lambda text, anywhere=anywhere: bool(anywhere.search(text))  # type: ignore[misc]
     return found
-
-
-def _changes(split: Split, data: DataConf) -> Iterator[Finding]:
-    changes: Changes = split.changes
-    for reason, count in sorted(changes.left_out.items()):
-        yield Finding(
-            kind="left_out",
-            text=f"{_rows(count)} left out: {reason}",
-            hint=LEFT_OUT_HINTS.get(reason, "data.skip_bad=false ends the build at them"),
-            examples=changes.examples[reason],
-        )
-    if changes.unread:
-        yield Finding(
-            kind="keys_not_read",
-            text=changes.told(),
-            hint="what such a key says is not learnt: write it into the texts, or leave it out",
-        )
-    if changes.files:
-        yield Finding(
-            kind="files_not_read",
-            text=f"not read of the folder: {', '.join(changes.files[:SHOWN])}"
-            + (f" and {len(changes.files) - SHOWN} more" if len(changes.files) > SHOWN else ""),
-            hint="it may hold JSON lines, JSON, CSV, TSV and Parquet, also with gzip, bzip2 or xz",
-        )
-    if changes.system["replaced"]:
-        yield Finding(
-            kind="system_replaced",
-            text=f"data.system took the place of {changes.system['replaced']} other system prompts",
-            hint="data.system=null keeps them (all rows must then have the same)",
-        )
-    if not split.held_out:
-        yield Finding(
-            kind="no_held_out",
-            text="no row is held out: nothing can tell learning from reciting",
-            hint=_held_out_hint(split, data),
-        )
-
-
-def _held_out_hint(split: Split, data: DataConf) -> str:
-    """Return what gives held-out rows: never what is set already."""
-    wanted = int(len(split.train) * data.held_out_fraction)
-    if wanted:
-        return (
-            "data.held_out_path=FILE, or word differently the questions that rows share: a row "
-            "stays with those that ask what it asks"
-        )
-    if len(split.train) < 2:
-        return "data.held_out_path=FILE, or more rows"
-    if data.held_out_fraction > 0:
-        least = math.ceil(100 / len(split.train)) / 100
-        return f"data.held_out_fraction={least:g} or data.held_out_path=FILE"
-    return "data.held_out_fraction=0.1 or data.held_out_path=FILE"
 
 
 def _likeness(split: Split, data: DataConf) -> Iterator[Finding]:
@@ -266,17 +200,13 @@ def _signature(split: Split, data: DataConf) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Callable[[Split, DataConf], Iterator[Finding]], ...] = (
-    _changes,
+    reading,
     _likeness,
     _unfinished,
     _personal,
     _mojibake,
     _signature,
 )
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _clip(text: str) -> str:

@@ -142,6 +142,10 @@ def check_turn(
         if key in REFUSED_IN_TURN and value is not False:
             why, hint = REFUSED_IN_TURN[key]
             raise BadRow(f'{where}: "{key}": the turn {why}', hint)
+        if key == "label" and _switch(value) is False:
+            raise BadRow(
+                f'{where}: "label" is {shown(value)}', 'write "weight": 0, or leave it out'
+            )
         if key in WEIGHTS:
             learnt.add(_weight(key, value, role, where))
         elif _tells(key, value):

@@ -6,6 +6,7 @@ Rows and preference pairs are read through here, so that one check holds for bot
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,8 +30,8 @@ TOOL_ROLES = ("tool", "function", "function_call", "observation", "ipython")
 SPEAKER = ("role", "from")
 SAID = ("content", "value")
 TEXT_PARTS = ("text", "input_text", "output_text")
-PLAIN = "\n\t\v\f"
-"""Control characters that stand in texts; \v and \f are what office programs write."""
+# \n and \t stand in texts, and so do \v and \f, which office programs write.
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 TURN_HINT = 'write {"role": "user", "content": "..."}'
 
 
@@ -81,7 +82,7 @@ def text(value: Any, where: str, seen: Seen, hint: str = "'content' is a text") 
         raise BadRow(f"{where} is empty", "write the text or remove the row")
     found = unified(value)
     seen.line_ends |= found != value
-    if any(ord(char) < 32 and char not in PLAIN for char in found):
+    if _CONTROL.search(found):
         raise BadRow(f"{where} holds a control character", "remove it, or use \\n and \\t")
     if not is_whole(found):
         raise BadRow(f"{where} holds half a surrogate pair", "write the character itself")
