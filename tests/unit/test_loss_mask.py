@@ -79,6 +79,21 @@ def test_every_turn_of_a_conversation_is_learnt_with_its_stop_token(tokenizer: A
     )
 
 
+@pytest.mark.parametrize("loss", list(Loss))
+def test_turn_of_weight_0_carries_no_loss_and_stays_in_the_row(tokenizer: Any, loss: Loss) -> None:
+    first = next(at for at, item in enumerate(DOUBLE) if item["role"] == "assistant")
+    unlearnt: Any = [
+        {**item, "weight": 0} if at == first else item for at, item in enumerate(DOUBLE)
+    ]
+    row, whole = encode(tokenizer, unlearnt, loss), encode(tokenizer, DOUBLE, loss)
+    assert row.input_ids == whole.input_ids
+    changed = [at for at, label in enumerate(row.labels) if label != whole.labels[at]]
+    text = tokenizer.decode([row.input_ids[at] for at in changed])
+    assert text == "Salt is a mineral that seasons food.<|im_end|>"
+    assert {row.labels[at] for at in changed} == {turns.IGNORED}
+    assert turns.first_learnt(unlearnt) > first
+
+
 def test_prompt_of_the_page_is_what_precedes_the_answer(tokenizer: Any) -> None:
     row = encode(tokenizer, DOUBLE)
     prompt = turns.prompt_ids(tokenizer, DOUBLE[:4])

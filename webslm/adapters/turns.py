@@ -8,7 +8,7 @@ the page sends as a prompt must be, token for token, what precedes the answer in
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ IGNORED = -100
 """Label of a token without loss."""
 SHOWN = 40
 """Characters of a text that a sentence quotes."""
+
+NO_LOSS = "weight"
+"""Key of a message that the data stage writes (as 0) where an answer is not learnt."""
 
 Messages = list[dict[str, str]]
 
@@ -43,9 +46,22 @@ class Row:
 
 
 def read_rows(path: Path) -> list[Messages]:
-    """Return the conversations of a JSONL file as the data stage wrote it."""
+    """Return the conversations of a JSONL file as the data stage wrote it.
+
+    A message keeps its ``NO_LOSS``, where it has one.
+    """
     with path.open(encoding="utf-8") as file:
         return [json.loads(line)["messages"] for line in file if line.strip()]
+
+
+def is_learnt(message: Mapping[str, Any]) -> bool:
+    """Return whether a message of the data stage is an answer that carries loss."""
+    return message["role"] == "assistant" and NO_LOSS not in message
+
+
+def first_learnt(messages: Messages) -> int:
+    """Return the position of the first answer that carries loss; every row has one."""
+    return next(at for at, message in enumerate(messages) if is_learnt(message))
 
 
 def encode(
@@ -76,7 +92,7 @@ def encode(
     check_start(tokenizer, whole, stops, f"row {number}")
     if all(whole[: answer.end] == answer.ids[: answer.end] for answer in answers):
         return [_row(number, whole, answers, loss)]
-    return [_row(number, answer.ids, [answer], loss) for answer in answers]
+    return [_row(number, answer.ids, [answer], loss) for answer in answers if answer.is_learnt]
 
 
 def encode_last(
@@ -103,6 +119,7 @@ class _Answer:
     begin: int
     end: int
     """Behind its stop token."""
+    is_learnt: bool
 
 
 def _answer(
@@ -128,7 +145,7 @@ def _answer(
         )
     ended = tokenizer.decode([ids[stop]]).strip()
     _check_learnt(told[len(asked) :], messages[index]["content"], ended, where)
-    return _Answer(ids=ids, begin=len(prompt), end=stop + 1)
+    return _Answer(ids=ids, begin=len(prompt), end=stop + 1, is_learnt=is_learnt(messages[index]))
 
 
 def _check_learnt(rest: str, content: str, stop: str, where: str) -> None:
@@ -159,10 +176,11 @@ def _parting(asked: str, told: str) -> str:
 
 
 def _row(number: int, ids: list[int], answers: Sequence[_Answer], loss: Loss) -> Row:
-    labels = [IGNORED] * len(ids)
+    labels = list(ids) if loss is Loss.full else [IGNORED] * len(ids)
     for answer in answers:
-        labels[answer.begin : answer.end] = ids[answer.begin : answer.end]
-    return Row(number=number, input_ids=ids, labels=list(ids) if loss is Loss.full else labels)
+        said = ids[answer.begin : answer.end]
+        labels[answer.begin : answer.end] = said if answer.is_learnt else [IGNORED] * len(said)
+    return Row(number=number, input_ids=ids, labels=labels)
 
 
 def encode_all(
@@ -223,8 +241,9 @@ def _tokens(tokenizer: Any, messages: Messages, number: int, *, prompt: bool) ->
 
 
 def _text(tokenizer: Any, messages: Messages, number: int, *, prompt: bool) -> str:
+    said = [{key: message[key] for key in ("role", "content")} for message in messages]
     try:
-        return rendering.text(tokenizer, messages, prompt=prompt)
+        return rendering.text(tokenizer, said, prompt=prompt)
     except rendering.Refused as exc:
         raise ConfigError(f"row {number}: {exc.message}", hint=exc.hint) from exc
     except StageFailed as exc:

@@ -15,7 +15,9 @@ from webslm.adapters import evaluating, reference, turns
 from webslm.adapters.evaluating import Probe, Sampling
 from webslm.adapters.torch_mode import reproducible
 from webslm.compiler.architectures import architecture
+from webslm.corpus.changes import Changes
 from webslm.corpus.examination import signatures
+from webslm.corpus.source import read as corpus_rows
 from webslm.errors import VerificationFailed
 from webslm.evaluation.gates import failures
 from webslm.evaluation.intervals import Bootstrap
@@ -26,7 +28,7 @@ from webslm.fs import write_text
 from webslm.paths import resolve_data
 from webslm.prompts.ends import stop_ids
 from webslm.proof.scoring import evenly_spaced
-from webslm.schema import EvaluateStageConf, Loss
+from webslm.schema import DataConf, EvaluateStageConf, Loss
 from webslm.stage import Context, Metrics
 from webslm.stages.convert import dequantized_state
 
@@ -42,6 +44,16 @@ class Question:
     reference: str
     probe: Probe
     asked_in_browser: bool
+
+
+def general_rows(path: Path) -> list[turns.Messages]:
+    """Return the conversations of the user's file of general questions.
+
+    Raises:
+        ConfigError: Holds one problem per bad row.
+    """
+    rows = corpus_rows(path, DataConf(), Changes(), "evaluate.general_path")
+    return [list(row.messages) for row in rows]
 
 
 def run(cfg: EvaluateStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
@@ -123,9 +135,12 @@ def _questions(
         "trained": inputs["data"] / "train.jsonl",
         "paraphrased": inputs["data"] / "paraphrases.jsonl",
         "held_out": inputs["data"] / "held_out.jsonl",
-        "general": resolve_data(cfg.evaluate.general_path),
     }
-    rows = turns.read_rows(files[name])
+    rows = (
+        general_rows(resolve_data(cfg.evaluate.general_path))
+        if name == "general"
+        else turns.read_rows(files[name])
+    )
     # The browser's questions are among the trained ones, so that both can be set side by side.
     browser = set(evenly_spaced(len(rows), cfg.num_prompts)) if name == "trained" else set()
     count = cfg.evaluate.paraphrases if name == "paraphrased" else cfg.evaluate.rows
@@ -137,7 +152,7 @@ def _questions(
         row = turns.encode(
             tokenizer, messages, number=index + 1, stops=stops, loss=Loss.assistant_only
         )[0]
-        turn = next(i for i, message in enumerate(messages) if message["role"] == "assistant")
+        turn = turns.first_learnt(messages)
         prompt = turns.prompt_ids(tokenizer, messages[:turn])
         found.append(
             Question(
