@@ -102,7 +102,7 @@ class Proof:
     asked: Sequence[Asked | None]
     """For every question; None: only forced."""
     followed: list[Best]
-    """For every question one of each continuation."""
+    """For every question one of each continuation, or of its first tokens."""
     answers: list[Answer]
     """For every question."""
     console_errors: list[str]
@@ -166,30 +166,41 @@ def observe(
 def measure(
     probe: Probe, question: Question, conf: VerifyConf, tell: Callable[[str], None]
 ) -> tuple[Asked | None, list[Best], Answer]:
-    """Return what the browser says by itself, at forced positions, and its whole answer.
-
-    The whole answer is said by itself only where forcing cannot tell it: where another token than
-    torch's was the best one at some position, or where the library looks at one position at a time.
-    """
-    name, expected = str(question.messages[-1]["content"]), question.continuations[0]
-    asked = None
-    if question.said or not probe.at_once:
-        tell(f"saying: {name}")
+    """Return what the browser says by itself, at forced positions, and its whole answer."""
+    if not probe.at_once:
+        return _measure_by_steps(probe, question, conf, tell)
+    name, asked = str(question.messages[-1]["content"]), None
+    if question.said:
+        tell(f"saying {conf.num_tokens} tokens: {name}")
         asked = probe.ask(question.messages, conf.num_tokens)
-    followed: list[Best] = []
+    followed = []
     for continuation in question.continuations:
         tell(f"forcing {len(continuation)} tokens: {name}")
-        # What it has just said by itself was computed; one position at a time, that is the price.
-        known = asked is not None and asked.tokens[: len(continuation)] == continuation
-        if known and not probe.at_once and asked is not None:
-            followed.append(asked.best[: len(continuation)])
-        else:
-            followed.append(probe.follow(question.prompt, continuation))
-    if [step[0][0] for step in followed[0]] == expected:
+        followed.append(probe.follow(question.prompt, continuation))
+    if [step[0][0] for step in followed[0]] == question.continuations[0]:
         return asked, followed, Answer(text=question.text, stopped=question.stopped, by="forced")
+    # Forced positions cannot tell what follows a token that the browser would not have said.
     tell(f"saying all of it: {name}")
     whole = probe.ask(question.messages, max(conf.max_answer_tokens, conf.num_tokens))
     return asked, followed, Answer(text=whole.text, stopped=whole.stopped, by="said")
+
+
+def _measure_by_steps(
+    probe: Probe, question: Question, conf: VerifyConf, tell: Callable[[str], None]
+) -> tuple[Asked, list[Best], Answer]:
+    """Do the same where a position costs as much forced as said: what was said counts as forced."""
+    name = str(question.messages[-1]["content"])
+    tell(f"saying all of it: {name}")
+    whole = probe.ask(question.messages, max(conf.max_answer_tokens, conf.num_tokens))
+    followed = []
+    for continuation in question.continuations:
+        count = len(continuation)
+        if whole.tokens[:count] == continuation:
+            followed.append(whole.best[:count])
+        else:
+            tell(f"forcing tokens one by one: {name}")
+            followed.append(probe.follow(question.prompt, continuation[: conf.num_tokens]))
+    return whole, followed, Answer(text=whole.text, stopped=whole.stopped, by="said")
 
 
 def visit_page(page: Tab, url: str, fallback: str, *, most_pieces: int | None = None) -> Visit:

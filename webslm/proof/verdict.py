@@ -70,6 +70,7 @@ def score(
             for name in REFERENCES
         },
         "compared": {
+            "greedy_prompts": len(said),
             "greedy_tokens": sum(item.compared for item in greedy["dequantized"]),
             "forced_positions": {name: sum(map(len, followed[name])) for name in REFERENCES},
         },
@@ -157,16 +158,17 @@ def _share(items: Sequence[GreedyComparison]) -> float:
 
 def _forced(followed: Sequence[Best], wanted: Sequence[Sequence[int]]) -> float:
     tops = [[step[0][0] for step in best] for best in followed]
-    return top1_agreement(list(zip(tops, wanted, strict=True)))
+    pairs = zip(tops, wanted, strict=True)
+    return top1_agreement([(top, tokens[: len(top)]) for top, tokens in pairs])
 
 
 def logit_difference(seen: Best, reference: Best) -> float:
-    """Return the largest difference over the tokens that the browser reported.
+    """Return the largest difference over the positions and tokens that the browser reported.
 
     Of a token that is not among the reference's best, only the least that it can be is known.
     """
     most = 0.0
-    for step, best in zip(seen, reference, strict=True):
+    for step, best in zip(seen, reference, strict=False):
         known, lowest = dict(best), best[-1][1]
         for token, value in step:
             far = abs(value - known[token]) if token in known else max(0.0, value - lowest)
