@@ -301,10 +301,11 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="golden",
         needs=("convert", "normalize", "merge", "data"),
-        configure=lambda cfg: schema.GoldenStageConf(shape=cfg.base.shape, quant=cfg.quant),
+        configure=stage_conf.golden,
         sources=(
             "stages/golden.py",
             "dataset.py",
+            "proof/questions.py",
             "proof/scoring.py",
             "adapters/reference.py",
             *TRAINING_SOURCES,
@@ -343,11 +344,12 @@ STAGES: tuple[StageSpec, ...] = (
     ),
     StageSpec(
         name="verify",
-        needs=("bundle", "convert", "normalize", "merge", "base", "data"),
+        needs=("bundle", "golden", "normalize", "merge", "base", "data"),
         configure=stage_conf.verify,
         sources=(
             "stages/verify.py",
             "proof",
+            "dataset.py",
             "serve.py",
             "delivery.py",
             "http_rules.py",
@@ -356,7 +358,6 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/reference.py",
             *PROMPT_SOURCES,
             *TRAINING_SOURCES,
-            *CONVERT_SOURCES,
         ),
         wheels=("torch", "transformers", "tokenizers", "playwright"),
         ignored=("verify.browser", "verify.timeout_s"),

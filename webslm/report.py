@@ -133,8 +133,10 @@ def verify_rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for reference in ("dequantized", "merged"):
         greedy = metrics["greedy_agreement"][reference]
         forced = metrics["forced_top1_agreement"][reference]
-        yield f"greedy tokens = torch ({reference})", f"{greedy:.1%} of prompts"
-        yield f"top-1, forced decoding ({reference})", f"{forced:.2%} of positions"
+        prompts = metrics["compared"]["greedy_prompts"]
+        positions = metrics["compared"]["forced_positions"][reference]
+        yield f"greedy tokens = torch ({reference})", f"{greedy:.1%} of {prompts} prompts"
+        yield f"top-1, forced decoding ({reference})", f"{forced:.2%} of {positions} positions"
     for answer, base in zip(metrics["answers"], metrics["base_answers"], strict=True):
         stopped = "stopped" if answer["stopped"] else "did not stop"
         told = f"ROUGE-L {answer['rouge_l']:.2f}, {stopped}; base {base['rouge_l']:.2f}"

@@ -23,14 +23,13 @@ def prove(root: Path, shape: ShapeConf) -> None:
     make_chain(root, Q0F32, shape=shape, compiler=COMPILER)
     cfg = verify_conf(
         Q0F32,
-        shape=shape,
         num_prompts=NUM_PROMPTS,
         num_tokens=NUM_TOKENS,
         max_answer_tokens=NUM_TOKENS,
         min_forced_top1_agreement=1.0,
         tie_gap=0.0,
     )
-    metrics = run_verify(root, root / "out", cfg)
+    metrics = run_verify(root, root / "out", cfg, shape=shape)
     same = [None] * NUM_PROMPTS
     assert metrics["first_differences"] == {"dequantized": same, "merged": same}
     assert metrics["forced_top1_agreement"] == {"dequantized": 1.0, "merged": 1.0}

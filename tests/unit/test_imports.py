@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "serve_verb": {"serve"},
     "memory": set(),
     "mistakes": set(),
-    "proof": {"adapters", "serve"},
+    "proof": {"adapters", "dataset", "serve"},
     "matrix": set(),
     "mlc_tool": {"adapters", "matrix"},
     "pairing": {"compilers", "matrix"},

@@ -21,7 +21,14 @@ from webslm.errors import EnvironmentMismatch, VerificationFailed
 from webslm.schema import Graphics
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright
+    from playwright.sync_api import (
+        Browser,
+        BrowserContext,
+        ConsoleMessage,
+        Page,
+        Playwright,
+        Worker,
+    )
 
 NAMES = (
     "chromium",
@@ -65,6 +72,28 @@ _WEBGPU = re.compile(
 _VERSION = re.compile(r"^(\d+)\.")
 # Started from a timer, so that even a job that never yields lets the call return; a wait for the
 # mark then has a limit that the page cannot overrun.
+# A worker has no element to set a mark on: the page sets it when the worker says that it is done.
+_AWAIT_WORKER = """() => {
+    const root = document.documentElement;
+    root.dataset.webslmJob = "running";
+    const channel = new BroadcastChannel("webslm-job");
+    channel.onmessage = ({ data }) => {
+        channel.close();
+        globalThis.__webslmJob = data;
+        root.dataset.webslmJob = "done";
+    };
+}"""
+_START_IN_WORKER = """(argument) => {
+    setTimeout(async () => {
+        const channel = new BroadcastChannel("webslm-job");
+        try {
+            channel.postMessage({ value: await (%s)(argument) });
+        } catch (error) {
+            channel.postMessage({ error: String(error?.stack ?? error) });
+        }
+        channel.close();
+    });
+}"""
 _START_JOB = """(argument) => {
     const root = document.documentElement;
     root.dataset.webslmJob = "running";
@@ -132,6 +161,20 @@ class Tab:
         """
         with self._explained(what):
             self._page.evaluate(_START_JOB % function, argument)
+        return self._result(what)
+
+    def call_in_worker(self, function: str, argument: object, what: str) -> Any:
+        """Run an asynchronous function inside the page's only worker, as ``call`` does.
+
+        The page must be idle: it tells when the worker is done.
+        """
+        worker = self._worker()
+        with self._explained(what):
+            self._page.evaluate(_AWAIT_WORKER)
+            worker.evaluate(_START_IN_WORKER % function, argument)
+        return self._result(what)
+
+    def _result(self, what: str) -> Any:
         self.wait_for("html[data-webslm-job=done]", what)
         done = self.evaluate("globalThis.__webslmJob")
         if "error" in done:
@@ -165,11 +208,15 @@ class Tab:
 
     def in_worker(self, expression: str) -> Any:
         """Return the value of a short expression inside the page's only worker."""
+        worker = self._worker()
+        with self._explained("looking into the worker"):
+            return worker.evaluate(expression)
+
+    def _worker(self) -> Worker:
         workers = self._page.workers
         if len(workers) != 1:
             raise VerificationFailed(f"expected one worker in the page, saw {len(workers)}")
-        with self._explained("looking into the worker"):
-            return workers[0].evaluate(expression)
+        return workers[0]
 
     def resize(self, width: int, height: int) -> None:
         """Set the viewport in CSS pixels."""

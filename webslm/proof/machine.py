@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from webslm import paths
-from webslm.adapters.browser import session
+from webslm.adapters.browser import Session, session
 from webslm.errors import EnvironmentMismatch
 from webslm.schema import Graphics, VerifyStageConf
 from webslm.serve import running_server
@@ -37,10 +37,26 @@ def check_machine(conf: VerifyStageConf) -> None:
             graphics=conf.verify.graphics,
         ) as browser,
     ):
-        tab = browser.tab()
-        # WebGPU needs a page of a secure origin; loopback is one.
-        tab.open(f"{url}blank.html")
-        adapter = tab.call(_ADAPTER, None, "asking the browser for a WebGPU adapter")
+        check_adapter(browser, url, conf)
+
+
+def check_adapter(browser: Session, url: str, conf: VerifyStageConf) -> None:
+    """Ask a running browser's WebGPU adapter for what the library's shaders need.
+
+    Args:
+        browser: The running one.
+        url: Where ``proof/page`` hangs, with a slash at the end.
+        conf: The proof's.
+
+    Raises:
+        EnvironmentMismatch: It offers no adapter, or the adapter lacks a feature of the format.
+        VerificationFailed: The browser did not answer in time.
+    """
+    tab = browser.tab()
+    # WebGPU needs a page of a secure origin; loopback is one.
+    tab.open(f"{url}blank.html")
+    adapter = tab.call(_ADAPTER, None, "asking the browser for a WebGPU adapter")
+    tab.close()
     if adapter is None:
         raise EnvironmentMismatch("verify: the browser offers no WebGPU adapter", hint=HINT)
     if conf.verify.graphics is Graphics.hardware and "swiftshader" in adapter["name"].lower():

@@ -146,8 +146,9 @@ class GoldenStageConf:
 
     shape: ShapeConf
     quant: QuantConf
-    num_prompts: int = 3
-    num_tokens: int = 16
+    num_prompts: int = 5
+    num_follow_ups: int = 1
+    max_answer_tokens: int = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +198,6 @@ class VerifyStageConf:
     """``verify``: the browser's proof."""
 
     verify: VerifyConf
-    shape: ShapeConf
     quant: QuantConf
     browser_min: int
 
