@@ -9,7 +9,12 @@ from webslm import schema, stage_conf
 from webslm.schema import Align, Config, Finetune, Precision, Scale
 
 TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
-TRAINING_SOURCES = ("adapters/tokenizer.py", "adapters/torch_mode.py", "adapters/turns.py")
+TRAINING_SOURCES = (
+    "adapters/loading.py",
+    "adapters/tokenizer.py",
+    "adapters/torch_mode.py",
+    "adapters/turns.py",
+)
 FINETUNE_WHEELS = (*TRAINING_WHEELS, "peft", "trl", "accelerate", "datasets")
 FINETUNE_SOURCES = (
     "adapters/trainer.py",
@@ -28,6 +33,14 @@ FINETUNE_SOURCES = (
     *TRAINING_SOURCES,
 )
 WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
+CHECKPOINT_SOURCES = (
+    "compiler/checkpoint.py",
+    "compiler/checkpoint_files.py",
+    "compiler/completeness.py",
+    "compiler/quantization.py",
+    "compiler/safetensors_file.py",
+    *WEIGHT_MAP_SOURCES,
+)
 COMPILER_WHEELS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
 ROW_TEXTS = (
     *("runtime.name", "runtime.browser_min", "runtime.allowed"),
@@ -68,14 +81,12 @@ class StageSpec:
 
 CONVERT_SOURCES = (
     "stages/convert.py",
-    "compiler/quantization.py",
     "compiler/shards.py",
-    "compiler/checkpoint.py",
     "compiler/conversion.py",
     "compiler/mlc_config.py",
     "compiler/mlc_weights.py",
     *MLC_SOURCES,
-    *WEIGHT_MAP_SOURCES,
+    *CHECKPOINT_SOURCES,
 )
 
 
@@ -119,7 +130,9 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/hub_cache.py",
             "adapters/random_weights.py",
             "adapters/template.py",
-            *WEIGHT_MAP_SOURCES,
+            "compiler/checkpoint_folder.py",
+            "compiler/vocabulary.py",
+            *CHECKPOINT_SOURCES,
             *TRAINING_SOURCES,
         ),
         wheels=TRAINING_WHEELS,
@@ -134,7 +147,7 @@ STAGES: tuple[StageSpec, ...] = (
         sources=(
             "stages/inspect.py",
             "adapters/inspection.py",
-            "adapters/reference.py",
+            "compiler/vocabulary.py",
             *TRAINING_SOURCES,
         ),
         wheels=("transformers", "tokenizers"),

@@ -88,12 +88,12 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"plan", "forecast"},
     "reporting": {"corpus", "evaluation", "plan", "reporting"},
     "precision": {"compilers"},
-    "local_base": {"compiler", "stages"},
+    "local_base": {"compiler"},
     "freeform": set(),
     "compose": {"freeform", "local_base", "mistakes", "pins"},
     "preflight": {
-        *("cache", "compilers", "corpus", "matrix", "mlc_tool", "plan", "proof", "registry"),
-        *("stages", "toolchain", "validate"),
+        *("cache", "compilers", "corpus", "local_base", "matrix", "mlc_tool", "plan", "proof"),
+        *("registry", "stages", "toolchain", "validate"),
     },
     "preview": {"cache", "explain", "footprint", "forecast", "lock", "plan", "report", "store"},
     "build": {

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters.reference import load_tokenizer
+from webslm.adapters.loading import load_tokenizer
 from webslm.adapters.turns import Messages, Row, encode, sample, stop_ids
+from webslm.fs import read_object
 from webslm.schema import LoraConf
 
 INSPECTED = 2000
@@ -50,6 +51,7 @@ def inspect_rows(
         "trained_share": round(sum(row.trained for row in seen) / sum(lengths), 4),
         "loss": lora.loss.value,
         "max_length": lora.max_length,
+        "positions": read_object(base / "config.json").get("max_position_embeddings"),
         "context_window_size": context,
         "too_long": {"count": len(long), "lines": long[:NAMED]},
         "histogram": histogram(lengths),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters.torch_mode import quiet
+from webslm.adapters.loading import load_tokenizer
 from webslm.errors import ConfigError, StageFailed
 from webslm.schema import Loss
 
@@ -105,8 +105,11 @@ def encode_all(
     stops: frozenset[int],
     loss: Loss,
     max_length: int,
+    positions: int | None = None,
 ) -> list[Row]:
     """Encode every row; none is cut.
+
+    ``positions`` is how many tokens the base was made for, where that is known.
 
     Raises:
         ConfigError: Rows are longer than ``max_length`` tokens (all of them are named), or none
@@ -121,7 +124,9 @@ def encode_all(
         (
             f"lora.max_length: train.jsonl line {row.number} has {len(row.input_ids)} tokens, "
             f"{max_length} are allowed",
-            f"set lora.max_length={longest} or shorten the row",
+            f"set lora.max_length={longest} or shorten the row"
+            if positions is None or longest <= positions
+            else f"shorten the row: the base was made for {positions} tokens",
         )
         for row in encoded
         if len(row.input_ids) > max_length
@@ -194,10 +199,7 @@ def _end_of_turn(ids: Sequence[int], start: int, stops: frozenset[int]) -> int |
 
 def probe_ids(base: Path, rows: Sequence[Messages], *, count: int, tokens: int) -> list[list[int]]:
     """Return the first ``tokens`` tokens of ``count`` rows evenly spaced over the data."""
-    with quiet():
-        from transformers import AutoTokenizer
-
-        tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
+    tokenizer = load_tokenizer(base)
     spacing = max(1, len(rows) // count)
     return [
         _tokens(tokenizer, messages, number + 1, prompt=False)[:tokens]

@@ -10,12 +10,25 @@ from pathlib import Path
 from typing import Any
 
 from webslm.adapters import hub, hub_cache, random_weights, template, tiny
+from webslm.adapters.loading import load_tokenizer, read_as_transformers, usable_generation
+from webslm.compiler import checkpoint_folder, vocabulary
 from webslm.compiler.architectures import architecture
+from webslm.compiler.architectures.canonical import (
+    CONFIG_NAME,
+    TOKEN_IDS,
+    canonical,
+    check_shape,
+)
+from webslm.compiler.checkpoint import Checkpoint
+from webslm.compiler.checkpoint_files import INDEX
 from webslm.errors import ConfigError, StageFailed
-from webslm.fs import tree_files, write_text
+from webslm.fs import read_object, tree_files, write_text
 from webslm.keys import file_digest
-from webslm.schema import BaseConf, BaseSource, BaseStageConf, Weights
+from webslm.schema import BaseConf, BaseSource, BaseStageConf, ShapeConf, Weights
 from webslm.stage import Context, Metrics, loss_report
+
+GIVEN = (BaseSource.local, BaseSource.hub)
+"""Sources whose checkpoints others made."""
 
 
 def run(
@@ -39,6 +52,8 @@ def run(
         facts = _copy(cfg.base, out, ctx)
     else:
         facts = _fetch(cfg.base, out, ctx)
+    if cfg.base.source in GIVEN and cfg.base.weights is Weights.checkpoint:
+        facts |= settle(cfg.base, out, ctx)
     fold_chat_template(out)
     edit_chat_template(cfg.base, out)
     facts |= {
@@ -59,6 +74,8 @@ def run(
         "parameters",
         "last_loss",
         "threads",
+        "unread",
+        "left_out",
     )
     return {key: facts[key] for key in kept if key in facts}
 
@@ -94,15 +111,18 @@ def _random(cfg: BaseStageConf, out: Path, ctx: Context) -> dict[str, Any]:
 def _copy(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
     """Copy, never link: a later edit of the user's folder must not reach the store."""
     folder = Path(str(base.path)).expanduser()
+    checkpoint = Checkpoint(folder)
     found = [
         path
         for path in sorted(folder.iterdir())
-        if path.is_file() and hub_cache.is_wanted(path.name)
+        if path.is_file() and hub_cache.is_wanted(path.name) and not is_weights(path)
     ]
+    found += checkpoint.paths
     for index, path in enumerate(found):
         ctx.progress.update(index, len(found), path.name)
         shutil.copyfile(path, out / path.name)
-    return {"id": folder.resolve().name, "licence": base.licence}
+    unread = list(checkpoint.files.unread)
+    return {"id": folder.resolve().name, "licence": base.licence, "unread": unread}
 
 
 def _fetch(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
@@ -118,6 +138,78 @@ def _fetch(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
         "licence_on_hub": fetched.licence,
         "files_on_hub": fetched.files,
     }
+
+
+def settle(base: BaseConf, folder: Path, ctx: Context) -> dict[str, Any]:
+    """Make a given checkpoint one that every reader reads alike, and return what was left out.
+
+    Raises:
+        StageFailed: It is not whole, not of the declared shape, or transformers reads it otherwise.
+    """
+    given = read_object(folder / CONFIG_NAME)
+    config = canonical(given)
+    check_shape(checkpoint_folder.read_shape(folder), base.shape)
+    _check_reading(given, base.shape)
+    write_text(folder / CONFIG_NAME, json.dumps(config, indent=2, sort_keys=True) + "\n")
+    lacking = checkpoint_folder.check_folder(folder, base.shape)
+    vocabulary.leave_out(folder, lacking)
+    told = [*_keep_weights(folder), *_settle_generation(folder, base.shape.vocab_size)]
+    if lacking:
+        told.append(f"tokens without a row in the embedding table: {', '.join(lacking)}")
+    for text in told:
+        ctx.progress.note(f"left out: {text}")
+    highest = max(load_tokenizer(folder).get_vocab().values())
+    if highest >= base.shape.vocab_size:
+        raise StageFailed(
+            f"base: the tokenizer makes token {highest}, and the embedding table has "
+            f"{base.shape.vocab_size} rows",
+            hint="take the tokenizer that belongs to these weights",
+        )
+    return {"left_out": told, "lacking_tokens": lacking}
+
+
+def _check_reading(given: Mapping[str, Any], shape: ShapeConf) -> None:
+    """Hold transformers' reading of a config.json to ours: what it leaves out is filled by each."""
+    read = read_as_transformers(given)
+    if read is not None:
+        try:
+            check_shape(architecture(shape.model_type).shape(read), shape)
+        except (StageFailed, ConfigError) as exc:
+            raise StageFailed(
+                f"config.json: transformers reads it otherwise: {exc.message}",
+                hint="write the values that are meant into config.json",
+            ) from exc
+
+
+def _keep_weights(folder: Path) -> list[str]:
+    """Take weights that nothing reads out of a folder and spell the index as every reader can."""
+    files = Checkpoint(folder).files
+    for name in files.unread:
+        (folder / name).unlink()
+    if files.weight_map is not None:
+        document = {"metadata": {}, "weight_map": dict(files.weight_map)}
+        write_text(folder / INDEX, json.dumps(document, indent=2, sort_keys=True) + "\n")
+    return list(files.unread)
+
+
+def _settle_generation(folder: Path, entries: int) -> list[str]:
+    """Reduce a generation_config.json that transformers would not save to its token ids."""
+    path = folder / checkpoint_folder.GENERATION
+    if not path.is_file():
+        return []
+    given = read_object(path)
+    ids = checkpoint_folder.generation_ids(given, entries)
+    kept = {key: value for key, value in given.items() if key not in TOKEN_IDS} | ids
+    problem = usable_generation(kept)
+    if problem is None and kept == given:
+        return []
+    write_text(path, json.dumps(kept if problem is None else ids, indent=2, sort_keys=True) + "\n")
+    return [] if problem is None else [f"the settings of {path.name} but token ids: {problem}"]
+
+
+def is_weights(path: Path) -> bool:
+    """Tell whether a file is weights or their index."""
+    return ".safetensors" in path.name
 
 
 def _check_licence(declared: str, found: str | None, name: str) -> None:
