@@ -15,6 +15,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from webslm.compiler.architectures import architecture
 
 Array = npt.NDArray[Any]
+Mutation = Callable[[Path], object]
+"""Changes a folder, or a file."""
+Change = Callable[[dict[str, Any]], object]
+"""Changes an object in place."""
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -106,8 +110,38 @@ def dump(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value), encoding="utf-8")
 
 
-def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+def edit(path: Path, change: Change) -> None:
     """Change a JSON object in place."""
     value = json.loads(path.read_text(encoding="utf-8"))
     change(value)
     dump(path, value)
+
+
+def edited(name: str, change: Change) -> Mutation:
+    """Return what changes a JSON file of a folder."""
+    return lambda folder: edit(folder / name, change)
+
+
+def put(key: str, value: Any) -> Change:
+    """Return what sets a key."""
+    return lambda found: found.update({key: value})
+
+
+def without(key: str) -> Change:
+    """Return what takes a key out."""
+    return lambda found: found.pop(key, None)
+
+
+def each(*changes: Mutation) -> Mutation:
+    """Return what does several changes in their order."""
+
+    def done(folder: Path) -> None:
+        for change in changes:
+            change(folder)
+
+    return done
+
+
+def on(name: str, change: Mutation) -> Mutation:
+    """Return what changes a file of a folder."""
+    return lambda folder: change(folder / name)

@@ -23,14 +23,26 @@ def read_object(path: Path) -> dict[str, Any]:
         StageFailed: It cannot be read, is not JSON, or holds something else.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise StageFailed(f"unreadable {path}: {exc.strerror or exc}") from exc
+        value = json.loads(read_utf8(path))
     except (ValueError, RecursionError) as exc:
         raise StageFailed(f"{path}: not JSON: {exc}", hint="fetch or save it again") from exc
     if not isinstance(value, dict):
         raise StageFailed(f"{path}: not a JSON object", hint="fetch or save it again")
     return value
+
+
+def read_utf8(path: Path) -> str:
+    """Return a text file's content.
+
+    Raises:
+        StageFailed: It cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise StageFailed(f"unreadable {path}: {exc.strerror or exc}") from exc
+    except ValueError as exc:
+        raise StageFailed(f"{path}: not UTF-8 text", hint="save the file as UTF-8") from exc
 
 
 def write_text(path: Path, text: str) -> None:

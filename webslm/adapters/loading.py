@@ -76,8 +76,9 @@ def load_tokenizer(checkpoint: Path) -> Any:
         # The tokenizers library raises plain Exception for a broken file.
         except Exception as exc:
             raise StageFailed(
-                f"unreadable tokenizer in {checkpoint}: {_first_line(exc)}",
-                hint="save it again with AutoTokenizer.from_pretrained(...).save_pretrained(...)",
+                "transformers cannot read tokenizer.json with tokenizer_config.json: "
+                f"{_first_line(exc)}",
+                hint="fetch the tokenizer's files again",
             ) from exc
 
 
@@ -115,7 +116,7 @@ def _refusals() -> tuple[type[Exception], ...]:
     """Return what transformers' checks of configurations raise."""
     from huggingface_hub.errors import StrictDataclassError
 
-    wrong_values = (TypeError, ValueError, KeyError, AttributeError, ArithmeticError)
+    wrong_values = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
     return (*wrong_values, StrictDataclassError)
 
 

@@ -19,7 +19,8 @@ BLOCK_BYTES = 8 << 20
 """Float32 bytes read at once."""
 NAMED = 3
 """Tensors of a kind that a sentence names."""
-DESCRIBED = "config.json (or the base's shape) describes another checkpoint than this"
+DESCRIBED = "config.json and weights are not of one save: fetch or save both again"
+FOREIGN = "it is of another architecture, or still holds an adapter"
 
 
 class Checkpoint:
@@ -87,14 +88,13 @@ class Checkpoint:
         problems = [
             *([f"it lacks {_listed(lost)}"] if lost else []),
             *([f"nothing uses its {_listed(extra)}"] if extra else []),
-            *(self._shapes(parameter) for parameter in shaped[:NAMED]),
+            *(self._shapes(parameter) for parameter in shaped[:1]),
+            *([f"and {len(shaped) - 1} more of other sizes"] if shaped[1:] else []),
         ]
         if problems:
             raise StageFailed(
                 f"the checkpoint does not fit its description: {'; '.join(problems)}",
-                hint=DESCRIBED
-                if lost or shaped
-                else "it is of another architecture, or still holds an adapter",
+                hint=_way_out(lost, extra) or (DESCRIBED if lost or shaped else FOREIGN),
             )
         for source in sources:
             _check_type(source, self.tensors[source])
@@ -124,6 +124,16 @@ class Checkpoint:
                 hint="index and shards are of two saves: fetch or save them again",
             )
         self.tensors[name] = tensor
+
+
+def _way_out(lost: Sequence[str], extra: Sequence[str]) -> str | None:
+    """Return what mends a checkpoint, if its names tell."""
+    if lost and all(name.removeprefix("model.") in extra for name in lost):
+        return "it was saved without its head: save it with AutoModelForCausalLM"
+    for prefix in {name.removesuffix(lost[0]) for name in extra if lost and name.endswith(lost[0])}:
+        if all(prefix + name in extra for name in lost):
+            return f"its names begin with {prefix!r}: save the model inside (merged, unwrapped)"
+    return None
 
 
 def _listed(names: Sequence[str]) -> str:

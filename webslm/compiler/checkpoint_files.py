@@ -6,6 +6,7 @@ like weights is not read, and told.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ WEIGHT_LIKE = (
     *("consolidated*", "*.gguf", "model*.bin", "*.ckpt", "tf_model.h5", "flax_model.msgpack"),
 )
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+PART = re.compile(r"-\d+-of-\d+\.safetensors$")
 SAVE = (
     "from transformers import AutoModelForCausalLM as M; "
     "M.from_pretrained('{folder}').save_pretrained('{folder}')"
@@ -98,15 +100,15 @@ def _no_weights(folder: Path) -> StageFailed:
             f"{folder} has weights in the publisher's own layout (consolidated.*), and no {SINGLE}",
             hint="take the files that transformers reads (model*.safetensors) of the same model",
         )
-    if len(here) == 1:
+    if len(here) == 1 and not PART.search(here[0]):
         return StageFailed(
             f"{folder} has no {SINGLE}, and {here[0]} is no name that transformers looks for",
             hint=f"if it holds all weights, rename it to {SINGLE}",
         )
     if here:
         return StageFailed(
-            f"{folder} has {len(here)} safetensors files and no {INDEX} that says what is in them",
-            hint="copy the index from where the shards came from",
+            f"{folder} has parts of the weights ({here[0]}) and no {INDEX}",
+            hint="copy the index from where they came from, and the parts that are not here",
         )
     gguf = [name for name in found if name.endswith(".gguf")]
     if gguf:

@@ -94,5 +94,5 @@ def _check_tokenizer(path: Path) -> None:
     except Exception as exc:
         raise StageFailed(
             f"unreadable {path}: {exc}",
-            hint="save it again with AutoTokenizer.from_pretrained(...).save_pretrained(...)",
+            hint="fetch the tokenizer's files again",
         ) from exc

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from webslm.errors import StageFailed
-from webslm.fs import read_object, write_text
+from webslm.fs import read_object, read_utf8, write_text
 
 TOKENIZER, CONFIG = "tokenizer.json", "tokenizer_config.json"
 SIDE_FILES = ("special_tokens_map.json", "added_tokens.json")
@@ -72,7 +72,7 @@ def check_named(folder: Path, lacking: Mapping[str, int], rows: int) -> None:
     templates = [(f"{CONFIG}: the chat template", json.dumps(config.get("chat_template")))]
     apart = folder / "chat_template.jinja"
     if apart.is_file():
-        templates.append((apart.name, apart.read_text(encoding="utf-8")))
+        templates.append((apart.name, read_utf8(apart)))
     check_unused(lacking, [*named, *templates], rows)
 
 
@@ -82,7 +82,7 @@ def leave_out(folder: Path, lacking: Mapping[str, int]) -> None:
         return
     document = read_object(folder / TOKENIZER)
     document["added_tokens"] = [
-        entry for entry in document["added_tokens"] if entry["content"] not in lacking
+        entry for entry in document.get("added_tokens", []) if entry["content"] not in lacking
     ]
     vocabulary = document["model"].get("vocab")
     if isinstance(vocabulary, dict):

@@ -18,6 +18,7 @@ from webslm.compiler.architectures.canonical import (
     TOKEN_IDS,
     canonical,
     check_shape,
+    differences,
 )
 from webslm.compiler.checkpoint import Checkpoint
 from webslm.compiler.checkpoint_files import INDEX
@@ -151,34 +152,55 @@ def settle(base: BaseConf, folder: Path, ctx: Context) -> dict[str, Any]:
     check_shape(checkpoint_folder.read_shape(folder), base.shape)
     _check_reading(given, base.shape)
     write_text(folder / CONFIG_NAME, json.dumps(config, indent=2, sort_keys=True) + "\n")
-    lacking = checkpoint_folder.check_folder(folder, base.shape)
-    vocabulary.leave_out(folder, lacking)
+    checkpoint_folder.check_folder(folder, base.shape)
+    lacking = _leave_out_tokens(folder, base.shape.vocab_size)
     told = [*_keep_weights(folder), *_settle_generation(folder, base.shape.vocab_size)]
     if lacking:
         told.append(f"tokens without a row in the embedding table: {', '.join(lacking)}")
     for text in told:
         ctx.progress.note(f"left out: {text}")
-    highest = max(load_tokenizer(folder).get_vocab().values())
-    if highest >= base.shape.vocab_size:
-        raise StageFailed(
-            f"base: the tokenizer makes token {highest}, and the embedding table has "
-            f"{base.shape.vocab_size} rows",
-            hint="take the tokenizer that belongs to these weights",
-        )
     return {"left_out": told, "lacking_tokens": lacking}
 
 
 def _check_reading(given: Mapping[str, Any], shape: ShapeConf) -> None:
     """Hold transformers' reading of a config.json to ours: what it leaves out is filled by each."""
     read = read_as_transformers(given)
-    if read is not None:
-        try:
-            check_shape(architecture(shape.model_type).shape(read), shape)
-        except (StageFailed, ConfigError) as exc:
-            raise StageFailed(
-                f"config.json: transformers reads it otherwise: {exc.message}",
-                hint="write the values that are meant into config.json",
-            ) from exc
+    if read is None:
+        return
+    try:
+        unlike = differences(architecture(shape.model_type).shape(read), shape)
+    except ConfigError as exc:
+        raise StageFailed(exc.message, hint=exc.hint) from exc
+    if unlike:
+        told = "; ".join(f"{key} as {theirs!r}, webslm as {ours!r}" for key, theirs, ours in unlike)
+        raise StageFailed(
+            f"config.json: transformers reads {told}",
+            hint="write the values that are meant into config.json",
+        )
+
+
+def _leave_out_tokens(folder: Path, rows: int) -> dict[str, int]:
+    """Take the tokens that the table lacks out of the tokenizer, also those transformers adds."""
+    lacking = vocabulary.beyond(folder, rows)
+    vocabulary.check_named(folder, lacking, rows)
+    vocabulary.leave_out(folder, lacking)
+    # What tokenizer_config.json names and tokenizer.json has not, transformers adds at the end.
+    added = _too_high(folder, rows)
+    vocabulary.check_named(folder, added, rows)
+    vocabulary.leave_out(folder, added)
+    lacking |= added
+    if left := _too_high(folder, rows):
+        raise StageFailed(
+            f"base: the tokenizer makes token {max(left.values())}, and the embedding table has "
+            f"{rows} rows",
+            hint="take the tokenizer that belongs to these weights",
+        )
+    return lacking
+
+
+def _too_high(folder: Path, rows: int) -> dict[str, int]:
+    found = load_tokenizer(folder).get_vocab().items()
+    return {token: number for token, number in found if number >= rows}
 
 
 def _keep_weights(folder: Path) -> list[str]:

@@ -73,17 +73,23 @@ def _token_id(config: Mapping[str, Any], key: str, entries: int) -> Any:
 
 def check_shape(found: ShapeConf, shape: ShapeConf) -> None:
     """Raise StageFailed naming every field in which a checkpoint's shape is not the declared."""
-    fields = dataclasses.asdict(found)
-    unlike = [
-        f"{key}: checkpoint {fields[key]!r}, base.shape {value!r}"
-        for key, value in dataclasses.asdict(shape).items()
-        if not _equal(fields[key], value)
-    ]
+    unlike = differences(found, shape)
     if unlike:
+        told = "; ".join(f"{key}: checkpoint {a!r}, base.shape {b!r}" for key, a, b in unlike)
         raise StageFailed(
-            f"the checkpoint is not the declared shape: {'; '.join(unlike)}",
+            f"the checkpoint is not the declared shape: {told}",
             hint="copy the checkpoint's values to conf/base/<name>.yaml, key shape",
         )
+
+
+def differences(one: ShapeConf, other: ShapeConf) -> list[tuple[str, Any, Any]]:
+    """Return (field, value, other value) where two shapes are not equal."""
+    fields = dataclasses.asdict(one)
+    return [
+        (key, fields[key], value)
+        for key, value in dataclasses.asdict(other).items()
+        if not _equal(fields[key], value)
+    ]
 
 
 def _equal(found: object, declared: object) -> bool:

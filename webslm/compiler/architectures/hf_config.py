@@ -28,6 +28,11 @@ DEFAULTS: dict[str, Any] = {
     "rope_theta": 10000.0,
     "tie_word_embeddings": False,
 }
+NEEDED_FACTORS = {
+    "linear": ("factor",),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
+}
+"""What a kind of scaling cannot do without."""
 ROPE_FLOATS = ("factor", "low_freq_factor", "high_freq_factor")
 LayerTypes = Callable[[Mapping[str, Any]], list[str]]
 
@@ -63,7 +68,7 @@ def to_shape(family: Decoder, config: Mapping[str, Any]) -> ShapeConf:
     """Return the shape that a config.json describes.
 
     Raises:
-        ConfigError: A size is missing.
+        ConfigError: A size or a factor is missing, or a value is none of its key's.
     """
     given = _given(config)
     missing = [key for key in REQUIRED if key not in given]
@@ -158,11 +163,17 @@ def scaling(rope: Mapping[str, Any], config: Mapping[str, Any]) -> RopeScalingCo
     if kind == "default":
         return RopeScalingConf()
     key = "original_max_position_embeddings"
-    found = {key: real(rope, key) for key in ROPE_FLOATS if rope.get(key) is not None}
+    needed = NEEDED_FACTORS.get(kind, ())
+    if missing := [name for name in needed if rope.get(name) is None]:
+        raise ConfigError(f"config.json: rotation by {kind} has no {', '.join(missing)}")
+    original = rope.get(key) or config.get(key)
+    if original is None and kind == "llama3":
+        original = config.get("max_position_embeddings")
+    found = {name: real(rope, name) for name in ROPE_FLOATS if rope.get(name) is not None}
     return RopeScalingConf(
         rope_type=kind,
         **found,
-        original_max_position_embeddings=_integer({key: config.get(key), **rope}, key),
+        original_max_position_embeddings=_integer({key: original}, key),
         short_factor=_floats(rope, "short_factor"),
         long_factor=_floats(rope, "long_factor"),
         attention_factor=_number(rope, "attention_factor"),
@@ -178,7 +189,7 @@ def _spelled(conf: RopeScalingConf) -> dict[str, Any] | None:
         kept |= set(ROPE_FLOATS)
     elif conf.rope_type == "longrope":
         kept |= {"short_factor", "long_factor", "attention_factor"}
-    if conf.factor != 1.0:
+    if conf.factor != 1.0 or conf.rope_type == "linear":
         kept.add("factor")
     return {key: fields[key] for key in fields if key in kept and fields[key] is not None}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from webslm.compiler.architectures import ARCHITECTURES
 from webslm.compiler.architectures.decoder import Decoder
-from webslm.compiler.architectures.fields import listed
+from webslm.compiler.architectures.fields import inner, listed
 from webslm.compiler.architectures.hf_config import activation, rope_parts, rope_type
 from webslm.compiler.architectures.shape import ACTIVATIONS, FULL, ROPE_TYPES, SLIDING
 
@@ -105,6 +105,9 @@ def _missing_in(family: Decoder, config: Mapping[str, Any]) -> Iterator[str]:
         kind = rope_type(part)
         if kind not in ROPE_TYPES:
             yield f"rope_type {kind!r}"
+    apart = {FULL, SLIDING} & {*inner(known, "rope_scaling"), *inner(known, "rope_parameters")}
+    if apart and "rope_local_base_freq" not in family.defaults:
+        yield "a rotation of each kind of layer"
     if family.style.head_norms and rope_type(rope_parts(config)[0]) == "longrope":
         yield "rope_type 'longrope' with normalised heads"
     if rope_type(rope_parts(config)[1]) != "default":
