@@ -130,6 +130,7 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/hub_cache.py",
             "adapters/random_weights.py",
             "adapters/template.py",
+            "settled_base.py",
             "compiler/checkpoint_folder.py",
             "compiler/vocabulary.py",
             *CHECKPOINT_SOURCES,

@@ -89,6 +89,7 @@ ALLOWED: dict[str, set[str]] = {
     "reporting": {"corpus", "evaluation", "plan", "reporting"},
     "precision": {"compilers"},
     "local_base": {"compiler"},
+    "settled_base": {"adapters", "compiler"},
     "freeform": set(),
     "compose": {"freeform", "local_base", "mistakes", "pins"},
     "preflight": {
@@ -135,6 +136,7 @@ ALLOWED: dict[str, set[str]] = {
         "records",
         "delivery",
         "hosting",
+        "settled_base",
     },
 }
 

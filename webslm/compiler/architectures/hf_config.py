@@ -73,7 +73,10 @@ def to_shape(family: Decoder, config: Mapping[str, Any]) -> ShapeConf:
     given = _given(config)
     missing = [key for key in REQUIRED if key not in given]
     if missing:
-        raise ConfigError(f"config.json: no {', '.join(missing)}")
+        raise ConfigError(
+            f"config.json: no {', '.join(missing)}",
+            hint=f'write "{missing[0]}" as the publisher has it into config.json',
+        )
     known = {**DEFAULTS, **family.defaults, **given, **family.fixed}
     if "sliding_window" in config and config["sliding_window"] is None:
         known["sliding_window"] = None
@@ -165,7 +168,10 @@ def scaling(rope: Mapping[str, Any], config: Mapping[str, Any]) -> RopeScalingCo
     key = "original_max_position_embeddings"
     needed = NEEDED_FACTORS.get(kind, ())
     if missing := [name for name in needed if rope.get(name) is None]:
-        raise ConfigError(f"config.json: rotation by {kind} has no {', '.join(missing)}")
+        raise ConfigError(
+            f"config.json: rotation by {kind} has no {', '.join(missing)}",
+            hint=f'write "{missing[0]}" as the publisher has it beside "rope_type"',
+        )
     original = rope.get(key) or config.get(key)
     if original is None and kind == "llama3":
         original = config.get("max_position_embeddings")
