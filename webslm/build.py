@@ -26,6 +26,7 @@ from webslm.preflight import (
     check_environment,
     check_pins,
     check_training,
+    notices,
     preflight,
 )
 from webslm.preview import preview
@@ -50,6 +51,8 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
             the build was delivered.
     """
     preflight(cfg)
+    for line in notices(cfg):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     cache = Cache(cache_dir())
     if cfg.precision is not Precision.declared:
         chosen = _settle(cfg, command, cache, console)

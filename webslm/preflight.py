@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from webslm import local_base
 from webslm.cache import Cache
 from webslm.compilers import MLC_LLM
 from webslm.errors import ConfigError, EnvironmentMismatch
@@ -39,13 +40,19 @@ def preflight(cfg: Config) -> None:
         ConfigError: Holds every problem found.
     """
     problems: list[tuple[str, str | None]] = []
-    for check in (validate, _check_files, _check_data, _check_general, _check_adapter):
+    checks = (validate, _check_files, _check_base, _check_data, _check_general, _check_adapter)
+    for check in checks:
         try:
             check(cfg)
         except ConfigError as exc:
             problems.extend(exc.problems)
     if problems:
         raise ConfigError(problems=tuple(dict.fromkeys(problems)))
+
+
+def notices(cfg: Config) -> list[str]:
+    """Return what a build that may start leaves out of what the user gave, a line each."""
+    return local_base.left_out(cfg) if _is_given(cfg) else []
 
 
 def check_environment(cfg: Config, steps: Sequence[Step]) -> None:
@@ -168,6 +175,38 @@ def _check_files(cfg: Config) -> None:
         raise ConfigError(problems=tuple(problems))
 
 
+def _check_base(cfg: Config) -> None:
+    if _is_given(cfg):
+        local_base.check(cfg, _texts(cfg))
+
+
+def _is_given(cfg: Config) -> bool:
+    return cfg.base.source is BaseSource.local and cfg.base.weights is Weights.checkpoint
+
+
+def _texts(cfg: Config) -> Iterator[tuple[str, str]]:
+    """Yield the messages of the rows with their places, read when the first is asked for."""
+    from webslm.corpus.source import load_split
+
+    conf = _data_conf(cfg)
+    if conf.data.hub.id is not None:
+        return
+    try:
+        split = load_split(conf.data)
+    except ConfigError:
+        # The check of the rows tells it.
+        return
+    for row in (*split.train, *split.held_out):
+        for number, message in enumerate(row.messages, 1):
+            yield f"{row.where(conf.data.path or 'rows')}, message {number}", message["content"]
+
+
+def _data_conf(cfg: Config) -> DataStageConf:
+    conf = next(spec for spec in STAGES if spec.name == "data").configure(cfg)
+    assert isinstance(conf, DataStageConf)
+    return conf
+
+
 def _check_adapter(cfg: Config) -> None:
     if cfg.adapter.path is None:
         return
@@ -190,8 +229,7 @@ def _check_general(cfg: Config) -> None:
 def _check_data(cfg: Config) -> None:
     from webslm.corpus.source import load_split
 
-    conf = next(spec for spec in STAGES if spec.name == "data").configure(cfg)
-    assert isinstance(conf, DataStageConf)
+    conf = _data_conf(cfg)
     if conf.data.hub.id is not None:
         # Rows of the hub are not here yet: their mistakes show when the stage has fetched them.
         return

@@ -10,6 +10,7 @@ from webslm.schema import Align, Config, Finetune, Precision, Scale
 
 TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
 TRAINING_SOURCES = (
+    "adapters/loading.py",
     "adapters/tokenizer.py",
     "adapters/torch_mode.py",
     "adapters/turns.py",
@@ -35,6 +36,14 @@ FINETUNE_SOURCES = (
     *TRAINING_SOURCES,
 )
 WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
+CHECKPOINT_SOURCES = (
+    "compiler/checkpoint.py",
+    "compiler/checkpoint_files.py",
+    "compiler/completeness.py",
+    "compiler/quantization.py",
+    "compiler/safetensors_file.py",
+    *WEIGHT_MAP_SOURCES,
+)
 COMPILER_WHEELS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
 ROW_TEXTS = (
     *("runtime.name", "runtime.browser_min", "runtime.allowed"),
@@ -76,14 +85,12 @@ class StageSpec:
 
 CONVERT_SOURCES = (
     "stages/convert.py",
-    "compiler/quantization.py",
     "compiler/shards.py",
-    "compiler/checkpoint.py",
     "compiler/conversion.py",
     "compiler/mlc_config.py",
     "compiler/mlc_weights.py",
     *MLC_SOURCES,
-    *WEIGHT_MAP_SOURCES,
+    *CHECKPOINT_SOURCES,
 )
 
 
@@ -128,7 +135,10 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/hub.py",
             "adapters/hub_cache.py",
             "adapters/random_weights.py",
-            *WEIGHT_MAP_SOURCES,
+            "settled_base.py",
+            "compiler/checkpoint_folder.py",
+            "compiler/vocabulary.py",
+            *CHECKPOINT_SOURCES,
             *TRAINING_SOURCES,
         ),
         wheels=TRAINING_WHEELS,
@@ -143,7 +153,7 @@ STAGES: tuple[StageSpec, ...] = (
         sources=(
             "stages/inspect.py",
             "adapters/inspection.py",
-            "adapters/reference.py",
+            "compiler/vocabulary.py",
             *TRAINING_SOURCES,
         ),
         wheels=("transformers", "tokenizers"),

@@ -89,13 +89,14 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"plan", "forecast"},
     "reporting": {"corpus", "evaluation", "plan", "reporting"},
     "precision": {"compilers"},
-    "local_base": {"compiler", "stages"},
+    "local_base": {"compiler"},
     "base_template": {"adapters", "prompts"},
+    "settled_base": {"adapters", "compiler"},
     "freeform": set(),
     "compose": {"base_template", "freeform", "local_base", "mistakes", "pins"},
     "preflight": {
-        *("cache", "compilers", "corpus", "matrix", "mlc_tool", "page_facts", "plan", "proof"),
-        *("registry", "stages", "toolchain", "validate"),
+        *("cache", "compilers", "corpus", "local_base", "matrix", "mlc_tool", "page_facts"),
+        *("plan", "proof", "registry", "stages", "toolchain", "validate"),
     },
     "preview": {
         "base_template",
@@ -149,6 +150,7 @@ ALLOWED: dict[str, set[str]] = {
         "records",
         "delivery",
         "hosting",
+        "settled_base",
     },
 }
 

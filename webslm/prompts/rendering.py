@@ -178,7 +178,11 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     # The tokenizers library raises plain Exception for a broken file.
     except Exception as exc:
-        raise StageFailed(f"unreadable tokenizer in {folder}: {exc}") from exc
+        said = str(exc).strip().splitlines() or [type(exc).__name__]
+        raise StageFailed(
+            "transformers cannot read tokenizer.json with tokenizer_config.json: " + said[0],
+            hint="fetch the tokenizer's files again",
+        ) from exc

@@ -96,7 +96,11 @@ def show_tokens(console: Console, found: Mapping[str, Any]) -> None:
         console.print(Text.assemble(("look at  ", "yellow"), told), soft_wrap=True)
         lines = ", ".join(map(str, long["lines"]))
         _say(console, f"         training rows {lines}")
-        _say(console, f"         type: lora.max_length={found['longest']} or shorten them")
+        most_allowed = found.get("positions")
+        if most_allowed is None or found["longest"] <= most_allowed:
+            _say(console, f"         type: lora.max_length={found['longest']} or shorten them")
+        else:
+            _say(console, f"         shorten them: the base was made for {most_allowed} tokens")
     if found["answer_by_answer"]:
         _say(
             console,

@@ -11,13 +11,18 @@ from typing import Any
 
 from webslm.adapters import hub, hub_cache, random_weights, tiny
 from webslm.compiler.architectures import architecture
+from webslm.compiler.checkpoint import Checkpoint
 from webslm.errors import ConfigError
 from webslm.fs import tree_files, write_text
 from webslm.keys import file_digest
 from webslm.paths import resolve_data
 from webslm.prompts import ends, rendering, template, template_files
 from webslm.schema import BaseConf, BaseSource, BaseStageConf, Weights
+from webslm.settled_base import settle
 from webslm.stage import Context, Metrics, loss_report
+
+GIVEN = (BaseSource.local, BaseSource.hub)
+"""Sources whose checkpoints others made."""
 
 
 def run(
@@ -41,6 +46,8 @@ def run(
         facts = _copy(cfg.base, out, ctx)
     else:
         facts = _fetch(cfg.base, out, ctx)
+    if cfg.base.source in GIVEN and cfg.base.weights is Weights.checkpoint:
+        facts |= settle(cfg.base.shape, out, ctx.progress)
     fold_chat_template(cfg.base, out)
     opening = edit_chat_template(cfg.base, out)
     facts |= {
@@ -63,6 +70,8 @@ def run(
         "last_loss",
         "threads",
         "prompt_opens_answer",
+        "unread",
+        "left_out",
     )
     return {key: facts[key] for key in kept if key in facts}
 
@@ -98,15 +107,18 @@ def _random(cfg: BaseStageConf, out: Path, ctx: Context) -> dict[str, Any]:
 def _copy(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
     """Copy, never link: a later edit of the user's folder must not reach the store."""
     folder = Path(str(base.path)).expanduser()
+    checkpoint = Checkpoint(folder)
     found = [
         path
         for path in sorted(folder.iterdir())
-        if path.is_file() and hub_cache.is_wanted(path.name)
+        if path.is_file() and hub_cache.is_wanted(path.name) and not is_weights(path)
     ]
+    found += checkpoint.paths
     for index, path in enumerate(found):
         ctx.progress.update(index, len(found), path.name)
         shutil.copyfile(path, out / path.name)
-    return {"id": folder.resolve().name, "licence": base.licence}
+    unread = list(checkpoint.files.unread)
+    return {"id": folder.resolve().name, "licence": base.licence, "unread": unread}
 
 
 def _fetch(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
@@ -122,6 +134,11 @@ def _fetch(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
         "licence_on_hub": fetched.licence,
         "files_on_hub": fetched.files,
     }
+
+
+def is_weights(path: Path) -> bool:
+    """Tell whether a file is weights or their index."""
+    return ".safetensors" in path.name
 
 
 def _check_licence(declared: str, found: str | None, name: str) -> None:
