@@ -36,7 +36,8 @@ ALLOWED: dict[str, set[str]] = {
     "serve_verb": {"serve"},
     "memory": set(),
     "mistakes": set(),
-    "proof": {"adapters", "serve"},
+    "graphics": {"compiler"},
+    "proof": {"adapters", "graphics", "serve"},
     "matrix": set(),
     "mlc_tool": {"adapters", "matrix"},
     "pairing": {"compilers", "matrix"},
@@ -62,8 +63,8 @@ ALLOWED: dict[str, set[str]] = {
     "recipe": {"compose"},
     "reproduce": {"cache", "preflight", "difference", "executor", "lock", "plan"},
     "doctor": {
-        *("adapters", "compilers", "matrix", "memory", "mlc_tool", "registry", "serve"),
-        "toolchain",
+        *("adapters", "compilers", "graphics", "matrix", "memory", "mlc_tool", "registry"),
+        *("serve", "toolchain"),
     },
     "dataset_doctor": {"adapters", "cache", "corpus", "plan", "registry", "reporting", "stages"},
     "commands": {
@@ -115,7 +116,7 @@ ALLOWED: dict[str, set[str]] = {
         *("help", "publish", "report", "serve_verb", "store"),
     },
     "__main__": {"cli"},
-    "adapters": {"adapters", "dataset", "evaluation", "pairs"},
+    "adapters": {"adapters", "dataset", "evaluation", "graphics", "pairs"},
     "compiler": {"compiler", "compilers"},
     "stages": {
         "stages",

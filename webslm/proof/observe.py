@@ -16,6 +16,7 @@ from typing import Any
 
 from webslm import paths
 from webslm.adapters.browser import Session, Tab, session
+from webslm.adapters.webgpu import adapter_name
 from webslm.errors import VerificationFailed
 from webslm.schema import VerifyConf
 from webslm.serve import running_server
@@ -108,6 +109,7 @@ def observe(
 
     Raises:
         EnvironmentMismatch: There is no usable browser.
+        GraphicsDied: The browser's graphics process died.
         VerificationFailed: The page did not load, did not answer, or broke off.
     """
     extra = {HARNESS_PREFIX: HARNESS}
@@ -222,8 +224,8 @@ def open_harness(browser: Session, url: str) -> tuple[Tab, str]:
     tab = browser.tab()
     tab.open(f"{url.rstrip('/')}{HARNESS_PREFIX}index.html")
     tab.wait_for("html[data-harness=ready]", "the harness page did not start")
-    loaded = tab.call("() => webslm.load()", None, "loading the model in the harness")
-    return tab, str(loaded["adapter"])
+    tab.call("() => webslm.load()", None, "loading the model in the harness")
+    return tab, adapter_name(browser, tab)
 
 
 def ask(harness: Tab, messages: Sequence[Mapping[str, str]], max_tokens: int) -> Asked:

@@ -9,25 +9,27 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from webslm.adapters import reference
 from webslm.adapters.reference import Greedy
 from webslm.adapters.turns import stop_ids
+from webslm.adapters.webgpu import Offer
 from webslm.compiler.architectures import architecture
 from webslm.compiler.page_prompts import chosen_prompts, row_prompts
 from webslm.compiler.probes import read_rows, system_prompt_of
 from webslm.compiler.prompt_tokens import load
 from webslm.delivery import CONFIG
-from webslm.errors import VerificationFailed
+from webslm.errors import GraphicsDied, VerificationFailed
 from webslm.fs import write_text
 from webslm.proof import observe
 from webslm.proof.machine import check_machine
 from webslm.proof.rendering import Wanted, compare
 from webslm.proof.scoring import evenly_spaced
 from webslm.proof.verdict import REFERENCES, Reference, Row, failures, score
-from webslm.schema import VerifyStageConf
+from webslm.schema import Graphics, VerifyStageConf
 from webslm.stage import Context, Metrics
 from webslm.stages.convert import dequantized_state
 
@@ -43,7 +45,7 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
         VerificationFailed: The page failed, or a gate did; the numbers then lie in
             ``ctx.log_dir``.
     """
-    check_machine(cfg)
+    offered = check_machine(cfg)
     rendered = wanted_prompts(inputs)
     if rendered:
         compare(inputs["bundle"], rendered, cfg, ctx.progress)
@@ -57,15 +59,26 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     ]
     ctx.log_dir.mkdir(parents=True, exist_ok=True)
     picture = ctx.log_dir / PICTURE
-    seen = observe.observe(
-        inputs["bundle"],
-        [row.messages for row in rows],
-        runs,
-        cfg.verify,
-        screenshot=picture,
-        minimum=cfg.browser_min,
-        progress=ctx.progress,
-    )
+
+    def prove(graphics: Graphics) -> observe.Proof:
+        return observe.observe(
+            inputs["bundle"],
+            [row.messages for row in rows],
+            runs,
+            replace(cfg.verify, graphics=graphics),
+            screenshot=picture,
+            minimum=cfg.browser_min,
+            progress=ctx.progress,
+        )
+
+    try:
+        seen = prove(offered.graphics)
+    except GraphicsDied as exc:
+        instead = other_graphics(cfg, offered)
+        if instead is None:
+            raise
+        ctx.log.warning("lavapipe died, the proof begins again with SwiftShader: %s", exc.message)
+        seen = prove(instead)
     report = score(rows, references, seen, cfg.verify)
     if rendered:
         report["rendered_prompts_equal"] = len(rendered)
@@ -81,6 +94,15 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     write_text(out / REPORT, text)
     shutil.copyfile(picture, out / PICTURE)
     return report
+
+
+def other_graphics(cfg: VerifyStageConf, died: Offer) -> Graphics | None:
+    """Return what may prove a build in place of graphics that died; None: nothing may."""
+    chosen_here = cfg.verify.graphics is Graphics.auto and died.graphics is Graphics.lavapipe
+    # SwiftShader has none of the features that a format may need.
+    if not chosen_here or cfg.quant.required_features:
+        return None
+    return Graphics.swiftshader
 
 
 def wanted_prompts(inputs: Mapping[str, Path]) -> list[Wanted]:
