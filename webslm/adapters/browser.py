@@ -308,14 +308,13 @@ def _launch(playwright: Playwright, executable: str | None, chosen: Chosen | Non
     from playwright.sync_api import Error
 
     flags = chosen.flags if chosen else NO_WEBGPU_FLAGS
-    added = chosen.environment if chosen else {}
 
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     try:
         return playwright.chromium.launch(
             executable_path=executable,
             args=[*QUIET_FLAGS, *flags],
-            env={**os.environ, **added},
+            env=dict(chosen.environment) if chosen else None,
             # Chromium's own sandbox cannot start as root.
             chromium_sandbox=not is_root,
             timeout=LAUNCH_S * 1000,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from webslm import paths
 from webslm.errors import EnvironmentMismatch, WebslmError
-from webslm.graphics.driver import find_driver
+from webslm.graphics.driver import NAMED_BY, find_driver
 from webslm.graphics.stand_in import REDIRECT, STAND_IN, StandIn, build_stand_in
 from webslm.schema import Graphics
 
@@ -37,8 +37,8 @@ class Chosen:
     graphics: Graphics
     """Never ``auto``."""
     flags: tuple[str, ...]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables to set for the browser beside its own."""
+    environment: Mapping[str, str]
+    """The browser's whole environment."""
     stand_in: StandIn | None = None
     refused: str | None = None
     """Why ``auto`` did not take the lavapipe that is there."""
@@ -51,7 +51,7 @@ def choose(graphics: Graphics) -> Chosen:
         EnvironmentMismatch: lavapipe was asked for and is not there, or cannot be brought in.
     """
     if graphics is Graphics.hardware:
-        return Chosen(graphics=graphics, flags=HARDWARE)
+        return Chosen(graphics=graphics, flags=HARDWARE, environment=dict(os.environ))
     driver = None if graphics is Graphics.swiftshader else find_driver()
     if driver is None:
         if graphics is Graphics.lavapipe:
@@ -59,13 +59,13 @@ def choose(graphics: Graphics) -> Chosen:
                 "verify.graphics=lavapipe: Mesa's driver is not installed on this machine",
                 hint=f"{INSTALL} (Debian, as root), or verify.graphics=auto",
             )
-        return Chosen(graphics=Graphics.swiftshader, flags=SWIFTSHADER)
+        return _swiftshader()
     try:
         stand_in = build_stand_in(paths.cache_dir() / "tools" / "graphics")
     except WebslmError as exc:
         if graphics is Graphics.lavapipe:
             raise
-        return Chosen(graphics=Graphics.swiftshader, flags=SWIFTSHADER, refused=exc.message)
+        return _swiftshader(refused=exc.message)
     return Chosen(
         graphics=Graphics.lavapipe,
         flags=LAVAPIPE,
@@ -74,15 +74,27 @@ def choose(graphics: Graphics) -> Chosen:
     )
 
 
+def _swiftshader(refused: str | None = None) -> Chosen:
+    environment = _without_drivers()
+    return Chosen(
+        graphics=Graphics.swiftshader, flags=SWIFTSHADER, environment=environment, refused=refused
+    )
+
+
 def _environment(driver: str, stand_in: StandIn) -> dict[str, str]:
-    """Return the variables that bring ``driver`` in."""
-    return {
+    """Return the environment that brings ``driver`` in."""
+    return _without_drivers() | {
         # By name and search path: LD_PRELOAD cannot say a folder with a space.
         "LD_PRELOAD": _before(REDIRECT, "LD_PRELOAD"),
         "LD_LIBRARY_PATH": _before(str(stand_in.folder), "LD_LIBRARY_PATH"),
         "WEBSLM_STAND_IN": str(stand_in.folder / STAND_IN),
         "WEBSLM_LAVAPIPE": driver,
     }
+
+
+def _without_drivers() -> dict[str, str]:
+    """Return the environment without words that would take the page's own drawing elsewhere."""
+    return {name: value for name, value in os.environ.items() if name not in NAMED_BY}
 
 
 def _before(first: str, variable: str) -> str:
