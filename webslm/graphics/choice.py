@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from webslm import paths
 from webslm.errors import EnvironmentMismatch, WebslmError
@@ -24,6 +25,7 @@ LAVAPIPE = (
 )
 # Chromium on Linux reaches a GPU through Vulkan only, and not by default.
 HARDWARE = (WEBGPU, "--enable-features=Vulkan", "--ignore-gpu-blocklist")
+SHADERS = "MESA_SHADER_CACHE_DIR"
 INSTALL = "apt-get install mesa-vulkan-drivers"
 _SOFTWARE = re.compile(r"swiftshader|llvmpipe|lavapipe|\bsoftware\b|basic render", re.IGNORECASE)
 _MESA = re.compile(r"\bMesa \S+")
@@ -61,7 +63,7 @@ def choose(graphics: Graphics) -> Chosen:
             )
         return _swiftshader()
     try:
-        stand_in = build_stand_in(paths.cache_dir() / "tools" / "graphics")
+        stand_in = build_stand_in(_folder())
     except WebslmError as exc:
         if graphics is Graphics.lavapipe:
             raise
@@ -89,7 +91,13 @@ def _environment(driver: str, stand_in: StandIn) -> dict[str, str]:
         "LD_LIBRARY_PATH": _before(str(stand_in.folder), "LD_LIBRARY_PATH"),
         "WEBSLM_STAND_IN": str(stand_in.folder / STAND_IN),
         "WEBSLM_LAVAPIPE": driver,
+        # Compiled shaders are most of the time to a first token; the home folder is not ours.
+        SHADERS: os.environ.get(SHADERS) or str(_folder() / "shaders"),
     }
+
+
+def _folder() -> Path:
+    return paths.cache_dir() / "tools" / "graphics"
 
 
 def _without_drivers() -> dict[str, str]:
