@@ -37,7 +37,8 @@ ALLOWED: dict[str, set[str]] = {
     "serve_verb": {"serve"},
     "memory": set(),
     "mistakes": set(),
-    "proof": {"adapters", "dataset", "serve"},
+    "graphics": {"compiler"},
+    "proof": {"adapters", "dataset", "graphics", "serve"},
     "matrix": set(),
     "mlc_tool": {"adapters", "matrix"},
     "pairing": {"compilers", "matrix"},
@@ -63,8 +64,8 @@ ALLOWED: dict[str, set[str]] = {
     "recipe": {"compose"},
     "reproduce": {"cache", "preflight", "difference", "executor", "lock", "plan"},
     "doctor": {
-        *("adapters", "compilers", "matrix", "memory", "mlc_tool", "registry", "serve"),
-        "toolchain",
+        *("adapters", "compilers", "graphics", "matrix", "memory", "mlc_tool", "registry"),
+        *("serve", "toolchain"),
     },
     "dataset_doctor": {"adapters", "cache", "corpus", "plan", "registry", "reporting", "stages"},
     "commands": {
@@ -129,7 +130,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "__main__": {"cli"},
     "prompts": set(),
-    "adapters": {"adapters", "dataset", "encoding", "evaluation", "pairs", "prompts"},
+    "adapters": {"adapters", "dataset", "encoding", "evaluation", "graphics", "pairs", "prompts"},
     "compiler": {"compiler", "compilers", "prompts"},
     "stages": {
         "stages",
