@@ -87,7 +87,7 @@ ALLOWED: dict[str, set[str]] = {
     "executor": {"plan", "cache", "keylock"},
     "explain": {"plan", "cache"},
     "forecast": {"plan", "cache", "explain"},
-    "report": {"plan", "forecast"},
+    "report": {"plan", "forecast", "reporting"},
     "reporting": {"corpus", "evaluation", "plan", "reporting"},
     "precision": {"compilers"},
     "local_base": {"compiler"},

@@ -11,6 +11,8 @@ from rich.text import Text
 
 BAR = 40
 LEARNT = "black on green"
+UNUSED = ("left_out", "keys_not_read", "files_not_read")
+"""Findings on what of the data is not used."""
 MARKS = ("[[", "]]")
 """Around what is learnt where a terminal has no colours."""
 
@@ -56,6 +58,16 @@ def account_lines(stats: Mapping[str, Any]) -> Iterator[str]:
         yield f"line ends: \\r\\n or \\r read as \\n in {stats['line_ends_rewritten']} records"
     if stats["turns_without_loss"]:
         yield f"loss: {stats['turns_without_loss']} answers carry none, as their rows say"
+
+
+def told_of_reading(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a build says of the data it read: the account, and what was not used of it."""
+    if "records" in metrics:
+        yield from account_lines(metrics)
+        yield from (item["text"] for item in metrics["findings"] if item["kind"] in UNUSED)
+    elif metrics.get("keys_not_read"):
+        keys = ", ".join(f"{key} x {count}" for key, count in metrics["keys_not_read"].items())
+        yield f"keys not read: {keys}"
 
 
 def set_rows(stats: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
