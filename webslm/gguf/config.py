@@ -9,10 +9,11 @@ from webslm.compiler.architectures.shape import FULL, SLIDING
 from webslm.compiler.architectures.support import explain_unsupported
 from webslm.errors import ConfigError
 from webslm.gguf.header import Header
+from webslm.gguf.keys import Keys
 from webslm.gguf.names import MODEL_TYPES
 from webslm.gguf.rope import Read, rope_scaling
+from webslm.gguf.vocabulary import read_special
 
-MISSING = object()
 NEUTRAL: dict[str, tuple[Any, ...]] = {
     "attention.causal": (True,),
     "attention.clamp_kqv": (0.0,),
@@ -38,39 +39,16 @@ def to_config(header: Header, read: Read) -> dict[str, Any]:
     Raises:
         ConfigError: Names the architecture, the key or the part that cannot be.
     """
-    keys = _Keys(header)
+    keys = Keys(header)
     _check_kind(header)
     _check_neutral(keys)
     config = _sizes(keys, header)
-    config |= _FAMILIES.get(header.architecture, _llama)(keys)
-    config["rope_scaling"] = rope_scaling(header, keys.get, read)
+    config |= _FAMILIES[header.architecture](keys)
+    config["rope_scaling"] = rope_scaling(keys, read)
     _check_rotation(keys, config)
-    for name in ("bos", "eos", "pad"):
-        key = f"tokenizer.ggml.{'padding' if name == 'pad' else name}_token_id"
-        config[f"{name}_token_id"] = header.metadata.get(key)
+    special = read_special(header.metadata, int(config["vocab_size"]))
+    config |= {f"{name}_token_id": special.get(name) for name in ("bos", "eos", "pad")}
     return config
-
-
-class _Keys:
-    """Metadata of one architecture."""
-
-    def __init__(self, header: Header) -> None:
-        self.header = header
-
-    def get(self, key: str, default: Any = MISSING) -> Any:
-        """Return a value; a list that repeats one number is that number."""
-        full = f"{self.header.architecture}.{key}"
-        value = self.header.metadata.get(full, default)
-        if value is MISSING:
-            raise ConfigError(f"{self.header.name}: no {full} in its metadata")
-        if not isinstance(value, list):
-            return value
-        if len(set(value)) != 1:
-            raise ConfigError(
-                f"{self.header.name}: {full} differs between layers",
-                hint="only models whose layers have one shape can be compiled",
-            )
-        return value[0]
 
 
 def _check_kind(header: Header) -> None:
@@ -88,9 +66,10 @@ def _check_kind(header: Header) -> None:
         )
     if kind != "model":
         raise ConfigError(f"{name}: general.type {kind!r}, not a model")
-    if int(found.get("split.count", 1)) > 1:
+    parts, part = found.get("split.count", 1), found.get("split.no", 0)
+    if parts not in (0, 1):
         raise ConfigError(
-            f"{name}: part {int(found.get('split.no', 0)) + 1} of {found['split.count']}",
+            f"{name}: one of {parts} parts (split.no {part})",
             hint="join the parts first: llama-gguf-split --merge FIRST.gguf WHOLE.gguf",
         )
     if header.architecture not in MODEL_TYPES:
@@ -109,7 +88,7 @@ def _check_kind(header: Header) -> None:
         raise ConfigError(f"{name}: {what}", hint="take the model's whole file")
 
 
-def _check_neutral(keys: _Keys) -> None:
+def _check_neutral(keys: Keys) -> None:
     for key, harmless in NEUTRAL.items():
         value = keys.get(key, harmless[0])
         if value not in harmless:
@@ -120,76 +99,79 @@ def _check_neutral(keys: _Keys) -> None:
             )
 
 
-def _sizes(keys: _Keys, header: Header) -> dict[str, Any]:
-    heads, hidden = int(keys.get("attention.head_count")), int(keys.get("embedding_length"))
-    if not heads:
-        raise ConfigError(f"{header.name}: no attention heads")
-    head_dim = _head_dim(keys)
-    if int(keys.get("attention.value_length", head_dim)) != head_dim:
-        raise ConfigError(f"{header.name}: keys and values of different sizes cannot be compiled")
+def _sizes(keys: Keys, header: Header) -> dict[str, Any]:
+    heads, head_dim = keys.count("attention.head_count"), _head_dim(keys)
+    if keys.count("attention.value_length", head_dim) != head_dim:
+        raise ConfigError(
+            f"{header.name}: keys and values of different sizes cannot be compiled",
+            hint="take a model without it",
+        )
+    layers = keys.count("block_count")
+    if layers > len(header.tensors):
+        raise keys.wrong("block_count", layers)
     return {
         "model_type": MODEL_TYPES[header.architecture],
-        "hidden_size": hidden,
-        "intermediate_size": int(keys.get("feed_forward_length")),
-        "num_hidden_layers": int(keys.get("block_count")),
+        "hidden_size": keys.count("embedding_length"),
+        "intermediate_size": keys.count("feed_forward_length"),
+        "num_hidden_layers": layers,
         "num_attention_heads": heads,
-        "num_key_value_heads": int(keys.get("attention.head_count_kv", heads)),
+        "num_key_value_heads": keys.count("attention.head_count_kv", heads),
         "head_dim": head_dim,
         # The table, not the list of tokens: some publishers leave padding out of the list.
         "vocab_size": header.tensors["token_embd.weight"].shape[0],
-        "max_position_embeddings": int(keys.get("context_length")),
-        "rms_norm_eps": _rounded(keys.get("attention.layer_norm_rms_epsilon")),
-        "rope_theta": _rounded(keys.get("rope.freq_base", 10000.0)),
+        "max_position_embeddings": keys.count("context_length"),
+        "rms_norm_eps": keys.number("attention.layer_norm_rms_epsilon"),
+        "rope_theta": keys.number("rope.freq_base", 10000.0),
         "tie_word_embeddings": "output.weight" not in header.tensors,
         "attention_bias": "blk.0.attn_q.bias" in header.tensors,
         "torch_dtype": "float32",
     }
 
 
-def _llama(keys: _Keys) -> dict[str, Any]:
-    window = int(keys.get("attention.sliding_window", 0))
+def _llama(keys: Keys) -> dict[str, Any]:
+    window = keys.count("attention.sliding_window", 0, least=0)
     if not window:
         return {"hidden_act": "silu"}
     # Mistral 7B v0.1: the same layers, of which llama.cpp lets every one see everything.
     return {"model_type": "mistral", "hidden_act": "silu", "sliding_window": window}
 
 
-def _silu(keys: _Keys) -> dict[str, Any]:
+def _silu(keys: Keys) -> dict[str, Any]:
     del keys
     return {"hidden_act": "silu"}
 
 
-def _phi3(keys: _Keys) -> dict[str, Any]:
-    head = _head_dim(keys)
+def _phi3(keys: Keys) -> dict[str, Any]:
+    head, length = _head_dim(keys), keys.count("context_length")
     return {
         "hidden_act": "silu",
-        "sliding_window": int(keys.get("attention.sliding_window", 0)) or None,
-        "partial_rotary_factor": int(keys.get("rope.dimension_count", head)) / head,
-        "original_max_position_embeddings": int(
-            keys.get("rope.scaling.original_context_length", keys.get("context_length"))
+        "sliding_window": keys.count("attention.sliding_window", 0, least=0) or None,
+        "partial_rotary_factor": keys.count("rope.dimension_count", head) / head,
+        "original_max_position_embeddings": keys.count(
+            "rope.scaling.original_context_length", length
         ),
     }
 
 
-def _gemma2(keys: _Keys) -> dict[str, Any]:
+def _gemma2(keys: Keys) -> dict[str, Any]:
     return {
         "hidden_activation": "gelu_pytorch_tanh",
-        "attn_logit_softcapping": float(keys.get("attn_logit_softcapping", 50.0)),
-        "final_logit_softcapping": float(keys.get("final_logit_softcapping", 30.0)),
-        "sliding_window": int(keys.get("attention.sliding_window", 4096)),
+        "attn_logit_softcapping": keys.number("attn_logit_softcapping", 50.0),
+        "final_logit_softcapping": keys.number("final_logit_softcapping", 30.0),
+        "sliding_window": keys.count("attention.sliding_window", 4096),
         "query_pre_attn_scalar": _query_scale(keys),
         "layer_types": _layer_types(keys, 2),
     }
 
 
-def _gemma3(keys: _Keys) -> dict[str, Any]:
+def _gemma3(keys: Keys) -> dict[str, Any]:
     return {
         "hidden_activation": "gelu_pytorch_tanh",
-        "attn_logit_softcapping": float(keys.get("attn_logit_softcapping", 0.0)) or None,
-        "final_logit_softcapping": float(keys.get("final_logit_softcapping", 0.0)) or None,
-        "rope_theta": _rounded(keys.get("rope.freq_base", 1000000.0)),
-        "rope_local_base_freq": _rounded(keys.get("rope.freq_base_swa", 10000.0)),
-        "sliding_window": int(keys.get("attention.sliding_window")),
+        "attn_logit_softcapping": keys.number("attn_logit_softcapping", 0.0) or None,
+        "final_logit_softcapping": keys.number("final_logit_softcapping", 0.0) or None,
+        "rope_theta": keys.number("rope.freq_base", 1000000.0),
+        "rope_local_base_freq": keys.number("rope.freq_base_swa", 10000.0),
+        "sliding_window": keys.count("attention.sliding_window"),
         "query_pre_attn_scalar": _query_scale(keys),
         "layer_types": _layer_types(keys, 6),
     }
@@ -205,39 +187,37 @@ _FAMILIES = {
 }
 
 
-def _query_scale(keys: _Keys) -> int:
-    hidden, heads = int(keys.get("embedding_length")), int(keys.get("attention.head_count"))
-    if int(keys.get("block_count")) == QUERY_SCALE_BY_WIDTH[keys.header.architecture]:
+def _query_scale(keys: Keys) -> int:
+    hidden, heads = keys.count("embedding_length"), keys.count("attention.head_count")
+    if keys.count("block_count") == QUERY_SCALE_BY_WIDTH[keys.header.architecture]:
         return hidden // heads
     return _head_dim(keys)
 
 
-def _head_dim(keys: _Keys) -> int:
-    hidden, heads = int(keys.get("embedding_length")), int(keys.get("attention.head_count"))
-    return int(keys.get("attention.key_length", hidden // heads))
+def _head_dim(keys: Keys) -> int:
+    hidden, heads = keys.count("embedding_length"), keys.count("attention.head_count")
+    return keys.count("attention.key_length", hidden // heads)
 
 
-def _layer_types(keys: _Keys, period: int) -> list[str]:
+def _layer_types(keys: Keys, period: int) -> list[str]:
     """Return each layer's kind: told layer by layer, by a period, or by the family's."""
-    key = f"{keys.header.architecture}.attention.sliding_window_pattern"
-    told: Any = keys.header.metadata.get(key, period)
-    if isinstance(told, list):
-        return [SLIDING if slides else FULL for slides in told]
-    layers = range(1, int(keys.get("block_count")) + 1)
-    return [SLIDING if layer % int(told) else FULL for layer in layers]
+    key = "attention.sliding_window_pattern"
+    told: Any = keys.header.metadata.get(f"{keys.header.architecture}.{key}", period)
+    count = keys.count("block_count")
+    if not isinstance(told, list):
+        step = keys.count(key, period)
+        return [SLIDING if layer % step else FULL for layer in range(1, count + 1)]
+    if len(told) != count:
+        raise keys.wrong(key, told)
+    return [SLIDING if slides else FULL for slides in told]
 
 
-def _check_rotation(keys: _Keys, config: Mapping[str, Any]) -> None:
+def _check_rotation(keys: Keys, config: Mapping[str, Any]) -> None:
     head = int(config["head_dim"])
-    rotated = int(keys.get("rope.dimension_count", head))
+    rotated = keys.count("rope.dimension_count", head)
     if rotated != head and config["model_type"] != "phi3":
         raise ConfigError(
             f"{keys.header.name}: {rotated} of a head's {head} numbers are rotated; "
             "the library rotates all",
             hint="take a model without it",
         )
-
-
-def _rounded(value: float) -> float:
-    """Return a float32 as the decimal number that somebody wrote: 1e-5, not 9.99999974e-06."""
-    return float(f"{value:.7g}")

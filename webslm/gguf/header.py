@@ -33,7 +33,7 @@ OTHERS = {
     b"vers": ("a Git LFS pointer, not the file itself", "run 'git lfs pull' in its repository"),
     b"<!do": ("a web page", "fetch the file itself, not the page that shows it"),
     b"<htm": ("a web page", "fetch the file itself, not the page that shows it"),
-    b"PK\x03\x04": ("a zip archive", "base.path=ARCHIVE.whl, or unpack it"),
+    b"pk\x03\x04": ("a zip archive", "base.path=ARCHIVE.whl, or unpack it"),
 }
 """What else begins like this, by its first four bytes in lower case."""
 

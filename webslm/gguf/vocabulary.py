@@ -77,7 +77,7 @@ def read_vocabulary(header: Header) -> Vocabulary:
     count = len(tokens)
     types = _list(header, "token_type", count, default=[NORMAL] * count)
     template, others = _template(found)
-    special = _special(found, count)
+    special = read_special(found, count)
     return Vocabulary(
         kind=kind,
         pre=pre,
@@ -103,7 +103,8 @@ def _list(
     header: Header, key: str, count: int | None = None, default: list[Any] | None = None
 ) -> list[Any]:
     found = header.metadata.get(KEY + key, default)
-    if not isinstance(found, list) or not found:
+    kind = str if key in ("tokens", "merges") else (int, float)
+    if not isinstance(found, list) or not found or not isinstance(found[0], kind):
         raise ConfigError(
             f"{header.name}: no {KEY}{key}", hint="take the model's whole file, not a part of it"
         )
@@ -123,7 +124,8 @@ def _named(tokens: list[str], header: Header) -> list[str]:
     return named
 
 
-def _special(found: Mapping[str, Any], count: int) -> dict[str, int]:
+def read_special(found: Mapping[str, Any], count: int) -> dict[str, int]:
+    """Return bos, eos, eot, eom, pad and unk to ids, as far as a file names them."""
     keys = {
         "bos": "bos_token_id",
         "eos": "eos_token_id",
@@ -136,7 +138,7 @@ def _special(found: Mapping[str, Any], count: int) -> dict[str, int]:
     return {
         name: index
         for name, index in named.items()
-        if isinstance(index, int) and 0 <= index < count
+        if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < count
     }
 
 
