@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import gguf_files
+from tests.integration.architecture_models import random_model
 from webslm.compose import compose
 from webslm.errors import ConfigError
 from webslm.paths import conf_dir, data_dir, resolve_data
@@ -54,6 +56,10 @@ def test_option_composes_passes_and_plans(group: str, option: str, tmp_path: Pat
     if option == "local":
         write_folder(tmp_path)
         words.append(f"base.path={tmp_path}")
+    if option == "gguf":
+        shape = gguf_files.LAYOUTS["smollm2"]
+        file = gguf_files.write(tmp_path / "m.gguf", gguf_files.parts(random_model(shape), shape))
+        words += [f"base.path={file}", "lora.max_length=256", "app.decoding.max_tokens=64"]
     cfg = compose(words)
     preflight(cfg)
     wanted = [spec.name for spec in STAGES if spec.wanted(cfg)]
