@@ -94,8 +94,8 @@ def test_real_base_takes_the_reference_recipe_and_tiny_its_own() -> None:
 
 def test_name_comes_from_domain_base_and_quant() -> None:
     cfg = compose(["domain=legal", "quant=q0f32"])
-    assert cfg.name == "legal-tiny-q0f32"
-    assert cfg.output_dir == "outputs/legal-tiny-q0f32"
+    assert cfg.name == "legal-smollm2_135m-q0f32"
+    assert cfg.output_dir == "outputs/legal-smollm2_135m-q0f32"
 
 
 def test_quant_changes_neither_data_nor_training() -> None:
@@ -224,7 +224,7 @@ def test_chosen_precision_shares_every_artifact_with_the_declared_format(
     assert set(found) - {"calibrate"} == set(keys(f"quant={name}"))
     library = {stage: found[stage] for stage in ("convert", "compile", "bundle", "verify")}
     assert library == {
-        stage: keys(f"quant={name}", "name=medical-tiny-auto")[stage] for stage in library
+        stage: keys(f"quant={name}", "name=medical-smollm2_135m-auto")[stage] for stage in library
     }
 
 
