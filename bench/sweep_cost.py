@@ -27,7 +27,7 @@ UNTIL = "until=bundle"
 
 
 def main() -> None:
-    words = [UNTIL, *sys.argv[1:]]
+    words = ["base=tiny", UNTIL, *sys.argv[1:]]
     with tempfile.TemporaryDirectory() as folder:
         one = timed(Path(folder) / "one", [*words, ONE])
         four = timed(Path(folder) / "four", ["-m", *words, FORMATS])

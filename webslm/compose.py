@@ -70,7 +70,7 @@ def _plain(raw: Any) -> Config:
     extra = list(_extra_keys(config, ""))
     if extra:
         raise ConfigError(problems=tuple((f"unknown key {key!r}", nearest(key)) for key in extra))
-    if config.base.source is BaseSource.local:
+    if config.base.source in (BaseSource.local, BaseSource.gguf):
         fill_shape(config)
     base_template.settle(config)
     return config

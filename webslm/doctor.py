@@ -241,9 +241,17 @@ def _memory(cfg: Config) -> Iterator[Finding]:
         yield Finding(part="memory", state="ok", text=text)
 
 
+_HUBLESS = {
+    BaseSource.tiny: "is made on this machine",
+    BaseSource.local: "is a folder",
+    BaseSource.gguf: "is a file",
+    BaseSource.wheel: "comes from the package index",
+}
+
+
 def _hub(cfg: Config) -> Iterator[Finding]:
-    if cfg.base.source is not BaseSource.hub:
-        text = f"not needed: base={cfg.base.name} is made on this machine"
+    if cfg.base.source not in (BaseSource.hub, BaseSource.auto):
+        text = f"not needed: base={cfg.base.name} {_HUBLESS[cfg.base.source]}"
         yield Finding(part="hub", state="ok", text=text)
         return
     from webslm.adapters.hub_token import token_rights

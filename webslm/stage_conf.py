@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from webslm import schema
+from webslm import origin, schema
 from webslm.compilers import MLC_LLM
 from webslm.hosting import shard_bytes
 from webslm.schema import Config, Finetune, RuntimeConf
@@ -105,7 +105,8 @@ def bundle(cfg: Config) -> schema.BundleStageConf:
         card=schema.CardConf(
             base=cfg.base.name,
             base_id=cfg.base.hub.id,
-            base_commit=cfg.base.hub.revision,
+            base_commit=origin.commit(cfg.base),
+            base_origin=origin.origin(cfg.base),
             licence=cfg.base.licence,
             lora=lora(cfg),
             seed=cfg.seed,

