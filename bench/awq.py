@@ -58,16 +58,18 @@ def _format(name: str, folder: Path) -> list[str]:
     cfg = compose(list(words))
     ctx = Context(cache_dir=folder, log_dir=folder)
     convert.run(convert_conf(cfg), {"merge": scaled["scale"]}, alone, ctx)
-    merged = reference.load_model(plain["merge"])
     probes = _held_out(plain)
+    merged = evaluating.read(reference.load_model(plain["merge"]), probes)
     parameters = architecture(cfg.base.shape.model_type).parameters(cfg.base.shape)
 
     def ask(shards: Path) -> list[Forced]:
         state = convert.dequantized_state(shards, parameters, cfg.quant)
-        model = reference.load_model(plain["merge"], state)
-        return evaluating.force(model, merged, probes)
+        return beside(reference.load_model(plain["merge"], state))
 
-    same = evaluating.force(reference.load_model(scaled["scale"]), merged, probes)
+    def beside(model: Any) -> list[Forced]:
+        return evaluating.force([merged, evaluating.read(model, probes)], probes)[1]
+
+    same = beside(reference.load_model(scaled["scale"]))
     found = {
         EXACT: same,
         "plain": ask(plain["convert"]),

@@ -78,7 +78,22 @@ CONVERT_SOURCES = (
     *WEIGHT_MAP_SOURCES,
 )
 
-
+ASKING_SOURCES = (
+    "stages/evaluate_base.py",
+    "evaluation/choice.py",
+    "evaluation/general.py",
+    "evaluation/intervals.py",
+    "evaluation/scores.py",
+    "evaluation/survival.py",
+    "corpus/files.py",
+    "dataset.py",
+    "proof/scoring.py",
+    "adapters/evaluating.py",
+    "adapters/generating.py",
+    "adapters/questions.py",
+    "adapters/reference.py",
+    *TRAINING_SOURCES,
+)
 COMPILE_SOURCES = (
     "stages/compile.py",
     "compiler",
@@ -226,18 +241,23 @@ STAGES: tuple[StageSpec, ...] = (
         ignored=("python",),
     ),
     StageSpec(
+        name="evaluate_base",
+        needs=("base", "data"),
+        configure=stage_conf.evaluate_base,
+        sources=ASKING_SOURCES,
+        wheels=TRAINING_WHEELS,
+        external=("questions.general_path",),
+        wanted=lambda cfg: cfg.evaluate.enabled,
+    ),
+    StageSpec(
         name="evaluate",
-        needs=("base", "finetune", "merge", "normalize", "convert", "data"),
+        needs=("base", "evaluate_base", "finetune", "merge", "normalize", "convert", "data"),
         configure=stage_conf.evaluate,
         sources=(
             "stages/evaluate.py",
             "evaluation",
             "corpus",
-            "dataset.py",
-            "proof/scoring.py",
-            "adapters/evaluating.py",
-            "adapters/reference.py",
-            *TRAINING_SOURCES,
+            *ASKING_SOURCES,
             *CONVERT_SOURCES,
         ),
         wheels=(*TRAINING_WHEELS, "peft", "sacrebleu"),

@@ -119,10 +119,12 @@ def test_nothing_chosen_packs_as_if_nothing_was_asked(
 def measured(inputs: dict[str, Path], folder: Path, quant: QuantConf) -> tuple[float, float]:
     """Return loss and divergence per answer token on rows that no stage here was given."""
     state = convert.dequantized_state(folder, PARAMETERS, quant)
-    merged = reference.load_model(inputs["merge"])
-    found = evaluating.force(
-        reference.load_model(inputs["merge"], state), merged, held_out(inputs["merge"])
+    probes = held_out(inputs["merge"])
+    models = (
+        reference.load_model(inputs["merge"]),
+        reference.load_model(inputs["merge"], state),
     )
+    _, found = evaluating.force([evaluating.read(model, probes) for model in models], probes)
     tokens = sum(row.tokens for row in found)
     return sum(row.loss for row in found) / tokens, sum(
         row.divergence or 0.0 for row in found

@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "schema": set(),
     "dataset": set(),
     "corpus": {"dataset"},
-    "evaluation": {"dataset", "proof"},
+    "evaluation": {"corpus", "dataset", "proof"},
     "page_facts": {"dataset", "proof"},
     "model_entry": {"compiler", "delivery"},
     "records": set(),

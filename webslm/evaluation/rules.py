@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 
+from webslm.errors import ConfigError
+from webslm.evaluation.general import EXPECTED, read_general
 from webslm.paths import resolve_data
-from webslm.schema import Config
+from webslm.schema import Config, EvaluateConf
 
 Problem = tuple[str, str | None]
-UNBOUNDED = ("max_general_loss_increase", "max_kl")
+UNBOUNDED = ("max_general_loss_increase", "max_general_loss_rise", "max_kl")
+COUNTS = (
+    *("rows", "paraphrases", "follow_ups", "general_rows", "general_asked", "max_answer_tokens"),
+    *("sampled", "seeds", "resamples"),
+)
 
 
 def problems(cfg: Config) -> Iterator[Problem]:
     """Yield what is wrong with the survival report's settings, each with what to type."""
     conf = cfg.evaluate
-    for name in ("rows", "paraphrases", "max_answer_tokens", "seeds", "resamples"):
+    for name in COUNTS:
         if getattr(conf, name) < 1:
             yield f"evaluate.{name}: {getattr(conf, name)} is not above 0", "a positive number"
     if not 0 < conf.confidence < 1:
@@ -26,11 +32,9 @@ def problems(cfg: Config) -> Iterator[Problem]:
             f"{conf.cautious.top_p} are no way of sampling",
             "temperature above 0 to 2, top_p above 0 to 1",
         )
-    if conf.enabled and not resolve_data(conf.general_path).is_file():
-        yield (
-            f"evaluate.general_path: {conf.general_path}: no such file",
-            "a chat JSONL of questions outside the domain",
-        )
+    if conf.enabled:
+        yield from _general(conf)
+        yield from _gates(cfg)
     for field in fields(conf.gates):
         bound = getattr(conf.gates, field.name)
         top = 100 if field.name == "min_chrf" else 1
@@ -41,3 +45,37 @@ def problems(cfg: Config) -> Iterator[Problem]:
         getattr(conf.gates, f.name) is not None for f in fields(conf.gates)
     ):
         yield "evaluate.gates: nothing is evaluated, so no gate can hold", "evaluate=on"
+
+
+def _general(conf: EvaluateConf) -> Iterator[Problem]:
+    """Yield what is wrong with the questions outside the domain."""
+    path = resolve_data(conf.general_path)
+    if not path.is_file():
+        yield (
+            f"evaluate.general_path: {conf.general_path}: no such file",
+            "a chat JSONL of questions outside the domain",
+        )
+        return
+    try:
+        rows = read_general(path)
+    except ConfigError as exc:
+        for message, hint in exc.problems:
+            yield f"evaluate.general_path: {message}", hint
+        return
+    if conf.gates.min_known is not None and not any(row.expected for row in rows):
+        yield (
+            f"evaluate.gates.min_known: no row of {conf.general_path} names an expected word",
+            EXPECTED,
+        )
+
+
+def _gates(cfg: Config) -> Iterator[Problem]:
+    """Yield which gates have nothing to judge by."""
+    for name in ("min_manner", "min_signature_rate"):
+        if getattr(cfg.evaluate.gates, name) is not None and not (
+            cfg.data.closing or cfg.data.signatures
+        ):
+            yield (
+                f"evaluate.gates.{name}: nothing says what the manner is",
+                "data.closing=EXPRESSION for the last sentence, or data.signatures.NAME=EXPRESSION",
+            )
