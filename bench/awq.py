@@ -26,7 +26,7 @@ from webslm.compiler.architectures import architecture
 from webslm.compose import compose
 from webslm.evaluation.survival import Forced
 from webslm.paths import cache_dir
-from webslm.schema import Loss
+from webslm.prompts.ends import stop_ids
 from webslm.stage import Context
 from webslm.stage_conf import convert as convert_conf
 from webslm.stages import convert
@@ -114,14 +114,13 @@ def _tail() -> tuple[str, ...]:
 
 def _held_out(stored: dict[str, Path]) -> list[Probe]:
     tokenizer = reference.load_tokenizer(stored["merge"])
-    stops = turns.stop_ids(stored["merge"], tokenizer)
-    found = []
-    for number, messages in enumerate(turns.read_rows(stored["data"] / "held_out.jsonl"), 1):
-        row = turns.encode(
-            tokenizer, messages, number=number, stops=stops, loss=Loss.assistant_only
-        )
-        found.append(Probe(input_ids=row.input_ids, labels=row.labels, prompt=[]))
-    return found
+    stops = stop_ids(stored["merge"], tokenizer)
+    rows = turns.read_rows(stored["data"] / "held_out.jsonl")
+    return [
+        Probe(prompt=prompt, answer=answer)
+        for number, row in enumerate(rows, 1)
+        for prompt, answer in (turns.encode_last(tokenizer, row, number=number, stops=stops),)
+    ]
 
 
 def _build(words: Sequence[str], output: Path) -> dict[str, Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 
@@ -39,7 +38,7 @@ def preflight(cfg: Config) -> None:
         ConfigError: Holds every problem found.
     """
     problems: list[tuple[str, str | None]] = []
-    for check in (validate, _check_files, _check_data, _check_adapter):
+    for check in (validate, _check_files, _check_data, _check_general, _check_adapter):
         try:
             check(cfg)
         except ConfigError as exc:
@@ -157,11 +156,13 @@ def _check_files(cfg: Config) -> None:
         if not path.is_file():
             problems.append((f"{key}: {path}: no such file", f"check {key}"))
             continue
-        try:
-            if path.suffix == ".json":
-                json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as exc:
-            problems.append((f"{key}: {path}: not JSON: {exc}", "a list of {id, title, content}"))
+        if key == "domain.knowledge_path":
+            from webslm.page_facts import documents
+
+            try:
+                documents(path)
+            except ConfigError as exc:
+                problems += exc.problems
     if problems:
         raise ConfigError(problems=tuple(problems))
 
@@ -174,6 +175,12 @@ def _check_adapter(cfg: Config) -> None:
     conf = next(spec for spec in STAGES if spec.name == "finetune").configure(cfg)
     assert isinstance(conf, FinetuneStageConf)
     check_before(conf)
+
+
+def _check_general(cfg: Config) -> None:
+    from webslm.evaluation.general import check_general
+
+    check_general(cfg.evaluate)
 
 
 def _check_data(cfg: Config) -> None:

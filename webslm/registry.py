@@ -9,7 +9,12 @@ from webslm import schema, stage_conf
 from webslm.schema import Align, Config, Finetune, Precision, Scale
 
 TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
-TRAINING_SOURCES = ("adapters/tokenizer.py", "adapters/torch_mode.py", "adapters/turns.py")
+TRAINING_SOURCES = (
+    "adapters/tokenizer.py",
+    "adapters/torch_mode.py",
+    "adapters/turns.py",
+    "prompts",
+)
 FINETUNE_WHEELS = (*TRAINING_WHEELS, "peft", "trl", "accelerate", "datasets")
 FINETUNE_SOURCES = (
     "adapters/trainer.py",
@@ -24,7 +29,9 @@ FINETUNE_SOURCES = (
     "adapters/heap.py",
     "adapters/losses.py",
     "adapters/answers.py",
+    "adapters/frozen_layers.py",
     "adapters/low_rank.py",
+    "adapters/rounded_weights.py",
     *TRAINING_SOURCES,
 )
 WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
@@ -35,6 +42,7 @@ ROW_TEXTS = (
 )
 """What a matrix row says of itself and of the machine: no artifact depends on it."""
 PROMPT_SOURCES = (
+    "prompts",
     "compiler/conversation.py",
     "compiler/chat_template.py",
     "compiler/page_prompts.py",
@@ -85,8 +93,9 @@ ASKING_SOURCES = (
     "evaluation/intervals.py",
     "evaluation/scores.py",
     "evaluation/survival.py",
-    "corpus/files.py",
+    "corpus",
     "dataset.py",
+    "encoding.py",
     "proof/scoring.py",
     "adapters/evaluating.py",
     "adapters/generating.py",
@@ -117,6 +126,7 @@ STAGES: tuple[StageSpec, ...] = (
             "stages/data.py",
             "dataset.py",
             "corpus",
+            "encoding.py",
             "adapters/hub_rows.py",
         ),
         wheels=("datasketch",),
@@ -127,18 +137,18 @@ STAGES: tuple[StageSpec, ...] = (
         configure=lambda cfg: schema.BaseStageConf(base=cfg.base, seed=cfg.seed),
         sources=(
             "stages/base.py",
+            "encoding.py",
             "adapters/tiny.py",
             "adapters/heap.py",
             "adapters/losses.py",
             "adapters/hub.py",
             "adapters/hub_cache.py",
             "adapters/random_weights.py",
-            "adapters/template.py",
             *WEIGHT_MAP_SOURCES,
             *TRAINING_SOURCES,
         ),
         wheels=TRAINING_WHEELS,
-        external=("base.tiny.chat_path", "base.tiny.text_paths", "base.path"),
+        external=("base.tiny.chat_path", "base.tiny.text_paths", "base.path", "base.template_path"),
     ),
     StageSpec(
         name="inspect",
@@ -164,7 +174,10 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/adoption.py",
             "adapters/processes.py",
             "adapters/worker.py",
+            "compiler/quantization.py",
+            "compiler/rounding.py",
             *FINETUNE_SOURCES,
+            *WEIGHT_MAP_SOURCES,
         ),
         wheels=FINETUNE_WHEELS,
         external=("adapter.path",),
@@ -178,7 +191,9 @@ STAGES: tuple[StageSpec, ...] = (
         sources=(
             "stages/align.py",
             "pairs.py",
+            "corpus",
             "dataset.py",
+            "encoding.py",
             "adapters/dpo.py",
             *FINETUNE_SOURCES,
         ),
@@ -256,7 +271,6 @@ STAGES: tuple[StageSpec, ...] = (
         sources=(
             "stages/evaluate.py",
             "evaluation",
-            "corpus",
             *ASKING_SOURCES,
             *CONVERT_SOURCES,
         ),
@@ -333,6 +347,7 @@ STAGES: tuple[StageSpec, ...] = (
             "page_facts.py",
             "records.py",
             "dataset.py",
+            "encoding.py",
             "proof/scoring.py",
             "adapters/npm.py",
             "compiler/wasm/contract.py",

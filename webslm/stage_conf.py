@@ -50,8 +50,15 @@ def lora(cfg: Config) -> schema.LoraConf:
 def finetune(cfg: Config) -> schema.FinetuneStageConf:
     """Return what a fine-tune is made by; only the method that reads an adapter sees its path."""
     adapter = cfg.adapter if cfg.finetune is Finetune.adapter else schema.AdapterConf()
+    aware = cfg.lora.quantization_aware and cfg.quant.bits > 0
     return schema.FinetuneStageConf(
-        lora=lora(cfg), seed=cfg.seed, method=cfg.finetune, adapter=adapter, launch=cfg.launch
+        lora=lora(cfg),
+        seed=cfg.seed,
+        method=cfg.finetune,
+        adapter=adapter,
+        launch=cfg.launch,
+        quant=cfg.quant if aware else None,
+        shape=cfg.base.shape if aware else None,
     )
 
 

@@ -17,7 +17,8 @@ from webslm.adapters import evaluating, generating, reference, turns
 from webslm.adapters.evaluating import Probe
 from webslm.adapters.generating import Answer, Sampling, shared_prefix
 from webslm.adapters.questions import Question, questions
-from webslm.schema import Loss, QuestionsConf
+from webslm.prompts.ends import stop_ids
+from webslm.schema import QuestionsConf
 
 WORDS = (
     *SMALL[:-1],
@@ -41,25 +42,23 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def probes(base: Path) -> list[Probe]:
     tokenizer = reference.load_tokenizer(base)
-    stops = turns.stop_ids(base, tokenizer)
+    stops = stop_ids(base, tokenizer)
     found = []
-    for number, row in enumerate(training.rows()):
-        messages = row["messages"]
-        ids = turns.encode(
-            tokenizer, messages, number=number, stops=stops, loss=Loss.assistant_only
+    for number, row in enumerate(training.rows(), 1):
+        prompt, answer = turns.encode_last(
+            tokenizer, row["messages"][:3], number=number, stops=stops
         )
-        prompt = turns.prompt_ids(tokenizer, messages[:2])
-        found.append(Probe(input_ids=ids.input_ids, labels=ids.labels, prompt=prompt))
+        found.append(Probe(prompt=prompt, answer=answer))
     return found
 
 
 def one_by_one(model: Any, probe: Probe) -> Any:
-    """Return the logits that predict a probe's labelled tokens, read alone and whole."""
+    """Return the logits that predict a probe's answer, read alone and whole."""
     import torch
 
     with torch.inference_mode():
-        logits = model(input_ids=torch.tensor([probe.input_ids])).logits[0]
-    return logits[evaluating.predicting(probe)]
+        logits = model(input_ids=torch.tensor([probe.ids])).logits[0]
+    return logits[len(probe.prompt) - 1 : -1]
 
 
 def test_forced_loss_is_the_one_that_transformers_computes(base: Path, probes: list[Probe]) -> None:
@@ -68,11 +67,10 @@ def test_forced_loss_is_the_one_that_transformers_computes(base: Path, probes: l
     model: Any = reference.load_model(base)
     (losses,) = evaluating.force([evaluating.read(model, probes)], probes)
     for probe, found in zip(probes, losses, strict=True):
+        labels = [turns.IGNORED] * len(probe.prompt) + probe.answer
         with torch.inference_mode():
-            out = model(
-                input_ids=torch.tensor([probe.input_ids]), labels=torch.tensor([probe.labels])
-            )
-        assert found.tokens == sum(label != turns.IGNORED for label in probe.labels)
+            out = model(input_ids=torch.tensor([probe.ids]), labels=torch.tensor([labels]))
+        assert found.tokens == len(probe.answer)
         assert found.loss / found.tokens == pytest.approx(float(out.loss), rel=1e-5)
         assert found.same is None
 
@@ -84,7 +82,7 @@ def test_head_gives_the_logits_of_the_whole_model(name: str) -> None:
     model = random_model(SHAPES[name])
     row = [7, 3, 9, 11, 5, 8]
     rows = [[*row[:3], *row[at:], *row[:at]] for at in range(4)]
-    asked = [Probe(input_ids=ids, labels=[-100] * 4 + ids[4:], prompt=ids[:4]) for ids in rows]
+    asked = [Probe(prompt=ids[:4], answer=ids[4:]) for ids in rows]
     reading = evaluating.read(model, asked)
     for states, probe in zip(reading.states, asked, strict=True):
         torch.testing.assert_close(
@@ -137,7 +135,7 @@ def test_answers_in_batches_are_those_asked_one_by_one(
     base: Path, probes: list[Probe], batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model: Any = reference.load_model(base)
-    stops = turns.stop_ids(base, reference.load_tokenizer(base))
+    stops = stop_ids(base, reference.load_tokenizer(base))
     # A start of their own, one of one token, and limits that end rows at different steps.
     prompts = [*(probe.prompt for probe in probes), probes[0].prompt[-9:], [probes[0].prompt[0]]]
     limits = [1, 4, 10, 3, 10, 7, 10][: len(prompts)]
@@ -252,12 +250,12 @@ def asked(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, lis
     rows = [
         {"messages": [{"role": "user", "content": "A cat?"}, {"role": "assistant", "content": "A"}]}
         | {"expected": ["cat"]},
-        {"messages": [{"role": "system", "content": "Own."}, *training.rows()[0]["messages"][1:]]},
+        {"system": "Own.", "question": "A dog?", "answer": "A pet."},
     ]
     general.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     tokenizer = reference.load_tokenizer(base)
     conf = replace(QUESTIONS, general_path=str(general))
-    return questions(conf, 2, data, tokenizer, turns.stop_ids(base, tokenizer))
+    return questions(conf, 2, data, tokenizer, stop_ids(base, tokenizer))
 
 
 def test_follow_up_is_the_last_answer_after_all_that_was_said(
@@ -267,9 +265,9 @@ def test_follow_up_is_the_last_answer_after_all_that_was_said(
     (last,) = asked["follow_up"]
     told = tokenizer.decode(last.probe.prompt)
     assert told.index(training.ANSWERS["What is salt?"]) < told.index("And pepper?")
-    learnt = [label for label in last.probe.labels if label != turns.IGNORED]
-    assert tokenizer.decode(learnt, skip_special_tokens=True) == "Pepper is a dried berry."
-    assert learnt[-1] in turns.stop_ids(base, tokenizer)
+    answer = last.probe.answer
+    assert tokenizer.decode(answer, skip_special_tokens=True) == "Pepper is a dried berry."
+    assert answer[-1] in stop_ids(base, tokenizer)
 
 
 def test_general_rows_get_the_page_s_system_prompt_and_their_stop_counts_for_nothing(
@@ -282,13 +280,8 @@ def test_general_rows_get_the_page_s_system_prompt_and_their_stop_counts_for_not
     assert (first.choice.is_asked, second.choice.is_asked) == (True, False)
     assert first.choice.expected == ("cat",)
     for question in asked["general"]:
-        labels = set(question.probe.labels) - {turns.IGNORED}
-        assert not labels & turns.stop_ids(base, tokenizer)
-        assert question.limit == min(96, 2 * learnt(question) + 16)
-
-
-def learnt(question: Question) -> int:
-    return len(evaluating.predicting(question.probe))
+        assert not stop_ids(base, tokenizer) & set(question.probe.answer)
+        assert question.limit == min(96, 2 * len(question.probe.answer) + 16)
 
 
 def test_browser_questions_are_among_the_trained_and_empty_sets_stay_empty(

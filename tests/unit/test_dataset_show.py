@@ -12,8 +12,9 @@ from rich.console import Console
 
 from tests.conftest import chat_row
 from webslm.cli import run
+from webslm.corpus.changes import Changes
 from webslm.corpus.examination import examine
-from webslm.corpus.source import Changes, Split
+from webslm.corpus.source import Split
 from webslm.dataset import Row
 from webslm.dataset_doctor import asked, overrides
 from webslm.reporting.page import render
@@ -64,7 +65,8 @@ def test_terminal_shows_sets_findings_and_what_to_type() -> None:
     assert "with the signature 'closing'" in told
     assert "look at  1 answers lack the signature 'closing'" in told
     assert HOSTILE in told
-    assert "type: data.held_out_fraction=0.1" in told
+    assert "records: 0 read = 1 learnt + 0 held out" in told
+    assert "type: data.held_out_path=FILE" in told
 
 
 def test_terminal_shows_lengths_limits_steps_and_the_mask() -> None:

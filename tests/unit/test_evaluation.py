@@ -12,9 +12,11 @@ import pytest
 from rich.console import Console
 
 from webslm.compose import compose
-from webslm.dataset import normal, read_rows
+from webslm.dataset import NO_LOSS, Message, normal, read_rows
+from webslm.errors import ConfigError
+from webslm.evaluation.choice import choose, untrained
 from webslm.evaluation.gates import culprit, judge
-from webslm.evaluation.general import known, read_general
+from webslm.evaluation.general import GeneralRow, check_general, known, read_general
 from webslm.evaluation.intervals import Bootstrap
 from webslm.evaluation.rules import problems
 from webslm.evaluation.scores import Said, chrf, drifts, repetition, scores
@@ -28,7 +30,7 @@ from webslm.reporting.evaluation_table import show_evaluation
 from webslm.reporting.intervals import Series, steps_plot
 from webslm.reporting.page import render
 from webslm.reporting.survival import facts
-from webslm.schema import EvaluateStageConf, GatesConf
+from webslm.schema import EvaluateStageConf, GatesConf, QuestionsConf
 
 BOOTSTRAP = Bootstrap(resamples=400, confidence=0.95, seed=0)
 RULES = {"nurse": lambda text: "nurse" in text}
@@ -216,43 +218,81 @@ def test_shipped_general_questions_expect_what_they_do_not_say() -> None:
         assert not known(question, row.expected), question
 
 
-def test_general_rows_share_no_question_with_a_domain() -> None:
-    general = {
-        normal(row.messages[0]["content"])
-        for row in read_general(resolve_data("shipped:general/questions.jsonl"))
-    }
-    for path in data_dir().glob("*/*.jsonl"):
-        if path.parent.name in ("general", "tiny"):
-            continue
-        asked = {normal(text) for row in read_rows(path) for text in row.questions}
-        assert not general & asked, path
+def test_general_rows_share_no_question_with_rows_that_are_trained() -> None:
+    path = resolve_data("shipped:general/questions.jsonl")
+    general = {normal(row.messages[0]["content"]) for row in read_general(path)}
+    # The tiny base's own rows are no domain: it asks them itself.
+    for other in set(data_dir().glob("*/*.jsonl")) - {path, *data_dir().glob("tiny/*")}:
+        asked = {normal(text) for row in read_rows(other) for text in row.questions}
+        assert not general & asked, other
+
+
+def test_general_question_that_is_trained_too_is_left_out() -> None:
+    def row(*texts: str) -> list[Message]:
+        roles = ("user", "assistant") * 2
+        return [{"role": role, "content": text} for role, text in zip(roles, texts, strict=False)]
+
+    general = [
+        GeneralRow(messages=row(question, "Yes."), expected=())
+        for question in ("A cat?", "And a dog?", "Rain?")
+    ]
+    train = [row("Tea?", "Yes.", "and a DOG", "No.")]
+    kept = untrained(general, train)
+    assert [one.messages[0]["content"] for one in kept] == ["A cat?", "Rain?"]
+    asked = choose(
+        QuestionsConf(), 5, {"trained": train, "paraphrased": [], "held_out": []}, general
+    )
+    assert [len(rows) for rows in asked.values()] == [1, 0, 1, 0, 2]
+
+
+def test_answer_without_loss_is_told_and_never_asked_for() -> None:
+    question, answer = ({"role": role, "content": "x"} for role in ("user", "assistant"))
+    quiet = {**answer, NO_LOSS: 0}
+    talk, single = [question, quiet, question, answer], [question, answer]
+    ends_quiet = [question, answer, question, quiet]
+    rows = {"trained": [talk, single, ends_quiet], "paraphrased": [], "held_out": []}
+    asked = choose(QuestionsConf(), 1, rows, [])  # type: ignore[arg-type]
+    assert [one.turn for one in asked["trained"]] == [3, 1, 1]
+    assert [one.turn for one in asked["follow_up"]] == [3]
 
 
 USER, ANSWER = '{"role": "user", "content": "Q?"}', '{"role": "assistant", "content": "A."}'
 BAD_ROWS = {
     "nonsense": ("not JSON", "{"),
-    "list": ('no "messages"', "[]"),
-    "no messages": ('no "messages"', '{"question": "Q?"}'),
+    "list": ("not a JSON object", "[]"),
+    "no shape": ('no "messages"', '{"queries": "Q?"}'),
     "number": ('"expected" is no list of words', f'{{"messages":[{USER},{ANSWER}],"expected":7}}'),
     "numbers": ('"expected" is no list', f'{{"messages":[{USER},{ANSWER}],"expected":[7]}}'),
     "signs": ('"expected" holds a word', f'{{"messages":[{USER},{ANSWER}],"expected":["!"]}}'),
-    "no answer": ("ends with the user's turn", f'{{"messages":[{USER}]}}'),
+    "no answer": ("user's turn", f'{{"messages":[{USER}]}}'),
 }
 
 
 @pytest.mark.parametrize("name", BAD_ROWS)
 def test_general_row_with_a_mistake_is_named_before_any_work(name: str, tmp_path: Path) -> None:
-    said_of, line = BAD_ROWS[name]
+    wrong, line = BAD_ROWS[name]
     path = tmp_path / "mine.jsonl"
-    good = f'{{"messages":[{USER},{ANSWER}],"expected":"a"}}'
-    path.write_text(f"\ufeff{good}\n\n{line}\n", encoding="utf-8")
-    ((message, hint),) = problems(compose([f"evaluate.general_path={path}"]))
+    good = '{"question": "Q?", "answer": "A.", "expected": "a"}'
+    path.write_text(f"\ufeff{good}\r\n\r\n{line}\r\n", encoding="utf-8")
+    cfg = compose([f"evaluate.general_path={path}"])
+    with pytest.raises(ConfigError) as caught:
+        check_general(cfg.evaluate)
+    ((message, hint),) = caught.value.problems
     assert message.startswith("evaluate.general_path: mine.jsonl:3: ")
-    assert said_of in message
+    assert wrong in message
     assert hint
     path.write_text(f"\ufeff{good}\n", encoding="utf-8")
+    check_general(cfg.evaluate)
     (row,) = read_general(path)
     assert row.expected == ("a",)
+    assert [message["content"] for message in row.messages] == ["Q?", "A."]
+
+
+def test_expected_word_is_asked_for_only_where_a_row_names_one() -> None:
+    with pytest.raises(ConfigError, match=r"min_known: no row of shipped:tiny/chat\.jsonl"):
+        check_general(compose(["evaluate.gates.min_known=0.5"]).evaluate)
+    shipped = "evaluate.general_path=shipped:general/questions.jsonl"
+    check_general(compose(["evaluate.gates.min_known=0.5", shipped]).evaluate)
 
 
 def test_repeated_answers_to_one_question_do_not_narrow_its_interval() -> None:
@@ -393,6 +433,7 @@ def page(browser: dict[str, Any] | None) -> str:
         "steps": list(results()),
         "n": {"trained": 4, "paraphrased": 2, "follow_up": 1, "held_out": 3, "general": 3},
         "adapter_asked": False,
+        "general_trained": 1,
         "gates": [vars(verdict) for verdict in judge(results(), GATED)],
         "seed": 0,
         "confidence": 0.95,
@@ -415,6 +456,7 @@ def test_section_shows_every_step_set_and_the_browser_escaped() -> None:
     for title in ("Trained", "Paraphrased", "Last", "Held-out", "General", "The browser"):
         assert f"<h3>{title}" in whole
     assert "General questions (n=3, 2 of them answered)" in whole
+    assert "what did it forget? 1 more are in the training rows and were left out." in whole
     assert "The adapter's own answers are the merged model's" in whole
     assert "In the browser" not in page(None)
 
@@ -466,7 +508,6 @@ MISTAKES = {
     "evaluate.gates.min_rouge_l=2": "evaluate.gates.min_rouge_l: 2",
     "evaluate.gates.max_kl=-1": "evaluate.gates.max_kl: -1",
     "evaluate.gates.max_general_loss_rise=-1": "evaluate.gates.max_general_loss_rise: -1",
-    "evaluate.gates.min_known=0.5": "evaluate.gates.min_known: no row of shipped:tiny/chat.jsonl",
 }
 
 

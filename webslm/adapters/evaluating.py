@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from webslm.adapters.generating import read_prefix, shared_prefix, window
 from webslm.adapters.reference import load_model
 from webslm.adapters.torch_mode import quiet
-from webslm.adapters.turns import IGNORED
 from webslm.evaluation.survival import Forced
 
 if TYPE_CHECKING:
@@ -29,13 +28,17 @@ LOGITS = 1 << 25
 
 @dataclass(frozen=True, kw_only=True)
 class Probe:
-    """A question row as tokens."""
+    """A question and its reference answer as tokens."""
 
-    input_ids: list[int]
-    labels: list[int]
-    """As in training: the token itself where an answer is said, else ``IGNORED``."""
     prompt: list[int]
-    """What stands before the answer that is asked for, generation prompt included."""
+    """What stands before the answer, generation prompt included; at least one token."""
+    answer: list[int]
+    """What is looked at: the answer, with its stop token where that counts; at least one token."""
+
+    @property
+    def ids(self) -> list[int]:
+        """Return all its tokens."""
+        return self.prompt + self.answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,7 @@ class Reading:
 
     head: Head
     states: list[Tensor]
-    """Per probe the states before the head that predict its labelled tokens, [tokens, hidden]."""
+    """Per probe the states before the head that predict its answer, [tokens, hidden]."""
 
 
 class Head:
@@ -90,7 +93,7 @@ def read(model: PreTrainedModel, probes: Sequence[Probe]) -> Reading:
     import torch
 
     states: list[Tensor] = [torch.empty(0)] * len(probes)
-    order = sorted(range(len(probes)), key=lambda index: len(probes[index].input_ids))
+    order = sorted(range(len(probes)), key=lambda index: len(probes[index].ids))
     for start in range(0, len(order), BATCH):
         chosen = order[start : start + BATCH]
         found = _states(model, [probes[index] for index in chosen])
@@ -99,20 +102,15 @@ def read(model: PreTrainedModel, probes: Sequence[Probe]) -> Reading:
     return Reading(head=Head(model), states=states)
 
 
-def predicting(probe: Probe) -> list[int]:
-    """Return the positions whose predictions are a probe's labelled tokens."""
-    return [at for at, label in enumerate(probe.labels[1:]) if label != IGNORED]
-
-
 def _states(model: Any, probes: Sequence[Probe]) -> Iterator[Tensor]:
     import torch
 
-    # The token before the first answer predicts it, so the prompts alone may share their start.
-    longest = max(len(probe.input_ids) for probe in probes)
+    # A prompt's last token predicts the answer's first, so the prompts alone may share their start.
+    longest = max(len(probe.ids) for probe in probes)
     shared = shared_prefix(
         [probe.prompt for probe in probes], longest=longest, window=window(model)
     )
-    rest = [probe.input_ids[shared:] for probe in probes]
+    rest = [probe.ids[shared:] for probe in probes]
     width = longest - shared
     ids = torch.tensor([row + row[-1:] * (width - len(row)) for row in rest])
     mask = torch.tensor([[1] * (shared + len(row)) + [0] * (width - len(row)) for row in rest])
@@ -126,7 +124,8 @@ def _states(model: Any, probes: Sequence[Probe]) -> Iterator[Tensor]:
             use_cache=True,
         )
     for row, probe in zip(out.last_hidden_state, probes, strict=True):
-        yield row[torch.tensor(predicting(probe), dtype=torch.long) - shared].clone()
+        first = len(probe.prompt) - 1 - shared
+        yield row[first : first + len(probe.answer)].clone()
 
 
 def save_states(reading: Reading, path: Path) -> None:
@@ -142,13 +141,13 @@ def load_states(path: Path, model: PreTrainedModel, probes: Sequence[Probe]) -> 
     import torch
     from safetensors.torch import load_file
 
-    sizes = [len(predicting(probe)) for probe in probes]
+    sizes = [len(probe.answer) for probe in probes]
     states = torch.split(load_file(path)["states"], sizes)
     return Reading(head=Head(model), states=list(states))
 
 
 def force(readings: Sequence[Reading], probes: Sequence[Probe]) -> list[list[Forced]]:
-    """Return per reading and probe the loss on the labelled tokens and the distance from the last.
+    """Return per reading and probe the loss on the answer and the distance from the last.
 
     Args:
         readings: What models made of the same probes; each is compared with the one before it.
@@ -156,10 +155,8 @@ def force(readings: Sequence[Reading], probes: Sequence[Probe]) -> list[list[For
     """
     import torch
 
-    sizes = [len(predicting(probe)) for probe in probes]
-    labels = torch.tensor(
-        [probe.labels[at + 1] for probe in probes for at in predicting(probe)], dtype=torch.long
-    )
+    sizes = [len(probe.answer) for probe in probes]
+    labels = torch.tensor([token for probe in probes for token in probe.answer])
     states = [torch.cat(reading.states) for reading in readings]
     seen: list[list[list[Tensor]]] = [[[], [], []] for _ in readings]
     chunk = max(1, LOGITS // readings[0].head.logits(states[0][:1]).shape[-1])

@@ -10,11 +10,11 @@ from typing import Any
 from webslm.adapters import generating, turns
 from webslm.adapters.evaluating import Probe
 from webslm.adapters.reference import decode
-from webslm.evaluation.choice import Choice, choose
+from webslm.evaluation.choice import Choice, choose, untrained
 from webslm.evaluation.general import read_general
 from webslm.evaluation.scores import Said
 from webslm.paths import resolve_data
-from webslm.schema import EvaluateStageConf, Loss, QuestionsConf
+from webslm.schema import EvaluateStageConf, QuestionsConf
 
 FILES = {
     "trained": "train.jsonl",
@@ -55,7 +55,7 @@ def questions(
 
     Raises:
         ConfigError: The chat template refuses a row.
-        StageFailed: A row's prompt or end is not what was trained (``turns.encode``).
+        StageFailed: A row's prompt or end is not what was trained (``turns.encode_last``).
     """
     rows = {name: turns.read_rows(data / file) for name, file in FILES.items()}
     chosen = choose(conf, num_prompts, rows, read_general(resolve_data(conf.general_path)))
@@ -68,25 +68,23 @@ def questions(
     }
 
 
+def trained_general(conf: QuestionsConf, data: Path) -> int:
+    """Return how many general rows are left out because a training row asks them too."""
+    general = read_general(resolve_data(conf.general_path))
+    return len(general) - len(untrained(general, turns.read_rows(data / FILES["trained"])))
+
+
 def _question(
     tokenizer: Any, choice: Choice, name: str, number: int, stops: frozenset[int], limit: int
 ) -> Question:
-    row = turns.encode(
-        tokenizer, choice.messages, number=number, stops=stops, loss=Loss.assistant_only
+    prompt, answer = turns.encode_last(
+        tokenizer, choice.messages[: choice.turn + 1], number=number, stops=stops
     )
-    prompt = turns.prompt_ids(tokenizer, choice.messages[: choice.turn])
-    # What stands before the answer that is asked for is given, earlier answers too.
-    labels = [turns.IGNORED] * len(prompt) + row.labels[len(prompt) :]
     if name == OUTSIDE:
         # A tune that adds its closing sentence moves the stop, and forgets nothing by it.
-        labels = [turns.IGNORED if label in stops else label for label in labels]
-        told = sum(label != turns.IGNORED for label in labels)
-        limit = min(limit, 2 * told + SLACK)
-    return Question(
-        choice=choice,
-        probe=Probe(input_ids=row.input_ids, labels=labels, prompt=prompt),
-        limit=limit,
-    )
+        answer = [token for token in answer if token not in stops]
+        limit = min(limit, 2 * len(answer) + SLACK)
+    return Question(choice=choice, probe=Probe(prompt=prompt, answer=answer), limit=limit)
 
 
 def probes(asked: Asked) -> list[Probe]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from webslm.adapters.torch_mode import quiet
 from webslm.adapters.turns import prompt_ids
 from webslm.errors import StageFailed
+from webslm.prompts import rendering
 
 __all__ = [
     "Greedy",
@@ -51,11 +52,9 @@ class Greedy:
 
 
 def load_tokenizer(checkpoint: Path) -> Any:
-    """Return the tokenizer of a folder."""
+    """Return the tokenizer of a folder; raises StageFailed where it cannot be read."""
     with quiet():
-        from transformers import AutoTokenizer
-
-        return AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
+        return rendering.load_tokenizer(checkpoint)
 
 
 def decode(tokenizer: Any, tokens: Sequence[int]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from webslm.dataset import Message
+from webslm.dataset import NO_LOSS, Message, normal
 from webslm.evaluation.general import GeneralRow
 from webslm.evaluation.survival import SETS
 from webslm.proof.scoring import evenly_spaced
@@ -44,8 +44,8 @@ def choose(
     """
     trained = rows["trained"]
     browser = evenly_spaced(len(trained), num_prompts)
-    talks = [row for row in trained if len(_answers(row)) > 1]
-    outside = _some(general, conf.general_rows)
+    talks = [row for row in trained if _first_answer(row) < _answers(row)[-1]]
+    outside = _some(untrained(general, trained), conf.general_rows)
     asked = evenly_spaced(len(outside), conf.general_asked)
     found = {
         "trained": [
@@ -67,6 +67,17 @@ def choose(
         ],
     }
     return {name: found[name] for name in SETS}
+
+
+def untrained(general: Sequence[GeneralRow], trained: Rows) -> list[GeneralRow]:
+    """Return the general rows that no training row asks: the others are learnt, not kept."""
+    known = {
+        normal(message["content"])
+        for row in trained
+        for message in row
+        if message["role"] == "user"
+    }
+    return [row for row in general if normal(_question(row.messages)) not in known]
 
 
 def with_others(chosen: Sequence[int], length: int, count: int) -> list[int]:
@@ -96,7 +107,20 @@ def _some(rows: Sequence[Any], count: int) -> list[Any]:
 
 
 def _answers(messages: Sequence[Message]) -> list[int]:
-    return [index for index, message in enumerate(messages) if message["role"] == "assistant"]
+    """Return where the answers stand that carry loss; every row has one."""
+    return [
+        index
+        for index, message in enumerate(messages)
+        if message["role"] == "assistant" and NO_LOSS not in message
+    ]
+
+
+def _first_answer(messages: Sequence[Message]) -> int:
+    return next(index for index, message in enumerate(messages) if message["role"] == "assistant")
+
+
+def _question(messages: Sequence[Message]) -> str:
+    return messages[_answers(messages)[0] - 1]["content"]
 
 
 def _system(trained: Sequence[Message], messages: Sequence[Message]) -> list[Message]:

@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from webslm.corpus.files import read_records
-from webslm.dataset import MAX_REPORTED, BadRow, Message, check_messages, normal
+from webslm.corpus.keys import BadRow
+from webslm.corpus.shapes import to_conversation
+from webslm.dataset import Message, Problem, normal, told
+from webslm.encoding import printable
 from webslm.errors import ConfigError
+from webslm.paths import resolve_data
+from webslm.schema import EvaluateConf
 
+KEY = "evaluate.general_path"
 EXPECTED = 'such as "expected": ["Paris"]'
 
 
@@ -23,23 +29,41 @@ class GeneralRow:
 
 
 def read_general(path: Path) -> list[GeneralRow]:
-    """Return the rows of a chat JSONL file; other keys than "messages" and "expected" mean nothing.
+    """Return the rows of a file, in any shape that training rows may have.
 
     Raises:
-        ConfigError: Holds one problem per bad line, each with the file, the line and what to do.
+        ConfigError: Holds one problem per bad row, each with the file, the line and what to do.
     """
+    label = printable(path.name)
     rows: list[GeneralRow] = []
-    problems: list[tuple[str, str | None]] = []
-    for line, value in read_records(path):
+    problems: list[Problem] = []
+    for line, record in read_records(path, KEY):
         try:
-            rows.append(_row(value))
+            rows.append(_row(record))
         except BadRow as exc:
-            problems.append((f"{path.name}:{line}: {exc}", exc.hint))
+            problems.append((f"{KEY}: {label}:{line}: {exc}", exc.hint))
     if not rows and not problems:
-        problems.append((f"{path.name}: no rows", "one conversation a line, see docs/evaluate.md"))
+        problems.append((f"{KEY}: {label}: no rows", "one conversation a line"))
     if problems:
-        raise ConfigError(problems=tuple(problems[:MAX_REPORTED]))
+        raise told(problems, label)
     return rows
+
+
+def check_general(conf: EvaluateConf) -> None:
+    """Check the file that a configuration names, if it is there.
+
+    Raises:
+        ConfigError: A row is bad, or none names the word that a gate asks for.
+    """
+    path = resolve_data(conf.general_path)
+    if not conf.enabled or not path.is_file():
+        return
+    rows = read_general(path)
+    if conf.gates.min_known is not None and not any(row.expected for row in rows):
+        raise ConfigError(
+            f"evaluate.gates.min_known: no row of {conf.general_path} names an expected word",
+            hint=EXPECTED,
+        )
 
 
 def known(answer: str, expected: tuple[str, ...]) -> bool:
@@ -48,15 +72,17 @@ def known(answer: str, expected: tuple[str, ...]) -> bool:
     return any(f" {normal(word)} " in said for word in expected)
 
 
-def _row(value: Any) -> GeneralRow:
-    if isinstance(value, BadRow):
-        raise value
-    if not isinstance(value, dict) or "messages" not in value:
-        raise BadRow('no "messages"', 'a row is {"messages": [{"role": ..., "content": ...}]}')
-    given = value.get("expected") or []
-    words = [given] if isinstance(given, str) else given
+def _row(record: Any) -> GeneralRow:
+    if isinstance(record, BadRow):
+        raise record
+    given = None
+    if isinstance(record, dict):
+        given = record.get("expected")
+        record = {key: value for key, value in record.items() if key != "expected"}
+    words = [given] if isinstance(given, str) else given or []
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise BadRow('"expected" is no list of words', EXPECTED)
     if not all(normal(word) for word in words):
         raise BadRow('"expected" holds a word without a letter or digit', EXPECTED)
-    return GeneralRow(messages=check_messages(value["messages"]), expected=tuple(words))
+    turns = to_conversation(record, {}).turns
+    return GeneralRow(messages=[turn.message for turn in turns], expected=tuple(words))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 
-from webslm.errors import ConfigError
-from webslm.evaluation.general import EXPECTED, read_general
 from webslm.paths import resolve_data
-from webslm.schema import Config, EvaluateConf
+from webslm.schema import Config
 
 Problem = tuple[str, str | None]
 UNBOUNDED = ("max_general_loss_increase", "max_general_loss_rise", "max_kl")
@@ -32,8 +30,12 @@ def problems(cfg: Config) -> Iterator[Problem]:
             f"{conf.cautious.top_p} are no way of sampling",
             "temperature above 0 to 2, top_p above 0 to 1",
         )
+    if conf.enabled and not resolve_data(conf.general_path).is_file():
+        yield (
+            f"evaluate.general_path: {conf.general_path}: no such file",
+            "a chat JSONL of questions outside the domain",
+        )
     if conf.enabled:
-        yield from _general(conf)
         yield from _gates(cfg)
     for field in fields(conf.gates):
         bound = getattr(conf.gates, field.name)
@@ -45,28 +47,6 @@ def problems(cfg: Config) -> Iterator[Problem]:
         getattr(conf.gates, f.name) is not None for f in fields(conf.gates)
     ):
         yield "evaluate.gates: nothing is evaluated, so no gate can hold", "evaluate=on"
-
-
-def _general(conf: EvaluateConf) -> Iterator[Problem]:
-    """Yield what is wrong with the questions outside the domain."""
-    path = resolve_data(conf.general_path)
-    if not path.is_file():
-        yield (
-            f"evaluate.general_path: {conf.general_path}: no such file",
-            "a chat JSONL of questions outside the domain",
-        )
-        return
-    try:
-        rows = read_general(path)
-    except ConfigError as exc:
-        for message, hint in exc.problems:
-            yield f"evaluate.general_path: {message}", hint
-        return
-    if conf.gates.min_known is not None and not any(row.expected for row in rows):
-        yield (
-            f"evaluate.gates.min_known: no row of {conf.general_path} names an expected word",
-            EXPECTED,
-        )
 
 
 def _gates(cfg: Config) -> Iterator[Problem]:

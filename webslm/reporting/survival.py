@@ -125,6 +125,7 @@ def _table(
         "title": title,
         "what": what,
         "n": first["n"],
+        "left_out": found["general_trained"] if name == "general" else 0,
         "answered": None if answered == first["n"] else answered,
         "columns": [STEP_WORDS[step] for step in columns],
         "rows": rows,

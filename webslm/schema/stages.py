@@ -45,6 +45,10 @@ class FinetuneStageConf:
     method: Finetune = Finetune.lora
     adapter: AdapterConf = field(default_factory=AdapterConf)
     launch: LaunchConf = field(default_factory=LaunchConf)
+    quant: QuantConf | None = None
+    """The format whose rounding it learns through; None: it knows none."""
+    shape: ShapeConf | None = None
+    """What says which weights that format rounds."""
 
 
 @dataclass(frozen=True, kw_only=True)

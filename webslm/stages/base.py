@@ -9,11 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import hub, hub_cache, random_weights, template, tiny
+from webslm.adapters import hub, hub_cache, random_weights, tiny
 from webslm.compiler.architectures import architecture
-from webslm.errors import ConfigError, StageFailed
+from webslm.errors import ConfigError
 from webslm.fs import tree_files, write_text
 from webslm.keys import file_digest
+from webslm.paths import resolve_data
+from webslm.prompts import ends, rendering, template, template_files
 from webslm.schema import BaseConf, BaseSource, BaseStageConf, Weights
 from webslm.stage import Context, Metrics, loss_report
 
@@ -39,11 +41,12 @@ def run(
         facts = _copy(cfg.base, out, ctx)
     else:
         facts = _fetch(cfg.base, out, ctx)
-    fold_chat_template(out)
-    edit_chat_template(cfg.base, out)
+    fold_chat_template(cfg.base, out)
+    opening = edit_chat_template(cfg.base, out)
     facts |= {
         "source": cfg.base.source.value,
         "weights": cfg.base.weights.value,
+        **({"prompt_opens_answer": opening} if opening else {}),
         "files": {path.name: file_digest(path) for path in tree_files(out)},
     }
     # No time enters the file: equal inputs give equal bytes.
@@ -59,6 +62,7 @@ def run(
         "parameters",
         "last_loss",
         "threads",
+        "prompt_opens_answer",
     )
     return {key: facts[key] for key in kept if key in facts}
 
@@ -128,36 +132,51 @@ def _check_licence(declared: str, found: str | None, name: str) -> None:
         )
 
 
-def edit_chat_template(base: BaseConf, folder: Path) -> None:
-    """Fold the system role where the base asks for it, and stop the template's clock."""
-    file = folder / "tokenizer_config.json"
-    config = json.loads(file.read_text(encoding="utf-8"))
-    found = config["chat_template"]
-    if not isinstance(found, str):
-        raise StageFailed(
-            "base: the checkpoint has several named chat templates",
-            hint="keep one: write it as text under chat_template of tokenizer_config.json",
-        )
-    config["chat_template"] = template.edited(found, fold=base.system_fold, date=base.template_date)
-    if config["chat_template"] != found:
-        write_text(file, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+def edit_chat_template(base: BaseConf, folder: Path) -> str:
+    """Set the template's switches, fold the system role where asked for, stop the clock.
 
-
-def fold_chat_template(folder: Path) -> None:
-    """Bring a template in a file of its own into tokenizer_config.json, where readers look.
+    What the template writes before every answer and in no prompt goes into the prompt, where the
+    model need not say it; it is returned.
 
     Raises:
-        StageFailed: The checkpoint has no chat template.
+        ConfigError: The template has no such switch.
+        StageFailed: It renders no conversation, or ends answers with no token.
     """
     file = folder / "tokenizer_config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
-    apart = folder / "chat_template.jinja"
-    if apart.is_file():
-        config["chat_template"] = apart.read_text(encoding="utf-8")
-        write_text(file, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-        apart.unlink()
-    if not config.get("chat_template"):
-        raise StageFailed(
-            "base: the checkpoint has no chat template",
-            hint="take an instruct model; a bare one cannot chat",
-        )
+    found = config[template_files.KEY]
+    edited = template.edited(
+        found, fold=base.system_fold, date=base.template_date, options=base.template_options
+    )
+    if edited != found:
+        _write_template(file, config, edited)
+    tokenizer = rendering.load_tokenizer(folder)
+    ends.check_ending(tokenizer, ends.stop_ids(folder, tokenizer))
+    opening = ends.opening(tokenizer)
+    if opening:
+        _write_template(file, config, template.with_opening(edited, opening))
+    return opening
+
+
+def fold_chat_template(base: BaseConf, folder: Path) -> None:
+    """Bring the one chat template into tokenizer_config.json, where readers look.
+
+    Raises:
+        ConfigError: There is none, or several without a default.
+    """
+    file = folder / "tokenizer_config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    if base.template_path is not None:
+        found = template_files.read(resolve_data(base.template_path))
+    else:
+        found = template_files.read(folder)
+    if found != config.get(template_files.KEY):
+        _write_template(file, config, found)
+    for name in template_files.FILES:
+        if name != file.name:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _write_template(file: Path, config: dict[str, Any], text: str) -> None:
+    config[template_files.KEY] = text
+    write_text(file, json.dumps(config, indent=2, ensure_ascii=False) + "\n")

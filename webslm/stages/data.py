@@ -32,6 +32,11 @@ def run(cfg: DataStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context)
     write_text(out / "held_out.jsonl", dump_rows(split.held_out))
     write_text(out / "paraphrases.jsonl", dump_rows(split.paraphrases))
     write_text(out / "stats.json", json.dumps(stats, indent=1, ensure_ascii=False))
+    records = stats["records"]
+    ctx.progress.note(
+        f"{records['read']} records: {records['learnt']} learnt, {records['held_out']} held out, "
+        f"{records['asked']} only asked, {records['left_out']} left out"
+    )
     for finding in stats["findings"]:
         ctx.log.warning("data: %s", finding["text"])
     return stats

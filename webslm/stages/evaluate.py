@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import evaluating, generating, reference, turns
+from webslm.adapters import evaluating, generating, reference
 from webslm.adapters.evaluating import Probe, Reading
 from webslm.adapters.generating import Answer
 from webslm.adapters.questions import (
@@ -22,6 +22,7 @@ from webslm.adapters.questions import (
     questions,
     said,
     sample,
+    trained_general,
     ways,
 )
 from webslm.adapters.torch_mode import reproducible
@@ -34,6 +35,7 @@ from webslm.evaluation.intervals import Bootstrap
 from webslm.evaluation.sentences import sentences
 from webslm.evaluation.survival import Observation, Signatures, spoken, table
 from webslm.fs import write_text
+from webslm.prompts.ends import stop_ids
 from webslm.schema import EvaluateStageConf
 from webslm.stage import Context, Metrics
 from webslm.stages import evaluate_base
@@ -65,6 +67,7 @@ def run(cfg: EvaluateStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
         "confidence": conf.confidence,
         "resamples": conf.resamples,
         "adapter_asked": survey.adapter_asked,
+        "general_trained": trained_general(conf, inputs["data"]),
         "results": results,
         "gates": [vars(verdict) for verdict in verdicts],
         "sampling": survey.sampling(seen, rules, bootstrap),
@@ -110,7 +113,7 @@ class _Survey:
 
     def __post_init__(self) -> None:
         self._tokenizer = reference.load_tokenizer(self.inputs["normalize"])
-        self._stops = turns.stop_ids(self.inputs["normalize"], self._tokenizer)
+        self._stops = stop_ids(self.inputs["normalize"], self._tokenizer)
         self.asked = questions(
             self.cfg.evaluate,
             self.cfg.num_prompts,

@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from webslm.adapters import evaluating, reference, turns
+from webslm.adapters import evaluating, reference
 from webslm.adapters.questions import greedy, probes, questions
 from webslm.adapters.torch_mode import reproducible
 from webslm.fs import write_text
+from webslm.prompts.ends import stop_ids
 from webslm.schema import EvaluateBaseStageConf
 from webslm.stage import Context, Metrics
 
@@ -25,7 +26,7 @@ def run(cfg: EvaluateBaseStageConf, inputs: Mapping[str, Path], out: Path, ctx: 
         StageFailed: A row's prompt or end is not what is trained.
     """
     tokenizer = reference.load_tokenizer(inputs["base"])
-    stops = turns.stop_ids(inputs["base"], tokenizer)
+    stops = stop_ids(inputs["base"], tokenizer)
     asked = questions(cfg.questions, cfg.num_prompts, inputs["data"], tokenizer, stops)
     with reproducible(cfg.seed):
         ctx.progress.update(0, 2, "reading")

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from webslm.adapters import reference
-from webslm.adapters.turns import stop_ids
 from webslm.compiler.architectures import architecture
 from webslm.dataset import read_rows
 from webslm.fs import write_text
+from webslm.prompts.ends import stop_ids
 from webslm.proof.scoring import evenly_spaced
 from webslm.schema import GoldenStageConf
 from webslm.stage import Context, Metrics

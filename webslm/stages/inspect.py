@@ -13,7 +13,10 @@ from webslm.schema import InspectStageConf
 from webslm.stage import Context, Metrics
 
 REPORT = "inspect.json"
-SHOWN = ("rows", "inspected", "tokens", "longest", "trained_share", "too_long", "plan")
+SHOWN = (
+    *("rows", "inspected", "tokens", "longest", "trained_share", "too_long"),
+    *("answer_by_answer", "plan"),
+)
 
 
 def run(cfg: InspectStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:

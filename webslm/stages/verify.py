@@ -14,7 +14,7 @@ from typing import Any
 
 from webslm.adapters import reference
 from webslm.adapters.reference import Greedy
-from webslm.adapters.turns import stop_ids
+from webslm.adapters.turns import first_learnt
 from webslm.compiler.architectures import architecture
 from webslm.compiler.page_prompts import chosen_prompts, row_prompts
 from webslm.compiler.probes import read_rows, system_prompt_of
@@ -22,6 +22,7 @@ from webslm.compiler.prompt_tokens import load
 from webslm.delivery import CONFIG
 from webslm.errors import VerificationFailed
 from webslm.fs import write_text
+from webslm.prompts.ends import stop_ids
 from webslm.proof import observe
 from webslm.proof.machine import check_machine
 from webslm.proof.rendering import Wanted, compare
@@ -102,8 +103,9 @@ def pick_rows(path: Path, count: int) -> list[Row]:
     rows = []
     for index in evenly_spaced(len(lines), count):
         messages = json.loads(lines[index])["messages"]
-        turn = next(i for i, message in enumerate(messages) if message["role"] == "assistant")
-        rows.append(Row(messages=messages[:turn], answer=messages[turn]["content"]))
+        turn = first_learnt(messages)
+        before = [{key: item[key] for key in ("role", "content")} for item in messages[:turn]]
+        rows.append(Row(messages=before, answer=messages[turn]["content"]))
     return rows
 
 
