@@ -121,7 +121,10 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/hub_rows.py",
         ),
         wheels=("datasketch",),
-        external=("data.path", "data.held_out_path", "data.paraphrases_path"),
+        external=(
+            *("data.path", "data.held_out_path", "data.paraphrases_path"),
+            "data.rehearsal_path",
+        ),
     ),
     StageSpec(
         name="base",

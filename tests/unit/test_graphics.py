@@ -140,10 +140,10 @@ def test_other_systems_have_no_driver(monkeypatch: pytest.MonkeyPatch, tmp_path:
     library = write_library(tmp_path / "libvulkan_lvp.so")
     words = {"VK_DRIVER_FILES": str(write_manifest(tmp_path / "lvp.json", str(library)))}
     assert find_driver(words) is not None
-    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     assert find_driver(words) is None
     monkeypatch.undo()
-    monkeypatch.setattr("sys.platform", "darwin")
+    monkeypatch.setattr(sys, "platform", "darwin")
     assert find_driver(words) is None
 
 
@@ -177,6 +177,8 @@ def test_folder_that_cannot_be_written_leaves_swiftshader_and_says_why(
 def test_browser_keeps_the_users_environment_but_for_drivers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setenv("WEBSLM_CACHE", str(tmp_path))
+    monkeypatch.delenv("MESA_SHADER_CACHE_DIR", raising=False)
     monkeypatch.setenv("LD_PRELOAD", "libmine.so")
     monkeypatch.setenv("VK_DRIVER_FILES", "/mine/icd.json")
     monkeypatch.setenv("LD_LIBRARY_PATH", "/mine:/theirs")
@@ -194,6 +196,7 @@ def test_browser_keeps_the_users_environment_but_for_drivers(
             "LD_LIBRARY_PATH": f"{tmp_path}:/mine:/theirs",
             "WEBSLM_STAND_IN": str(tmp_path / "libwebslm_stand_in.so"),
             "WEBSLM_LAVAPIPE": "/lib/libvulkan_lvp.so",
+            "MESA_SHADER_CACHE_DIR": str(tmp_path / "tools" / "graphics" / "shaders"),
         }.items()
     )
 

@@ -201,7 +201,9 @@ def edit_chat_template(base: BaseConf, folder: Path) -> str:
         _write_template(file, config, edited)
     tokenizer = rendering.load_tokenizer(folder)
     ends.check_ending(tokenizer, ends.stop_ids(folder, tokenizer))
-    opening = ends.opening(tokenizer)
+    # Who switches thoughts on has rows that bring their own.
+    thinks = any(base.template_options.get(name) is True for name in rendering.THOUGHTLESS)
+    opening = "" if thinks else ends.opening(tokenizer)
     if opening:
         _write_template(file, config, template.with_opening(edited, opening))
     return opening
