@@ -102,23 +102,9 @@ ALLOWED: dict[str, set[str]] = {
     "freeform": set(),
     "compose": {"base_template", "freeform", "local_base", "mistakes", "pins"},
     "preflight": {
-<<<<<<< HEAD
-        *("cache", "compilers", "corpus", "gguf", "local_base", "matrix", "mlc_tool", "page_facts"),
-        *("plan", "proof", "registry", "stages", "toolchain", "validate"),
-=======
-        *(
-            "cache",
-            "compilers",
-            "corpus",
-            "evaluation",
-            "matrix",
-            "mlc_tool",
-            "page_facts",
-            "plan",
-            "proof",
-        ),
-        *("registry", "stages", "toolchain", "validate"),
->>>>>>> evaluate
+        *("cache", "compilers", "corpus", "evaluation", "gguf", "local_base", "matrix"),
+        *("mlc_tool", "page_facts", "plan", "proof", "registry", "stages", "toolchain"),
+        "validate",
     },
     "preview": {
         "base_template",
