@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
-
-from rich.console import Console
 
 from webslm.cache import Cache
 from webslm.errors import EnvironmentMismatch, WebslmError
 from webslm.executor import BuildFailed, execute
 from webslm.fs import copy_tree, sync_tree, temporary_dir
 from webslm.lock import BUNDLE, check_lock, make_lock, read_lock, versions, write_lock
-from webslm.paths import cache_dir
+from webslm.paths import cache_dir, expanded
 from webslm.plan import Step, plan
 from webslm.precision import left_out, settled, unsettled
 from webslm.preflight import (
@@ -37,12 +36,13 @@ from webslm.reporting.browser_column import browser_column
 from webslm.reporting.page import NAME as PAGE_NAME
 from webslm.reporting.page import write_page
 from webslm.schema import Config, Precision
+from webslm.screen import Screen
 from webslm.selection import select
 from webslm.stage import Metrics, Result
 from webslm.store.remote import open_remote
 
 
-def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]:
+def build(cfg: Config, command: Sequence[str], console: Screen) -> list[Result]:
     """Build, deliver to ``cfg.output_dir`` and show it; a dry run only shows the plan.
 
     Raises:
@@ -76,7 +76,7 @@ def _walk(
     command: Sequence[str],
     steps: Sequence[Step],
     cache: Cache,
-    console: Console,
+    console: Screen,
 ) -> list[Result]:
     """Run the steps; what stops them is reported in the output folder too."""
     check_environment(cfg, steps)
@@ -108,13 +108,13 @@ def _walk(
         write_report(output, report)
         write_page(output, report, steps, exc.results, versions(cfg, steps, exc.results))
         for stage, error in list(exc.failures.items())[1:]:
-            console.print(f"also failed: {stage}: {error.message}", markup=False)
+            console.print(f"also failed: {stage}: {error.message}", soft_wrap=True)
         raise exc.error from exc
     finally:
         logging.getLogger("webslm").removeHandler(handler)
 
 
-def _settle(cfg: Config, command: Sequence[str], cache: Cache, console: Console) -> Config | None:
+def _settle(cfg: Config, command: Sequence[str], cache: Cache, console: Screen) -> Config | None:
     """Return the build with its precision chosen; None: a dry run that cannot know it yet.
 
     A build that ends before calibration is returned as it is.
@@ -129,21 +129,21 @@ def _settle(cfg: Config, command: Sequence[str], cache: Cache, console: Console)
         return _chosen(cfg, stored.metrics, (), console)
     if cfg.dry_run or cfg.explain is not None:
         preview(cfg, steps, cache, console)
-        console.print("the rest follows from what calibrate finds", highlight=False)
+        console.print("the rest follows from what calibrate finds")
         return None
     results = _walk(cfg, command, steps, cache, console)
     return _chosen(cfg, results[-1].metrics, names, console)
 
 
-def _chosen(cfg: Config, found: Metrics, done: tuple[str, ...], console: Console) -> Config:
+def _chosen(cfg: Config, found: Metrics, done: tuple[str, ...], console: Screen) -> Config:
     chosen = settled(cfg, found, done)
     if (reason := left_out(cfg, chosen, found)) is not None:
-        console.print(reason, markup=False, highlight=False, soft_wrap=True)
+        console.print(reason, soft_wrap=True)
     return chosen
 
 
 def _output_dir(cfg: Config) -> Path:
-    output = Path(cfg.output_dir).expanduser().resolve()
+    output = expanded(cfg.output_dir).resolve()
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
@@ -162,7 +162,9 @@ class _LogFile(logging.FileHandler):
 
 
 def _log_to(log_dir: Path) -> logging.Handler:
-    handler = _LogFile(log_dir / "webslm.log", delay=True, encoding="utf-8")
+    handler = _LogFile(
+        log_dir / "webslm.log", delay=True, encoding="utf-8", errors="backslashreplace"
+    )
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("webslm")
     logger.addHandler(handler)
@@ -211,7 +213,7 @@ def _is_delivered(output: Path, bundle: Result) -> bool:
     return bool(lock["stages"].get(BUNDLE, {}).get("key") == bundle.key)
 
 
-def _show(results: Sequence[Result], output: Path, console: Console) -> None:
+def _show(results: Sequence[Result], output: Path, console: Screen) -> None:
     stages = {result.stage: result for result in results}
     if "verify" in stages:
         show_verify(console, stages["verify"].metrics)
@@ -219,7 +221,10 @@ def _show(results: Sequence[Result], output: Path, console: Console) -> None:
         shown = os.path.relpath(output)
         if shown.startswith(".."):
             shown = str(output)
-        console.print(f"\nsite   {shown}/{BUNDLE}", highlight=False)
-        console.print(f"serve  python -m webslm serve {shown}/{BUNDLE}", highlight=False)
-        console.print(f"check  python -m webslm lock check {shown}", highlight=False)
-        console.print(f"report {shown}/{PAGE_NAME}", highlight=False)
+        for line in (
+            f"\nsite   {shown}/{BUNDLE}",
+            f"serve  python -m webslm serve {shlex.quote(f'{shown}/{BUNDLE}')}",
+            f"check  python -m webslm lock check {shlex.quote(shown)}",
+            f"report {shown}/{PAGE_NAME}",
+        ):
+            console.print(line, soft_wrap=True)

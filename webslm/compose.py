@@ -26,7 +26,10 @@ def register_schema() -> None:
     """Make the dataclasses known to Hydra as ``schema``."""
     from hydra.core.config_store import ConfigStore
 
+    from webslm.options_source import register
+
     ConfigStore.instance().store(name="schema", node=Config)
+    register()
 
 
 def compose(overrides: Sequence[str]) -> Config:

@@ -66,9 +66,9 @@ def show(console: Any, findings: list[Finding]) -> None:
     """Print one line per finding, and what to type below those that need it."""
     for finding in findings:
         line = f"{finding.state:<8}{finding.part:<12}{finding.text}"
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
         if finding.hint:
-            console.print(f"{'':<20}type: {finding.hint}", markup=False, soft_wrap=True)
+            console.print(f"{'':<20}type: {finding.hint}", soft_wrap=True)
 
 
 def _python(cfg: Config) -> Iterator[Finding]:

@@ -20,7 +20,10 @@ def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path.parent, path.name))
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        # A file's name that is not UTF-8 reaches JSON and pages as an escape.
+        with os.fdopen(
+            handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n"
+        ) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

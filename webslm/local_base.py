@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webslm.errors import ConfigError, StageFailed
+from webslm.paths import expanded
 
 if TYPE_CHECKING:
     from webslm.schema import BaseConf, Config, ShapeConf
@@ -31,7 +32,7 @@ def fill_shape(cfg: Config) -> None:
             f"base.shape.{declared[0]}: a local base's shape is its config.json's",
             hint=f"leave out base.shape.{declared[0]}",
         )
-    cfg.base.shape = read_shape(Path(str(cfg.base.path)).expanduser())
+    cfg.base.shape = read_shape(expanded(str(cfg.base.path)))
     limit = cfg.base.shape.max_position_embeddings
     for name in WINDOWS:
         group, chosen = getattr(cfg.base, name), getattr(cfg.compiler, name)

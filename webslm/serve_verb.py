@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from webslm.errors import ConfigError
+from webslm.screen import say
 from webslm.serve import serve
 
 
@@ -35,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
 
     def ready(url: str) -> None:
         config = json.loads((options.folder / "webslm.json").read_text(encoding="utf-8"))
-        sys.stdout.write(f"{config['title']}: {url}  (Ctrl-C stops)\n")
+        say(f"{config['title']}: {url}  (Ctrl-C stops)")
         sys.stdout.flush()
 
     serve(options.folder, options.host, options.port, ready=ready)

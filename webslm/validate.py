@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from webslm import (
     compilers,
@@ -20,6 +19,7 @@ from webslm.corpus import rules as rows
 from webslm.errors import ConfigError
 from webslm.evaluation import rules as evaluation
 from webslm.matrix import mismatches
+from webslm.paths import expanded
 from webslm.publish import rules as publish_rules
 from webslm.registry import STAGE_NAMES, STAGES
 from webslm.schema import Config, Mode, Scale
@@ -213,7 +213,7 @@ def _verify(cfg: Config) -> Iterator[Problem]:
 def _runtime(cfg: Config) -> Iterator[Problem]:
     yield from mismatches(cfg.runtime)
     python = cfg.compiler.python
-    if python not in CHOICES and shutil.which(Path(python).expanduser()) is None:
+    if python not in CHOICES and shutil.which(expanded(python)) is None:
         yield f"compiler.python: no program at {python!r}", f"{', '.join(CHOICES)} or a path"
 
 

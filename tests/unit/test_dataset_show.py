@@ -8,7 +8,6 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from rich.console import Console
 
 from tests.conftest import chat_row
 from webslm.cli import run
@@ -21,6 +20,7 @@ from webslm.reporting.pictures import bars
 from webslm.reporting.rows import facts
 from webslm.reporting.terminal import LEARNT, marked, show_rows, show_tokens
 from webslm.schema import DataConf
+from webslm.screen import Screen
 
 HOSTILE = "<script>[bold]alert(1)[/bold]</script>"
 LENGTHS: dict[str, Any] = {
@@ -53,7 +53,7 @@ def stats(answer: str = "So it is. Ask a nurse") -> dict[str, Any]:
 
 
 def printed(show: Any, value: Any) -> str:
-    console = Console(width=60, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console = Screen(width=60, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     with console.file:
         show(console, value)
         return console.export_text()

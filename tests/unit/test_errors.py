@@ -39,6 +39,7 @@ def test_exit_codes_are_the_documented_ones() -> None:
         "VerificationFailed": 5,
         "CacheCorrupt": 6,
         "PublishError": 7,
+        "Bug": 1,
     }
 
 

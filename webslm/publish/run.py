@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from rich.console import Console
-
 from webslm import hosting
 from webslm.errors import PublishError, StageFailed
 from webslm.publish import folder, hub, pages, release
 from webslm.publish.delivered import MANIFEST, Delivered, Published, read_delivered, record
 from webslm.publish.probe import Finding, probe_model, probe_site
 from webslm.schema import HostConf, PublishConf, Target
+from webslm.screen import Screen
 
 
 class Way(Protocol):
@@ -51,7 +50,7 @@ def check(conf: PublishConf, name: str) -> None:
         WAYS[conf.target].check(conf, name)
 
 
-def publish(conf: PublishConf, host: HostConf, output: Path, console: Console) -> Published | None:
+def publish(conf: PublishConf, host: HostConf, output: Path, console: Screen) -> Published | None:
     """Put a delivered build where ``conf`` says, write that down and probe it.
 
     Args:
@@ -101,7 +100,7 @@ def _probe(site: Delivered, published: Published, wait_s: float) -> Sequence[Fin
     )
 
 
-def _tell(console: Console, published: Published) -> None:
+def _tell(console: Screen, published: Published) -> None:
     done = "already there" if published.unchanged else "published"
     at = f" at commit {published.commit[:12]}" if published.commit else ""
     _say(
@@ -119,7 +118,7 @@ def _tell(console: Console, published: Published) -> None:
         _say(console, "note       publish.url=ADDRESS looks at it there like a browser")
 
 
-def _judge(console: Console, findings: Sequence[Finding]) -> None:
+def _judge(console: Screen, findings: Sequence[Finding]) -> None:
     for finding in findings:
         _say(console, f"{'wrong' if finding.fatal else 'note ':<10} {finding.text}")
     fatal = [finding.text for finding in findings if finding.fatal]
@@ -130,5 +129,5 @@ def _judge(console: Console, findings: Sequence[Finding]) -> None:
         )
 
 
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+def _say(console: Screen, line: str) -> None:
+    console.print(line, soft_wrap=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from webslm.screen import Screen, shown
 
 BAR = 40
 LEARNT = "black on green"
@@ -15,7 +16,7 @@ MARKS = ("[[", "]]")
 """Around what is learnt where a terminal has no colours."""
 
 
-def show_rows(console: Console, stats: Mapping[str, Any]) -> None:
+def show_rows(console: Screen, stats: Mapping[str, Any]) -> None:
     """Print the sets in numbers and every finding with its examples."""
     table = Table(box=None, pad_edge=False)
     for column in ("", "train", "held out"):
@@ -28,7 +29,9 @@ def show_rows(console: Console, stats: Mapping[str, Any]) -> None:
     shapes = ", ".join(f"{name} x {count}" for name, count in stats["shapes"].items())
     _say(console, f"read as: {shapes}")
     for finding in stats["findings"]:
-        console.print(Text.assemble(("look at  ", "yellow"), finding["text"]), soft_wrap=True)
+        console.print(
+            Text.assemble(("look at  ", "yellow"), shown(finding["text"])), soft_wrap=True
+        )
         for example in finding["examples"]:
             _say(console, f"         {example}")
         _say(console, f"         type: {finding['hint']}")
@@ -55,7 +58,7 @@ def set_rows(stats: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield f"with the signature {name!r}", left, right
 
 
-def show_tokens(console: Console, found: Mapping[str, Any]) -> None:
+def show_tokens(console: Screen, found: Mapping[str, Any]) -> None:
     """Print lengths against the limits, samples with what is learnt in colour, and the steps."""
     limit, context = found["max_length"], found["context_window_size"]
     _say(
@@ -96,10 +99,11 @@ def marked(pieces: Sequence[Mapping[str, Any]], *, plain: bool) -> Text:
     text = Text()
     for piece in pieces:
         learnt = piece["loss"]
-        shown = f"{MARKS[0]}{piece['text']}{MARKS[1]}" if learnt and plain else piece["text"]
-        text.append(shown, style=LEARNT if learnt and not plain else "")
+        letters = shown(piece["text"])
+        told = f"{MARKS[0]}{letters}{MARKS[1]}" if learnt and plain else letters
+        text.append(told, style=LEARNT if learnt and not plain else "")
     return text
 
 
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+def _say(console: Screen, line: str) -> None:
+    console.print(line, soft_wrap=True)

@@ -14,6 +14,7 @@ from webslm.compiler.architectures import architecture
 from webslm.errors import ConfigError, StageFailed
 from webslm.fs import tree_files, write_text
 from webslm.keys import file_digest
+from webslm.paths import expanded
 from webslm.schema import BaseConf, BaseSource, BaseStageConf, Weights
 from webslm.stage import Context, Metrics, loss_report
 
@@ -93,7 +94,7 @@ def _random(cfg: BaseStageConf, out: Path, ctx: Context) -> dict[str, Any]:
 
 def _copy(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
     """Copy, never link: a later edit of the user's folder must not reach the store."""
-    folder = Path(str(base.path)).expanduser()
+    folder = expanded(str(base.path))
     found = [
         path
         for path in sorted(folder.iterdir())
