@@ -15,6 +15,7 @@ from webslm.errors import EnvironmentMismatch, WebslmError
 from webslm.executor import BuildFailed, execute
 from webslm.fs import copy_tree, sync_tree, temporary_dir
 from webslm.lock import BUNDLE, check_lock, make_lock, read_lock, versions, write_lock
+from webslm.own_texts import told
 from webslm.paths import cache_dir, expanded
 from webslm.plan import Step, plan
 from webslm.precision import left_out, settled, unsettled
@@ -63,6 +64,8 @@ def build(cfg: Config, command: Sequence[str], console: Screen) -> list[Result]:
         preview(cfg, steps, cache, console)
         return []
     check_publish(cfg.publish, cfg.name)
+    if (texts := told(cfg)) is not None:
+        console.print(texts, soft_wrap=True)
     results = _walk(cfg, command, steps, cache, console)
     output = _output_dir(cfg)
     _deliver(cfg, command, steps, results, output)

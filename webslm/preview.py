@@ -11,6 +11,7 @@ from webslm.errors import ConfigError, WebslmError
 from webslm.explain import explain
 from webslm.forecast import forecast
 from webslm.lock import read_lock
+from webslm.own_texts import told
 from webslm.paths import expanded
 from webslm.plan import Step
 from webslm.report import show_plan
@@ -25,7 +26,8 @@ def preview(cfg: Config, steps: Sequence[Step], cache: Cache, console: Screen) -
         shared = open_remote(cfg.cache.remote, push=False)
         size = _no_size if shared is None else shared.size
         show_plan(console, steps, forecast(steps, cache, size))
-        for line in footprint.lines(cfg, _compiled(steps, cache)):
+        texts = [line] if (line := told(cfg)) is not None else []
+        for line in (*texts, *footprint.lines(cfg, _compiled(steps, cache))):
             console.print(line, soft_wrap=True)
     if cfg.explain is None:
         return

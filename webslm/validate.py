@@ -179,10 +179,12 @@ def _modes(cfg: Config) -> Iterator[Problem]:
     app, names = cfg.app, ", ".join(mode.value for mode in Mode)
     if not app.modes or len(set(app.modes)) != len(app.modes):
         yield "app.modes: is empty or names a mode twice", f"some of {names}: app.modes=[chat]"
-    if Mode.product in app.modes and cfg.domain.knowledge_path is None:
+    # Rows of the user's own without a domain are documents themselves.
+    has_documents = cfg.domain.knowledge_path is not None or cfg.domain.train_path is None
+    if Mode.product in app.modes and not has_documents:
         yield (
             "app.modes: product retrieves from documents, and the domain has none",
-            "set domain.knowledge_path to a JSON list of {id, title, content}",
+            "domain.knowledge_path=FILE with a JSON list of {id, title, content}, or app=chat",
         )
     yield from positive("app.proof", app.proof, ("questions", "samples"))
     yield from positive("app.retrieval", app.retrieval, ("passages",))
