@@ -15,7 +15,7 @@ from webslm.errors import ConfigError, WebslmError
 from webslm.faults import explained
 from webslm.freeform import literal, quoted
 from webslm.paths import SCHEME, conf_dir, conf_dirs
-from webslm.screen import say, tolerate_terminal
+from webslm.screen import Screen, say, tolerate_terminal
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -112,7 +112,6 @@ def _build(words: list[str]) -> int:
 
 def _run_build(cfg: Any, words: Sequence[str]) -> int:
     from webslm.build import build
-    from webslm.screen import Screen
 
     build(cfg, ("python", "-m", "webslm", *words), Screen())
     return 0
@@ -217,10 +216,12 @@ def _completion(words: list[str]) -> int:
 
 
 def _show(error: WebslmError) -> None:
-    from webslm.report import show_error
-    from webslm.screen import Screen
+    try:
+        from webslm.report import show_error
 
-    show_error(Screen(stderr=True), error)
+        show_error(Screen(stderr=True), error)
+    except MemoryError:
+        sys.stderr.write(f"{error.label}: {error.message}\n")
 
 
 HYDRA_FLAGS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from webslm.errors import ConfigError
 from webslm.screen import say
 
 LOCK_USAGE = (
-    "lock check FOLDER | lock diff A B | lock reproduce FOLDER [--own-tools] | "
+    "lock check FOLDER; also lock diff A B, lock reproduce FOLDER --own-tools and "
     "lock upgrade FOLDER runtime=ROW"
 )
 Words = list[str]
@@ -45,7 +46,7 @@ def recipe(words: Words) -> int:
     if len(words) not in (2, 3) or words[0] != "freeze":
         raise ConfigError(
             "recipe: say what to freeze",
-            hint="python -m webslm recipe freeze FOLDER [my_conf/recipe/NAME.yaml]",
+            hint="python -m webslm recipe freeze FOLDER my_conf/recipe/NAME.yaml",
         )
     text = freeze(read_lock(Path(words[1])))
     if len(words) == 2:
@@ -55,7 +56,10 @@ def recipe(words: Words) -> int:
     write_text(file, text)
     folder = file.resolve().parent
     if folder.name == "recipe":
-        say(f"build  python -m webslm --config-dir {folder.parent} recipe={file.stem}")
+        say(
+            f"build  python -m webslm --config-dir {shlex.quote(str(folder.parent))} "
+            f"recipe={shlex.quote(file.stem)}"
+        )
     return 0
 
 

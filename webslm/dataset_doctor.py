@@ -62,7 +62,8 @@ def diagnose(console: Any, cfg: Config) -> None:
 
         rows = [list(row.messages) for row in split.train]
         context = cfg.compiler.context_window_size
-        show_tokens(console, inspect_rows(base, rows, lora=cfg.lora, context=context))
+        most = cfg.base.shape.max_position_embeddings
+        show_tokens(console, inspect_rows(base, rows, lora=cfg.lora, context=context), most)
     refuse(stats, conf.data)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -130,7 +131,8 @@ def _imports() -> Finding:
             part="wheels",
             state="missing",
             text=f"they do not load: {exc.message}",
-            hint=f"{sys.executable} -m pip install --force-reinstall the wheel named above",
+            hint="install the wheel named above again: "
+            f"{shlex.quote(sys.executable)} -m pip install --force-reinstall WHEEL",
         )
     return Finding(part="wheels", state="ok", text="tvm, torch, transformers, peft and trl load")
 

@@ -28,6 +28,8 @@ TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 _NUMBER = re.compile(r"os error (\d+)|\[Errno (\d+)\]")
 _NO_MEMORY = re.compile(r"can(?:'t|not) allocate memory|not enough memory|out of memory", re.I)
 _NO_USER = re.compile(r"getpwuid\(\)|determine home directory")
+ROOM = 1 << 28
+"""Bytes left from which it must have been another disk that was full."""
 NOTHING = 1 << 16
 """Bytes left from which a disk counts as full when nobody says which one is."""
 LONGEST = 300
@@ -86,6 +88,8 @@ def full_disk(places: Sequence[Path], needed: int | None = None) -> tuple[str, s
         usage = shutil.disk_usage(near)
         found[near.stat().st_dev] = (usage.free, usage.total, near)
     free, total, near = min(found.values())
+    if free > max(ROOM, needed or 0):
+        return "a disk is full: No space left on device", "see which: df -h"
     asked = "" if needed is None else f", {_size(needed)} are needed"
     return (
         f"the disk at {_mount(near)} is full: {_size(free)} of {_size(total)} left{asked}",
@@ -142,7 +146,8 @@ def _yaml(error: BaseException, where: str) -> ConfigError | None:
         getattr(error, "problem", None) or getattr(error, "reason", None) or first_line(error)
     )
     mark: Any = getattr(error, "problem_mark", None)
-    place = "" if mark is None else f"{mark.name}:{mark.line + 1}: "
+    name = getattr(error, "name", None)
+    place = f"{mark.name}:{mark.line + 1}: " if mark else f"{name}: " if name else ""
     hint = next((hint for part, hint in YAML_HINTS if part in told), 'quote texts: key: "text"')
     return ConfigError(f"{where}{place}not YAML: {told}", hint=hint)
 

@@ -87,7 +87,10 @@ def takes(key: str) -> str:
     if kind is str:
         return "text"
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        return "text or null" if set(typing.get_args(kind)) == {str, type(None)} else "other"
+        kinds = [each for each in typing.get_args(kind) if each is not type(None)]
+        if kinds == [str]:
+            return "text or null"
+        kind = kinds[0]
     return "container" if typing.get_origin(kind) in (list, dict) else "other"
 
 

@@ -30,7 +30,10 @@ def write_text(path: Path, text: str) -> None:
         # mkstemp makes files private; these are for whoever may read the folder.
         Path(name).chmod(0o666 & ~_umask())
         os.replace(name, path)
-    except BaseException:
+    except BaseException as exc:
+        if isinstance(exc, OSError) and exc.filename is None:
+            # A write that fails names no file: a full disk would have no name.
+            exc.filename = str(path)
         Path(name).unlink(missing_ok=True)
         raise
 

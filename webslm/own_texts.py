@@ -93,5 +93,7 @@ def _plain_name(stem: str) -> str:
 
 
 def _as_title(name: str) -> str:
-    words = re.sub(r"[-_.]+", " ", name).strip()
+    # A file's name may be bytes of no text.
+    text = name.encode("utf-8", "ignore").decode()
+    words = re.sub(r"[-_.]+", " ", text).strip()
     return words[:1].upper() + words[1:]

@@ -25,7 +25,7 @@ from webslm.errors import Bug, ConfigError, WebslmError
 from webslm.forecast import Forecast
 from webslm.fs import write_text
 from webslm.plan import Step
-from webslm.screen import Screen, tell_problem
+from webslm.screen import Screen, shown, tell_problem
 from webslm.stage import Progress as ProgressLike
 from webslm.stage import Result, SilentProgress, Status
 
@@ -75,11 +75,11 @@ class _Bar:
 
     def update(self, done: float, total: float, message: str = "") -> None:
         """Show ``done`` of ``total`` units and a short message."""
-        self._progress.update(self._task, completed=done, total=total, description=message)
+        self._progress.update(self._task, completed=done, total=total, description=shown(message))
 
     def note(self, message: str) -> None:
         """Show what is going on now."""
-        self._progress.update(self._task, description=message)
+        self._progress.update(self._task, description=shown(message))
 
 
 def show_plan(console: Screen, steps: Sequence[Step], expected: Mapping[str, Forecast]) -> None:

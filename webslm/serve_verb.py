@@ -17,7 +17,7 @@ from webslm.serve import serve
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ConfigError(
-            f"serve: {message}", hint="python -m webslm serve outputs/<name>/bundle --port 8000"
+            f"serve: {message}", hint="python -m webslm serve outputs/NAME/bundle --port 8000"
         )
 
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
         EnvironmentMismatch: The address cannot be used.
     """
     parser = _Parser(prog="webslm serve", description="Serve a bundle on this machine.")
-    parser.add_argument("folder", type=Path, help="outputs/<name>/bundle")
+    parser.add_argument("folder", type=Path, help="outputs/NAME/bundle")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8000, help="port; 0 takes a free one")
     options = parser.parse_args(argv)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conf.hints import run_commands
 from tests.conftest import chat_row
 from webslm import cli
 
@@ -159,6 +160,7 @@ def check_screen(done: tuple[int, str], expected: str) -> None:
     assert sum(line.startswith("config error: ") for line in lines) == 1
     assert sum(line.startswith("  hint: ") for line in lines) == 1
     assert expected in errors
+    run_commands([line.removeprefix("  hint: ") for line in lines if line.startswith("  hint: ")])
 
 
 @pytest.mark.parametrize("mistake", CONFIG)

@@ -52,10 +52,10 @@ def stats(answer: str = "So it is. Ask a nurse") -> dict[str, Any]:
     )
 
 
-def printed(show: Any, value: Any) -> str:
+def printed(show: Any, *values: Any) -> str:
     console = Screen(width=60, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     with console.file:
-        show(console, value)
+        show(console, *values)
         return console.export_text()
 
 
@@ -68,10 +68,12 @@ def test_terminal_shows_sets_findings_and_what_to_type() -> None:
 
 
 def test_terminal_shows_lengths_limits_steps_and_the_mask() -> None:
-    told = printed(show_tokens, LENGTHS)
+    told = printed(show_tokens, LENGTHS, 1024)
     assert "6 optimiser steps: 3 epochs of 2 steps of 2 rows; 50% of the tokens" in told
     assert "1 rows are longer than lora.max_length=30" in told
-    assert "type: lora.max_length=40" in told
+    assert "type: lora.max_length=40 or shorten them" in told
+    told = printed(show_tokens, LENGTHS, 39)
+    assert "type: shorten them: the base takes 39 tokens" in told
     assert HOSTILE in told
 
 

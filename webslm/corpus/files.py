@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,9 @@ def read_records(path: Path) -> Iterator[Record]:
             f"{path}: no such file", hint="data.path=FILE names a chat JSONL file"
         ) from exc
     except PermissionError as exc:
-        raise ConfigError(f"{path}: cannot be read", hint=f"chmod u+r {path}") from exc
+        raise ConfigError(
+            f"{path}: cannot be read", hint=f"chmod u+r {shlex.quote(str(path))}"
+        ) from exc
 
 
 def _text(path: Path) -> str:

@@ -49,14 +49,14 @@ def _columns(data: DataConf) -> Iterator[Problem]:
     if unknown:
         yield (
             f"data.columns: no part {unknown[0]!r}",
-            f"parts are {', '.join(COLUMNS)}: data.columns={{question: A, answer: B}}",
+            f"parts are {', '.join(COLUMNS)}: data.columns='{{question: A, answer: B}}'",
         )
     elif data.columns and "messages" not in data.columns:
         for part in ("question", "answer"):
             if part not in data.columns:
                 yield (
                     f"data.columns: says no column for {part!r}",
-                    "data.columns={question: A, answer: B}, or data.columns.messages=A",
+                    "data.columns='{question: A, answer: B}', or data.columns.messages=A",
                 )
     elif len(data.columns) > 1:
         yield "data.columns: messages holds all parts", "data.columns.messages=A alone"

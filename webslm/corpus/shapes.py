@@ -26,7 +26,7 @@ COLUMNS = ("messages", "system", "question", "answer")
 """What ``data.columns`` can name."""
 SHAPES_HINT = (
     'a row is {"messages": [{"role": ..., "content": ...}]}; ShareGPT ("conversations"), Alpaca '
-    '("instruction", "output") and data.columns={question: A, answer: B} are read too'
+    '("instruction", "output") and data.columns=\'{question: A, answer: B}\' are read too'
 )
 
 

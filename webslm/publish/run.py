@@ -5,6 +5,7 @@ It comes last and only reads the output folder, so whatever happens here the bui
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -80,7 +81,8 @@ def publish(conf: PublishConf, host: HostConf, output: Path, console: Screen) ->
     except (OSError, StageFailed) as exc:
         raise PublishError(
             f"publish: {exc}",
-            hint="the build is whole: python -m webslm publish FOLDER publish=...",
+            hint="the build is whole; once that is mended: python -m webslm publish "
+            f"{shlex.quote(str(output))} publish={conf.name}",
         ) from exc
     record(site, published)
     _tell(console, published)

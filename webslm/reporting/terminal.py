@@ -58,17 +58,20 @@ def set_rows(stats: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield f"with the signature {name!r}", left, right
 
 
-def show_tokens(console: Screen, found: Mapping[str, Any]) -> None:
-    """Print lengths against the limits, samples with what is learnt in colour, and the steps."""
+def show_tokens(console: Screen, found: Mapping[str, Any], made_for: int) -> None:
+    """Print lengths against the limits, samples with what is learnt in colour, and the steps.
+
+    ``made_for``: tokens that the base was made for.
+    """
     limit, context = found["max_length"], found["context_window_size"]
     _say(
         console,
         f"\nrow lengths in tokens ({found['inspected']} of {found['rows']} rows; "
         f"lora.max_length {limit}, the page's context {context})",
     )
-    most = max(count for _, _, count in found["histogram"])
+    tallest = max(count for _, _, count in found["histogram"])
     for first, last, count in found["histogram"]:
-        bar = "#" * round(BAR * count / most)
+        bar = "#" * round(BAR * count / tallest)
         style = "red" if last > limit else ""
         console.print(Text(f"{first:>6}-{last:<6}{count:>6} {bar}", style=style), soft_wrap=True)
     long = found["too_long"]
@@ -77,7 +80,10 @@ def show_tokens(console: Screen, found: Mapping[str, Any]) -> None:
         console.print(Text.assemble(("look at  ", "yellow"), told), soft_wrap=True)
         lines = ", ".join(map(str, long["lines"]))
         _say(console, f"         training rows {lines}")
-        _say(console, f"         type: lora.max_length={found['longest']} or shorten them")
+        longest = found["longest"]
+        fits = f"lora.max_length={longest} or shorten them"
+        told = fits if longest <= made_for else f"shorten them: the base takes {made_for} tokens"
+        _say(console, f"         type: {told}")
     plan = found["plan"]
     made = f" ({plan['copies']} copies of each row among them)" if plan["copies"] else ""
     _say(

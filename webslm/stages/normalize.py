@@ -85,7 +85,7 @@ def check_shape(found: ShapeConf, shape: ShapeConf) -> None:
     if wrong:
         raise StageFailed(
             f"the checkpoint is not the declared shape: {'; '.join(wrong)}",
-            hint="copy the checkpoint's values to conf/base/<name>.yaml, key shape",
+            hint="copy the checkpoint's values to conf/base/NAME.yaml, key shape",
         )
 
 
