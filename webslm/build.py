@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
 
+from webslm.base_source import settle
 from webslm.cache import Cache
 from webslm.errors import EnvironmentMismatch, WebslmError
 from webslm.executor import BuildFailed, execute
 from webslm.fs import copy_tree, sync_tree, temporary_dir
 from webslm.lock import BUNDLE, check_lock, make_lock, read_lock, versions, write_lock
-from webslm.own_texts import told
+from webslm.own_texts import whose_texts
 from webslm.paths import cache_dir, expanded
 from webslm.plan import Step, plan
 from webslm.precision import left_out, settled, unsettled
@@ -26,6 +27,8 @@ from webslm.preflight import (
     check_environment,
     check_pins,
     check_training,
+    fetch_wheel,
+    notices,
     preflight,
 )
 from webslm.preview import preview
@@ -51,7 +54,12 @@ def build(cfg: Config, command: Sequence[str], console: Screen) -> list[Result]:
             the build was delivered.
     """
     preflight(cfg)
+    for line in notices(cfg):
+        console.print(line, soft_wrap=True)
     cache = Cache(cache_dir())
+    cfg, source = settle(cfg, cache)
+    if source is not None:
+        console.print(source, soft_wrap=True)
     if cfg.precision is not Precision.declared:
         chosen = _settle(cfg, command, cache, console)
         if chosen is None:
@@ -64,7 +72,7 @@ def build(cfg: Config, command: Sequence[str], console: Screen) -> list[Result]:
         preview(cfg, steps, cache, console)
         return []
     check_publish(cfg.publish, cfg.name)
-    if (texts := told(cfg)) is not None:
+    if (texts := whose_texts(cfg)) is not None:
         console.print(texts, soft_wrap=True)
     results = _walk(cfg, command, steps, cache, console)
     output = _output_dir(cfg)
@@ -87,6 +95,7 @@ def _walk(
     check_access(cfg, steps, cache)
     check_training(steps, cache)
     check_browser(steps, cache)
+    fetch_wheel(cfg, steps, cache, console)
     shared = open_remote(cfg.cache.remote, push=cfg.cache.push)
     output = _output_dir(cfg)
     log_dir = output / "runs" / time.strftime("%Y%m%d-%H%M%S")

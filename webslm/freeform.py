@@ -26,7 +26,7 @@ from typing import Any
 from webslm.errors import ConfigError
 from webslm.schema import Config
 
-KEYS = ("data.columns", "data.signatures")
+KEYS = ("base.template_options", "data.columns", "data.signatures")
 """Keys below which names are the user's."""
 PATHS = re.compile(r"(?:^|[._])(?:path|dir|browser|python|url|folder)$")
 """Keys whose text may be bytes of a file's name in another encoding."""

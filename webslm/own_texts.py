@@ -50,7 +50,7 @@ def is_own(raw: Mapping[str, Any]) -> bool:
     return data["hub"]["id"] is not None or data["path"] != FOLLOWS or domain["train_path"] != ASKED
 
 
-def told(cfg: Config) -> str | None:
+def whose_texts(cfg: Config) -> str | None:
     """Return the line that says whose words a page gets; None: those of the rows' own domain."""
     domain = cfg.domain
     if domain.train_path is None:

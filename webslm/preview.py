@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from webslm import footprint
+from webslm import base_template, footprint
 from webslm.cache import Cache
 from webslm.errors import ConfigError, WebslmError
 from webslm.explain import explain
 from webslm.forecast import forecast
 from webslm.lock import read_lock
-from webslm.own_texts import told
+from webslm.own_texts import whose_texts
 from webslm.paths import expanded
 from webslm.plan import Step
 from webslm.report import show_plan
@@ -26,8 +26,9 @@ def preview(cfg: Config, steps: Sequence[Step], cache: Cache, console: Screen) -
         shared = open_remote(cfg.cache.remote, push=False)
         size = _no_size if shared is None else shared.size
         show_plan(console, steps, forecast(steps, cache, size))
-        texts = [line] if (line := told(cfg)) is not None else []
-        for line in (*texts, *footprint.lines(cfg, _compiled(steps, cache))):
+        texts = [line] if (line := whose_texts(cfg)) is not None else []
+        compiled = footprint.lines(cfg, _compiled(steps, cache))
+        for line in (*texts, *base_template.lines(cfg), *compiled):
             console.print(line, soft_wrap=True)
     if cfg.explain is None:
         return

@@ -10,14 +10,15 @@ import pytest
 from tests.conftest import chat_row
 from webslm.cli import run
 from webslm.compose import compose
-from webslm.own_texts import DISCLAIMER, told
+from webslm.own_texts import DISCLAIMER, whose_texts
 from webslm.schema import Config
 
 NEUTRAL = (
     *("train_path", "held_out_path", "paraphrases_path", "knowledge_path", "closing"),
     "questions",
 )
-MEDICAL = compose(["domain=medical"]).domain
+DEFAULT = compose(["domain=medical"])
+MEDICAL, BASE = DEFAULT.domain, DEFAULT.base.name
 
 
 def is_neutral(cfg: Config) -> bool:
@@ -29,18 +30,18 @@ def is_neutral(cfg: Config) -> bool:
 def test_nobody_said_anything_is_the_starter_set() -> None:
     cfg = compose([])
     assert cfg.domain == MEDICAL
-    assert (cfg.name, told(cfg)) == ("medical-tiny-q4f32_1", None)
+    assert (cfg.name, whose_texts(cfg)) == (f"medical-{BASE}-q4f32_1", None)
 
 
 @pytest.mark.parametrize(
     ("words", "name", "title"),
     [
-        (["data.path=tea rows.jsonl"], "tea-rows-tiny-q4f32_1", "Tea rows"),
+        (["data.path=tea rows.jsonl"], f"tea-rows-{BASE}-q4f32_1", "Tea rows"),
         (["data.path=my.jsonl", "name=my-assistant"], "my-assistant", "My assistant"),
-        (["data.path=café.csv", "quant=q0f32"], "cafe-tiny-q0f32", "Café"),
-        (["data.path=rows/茶.jsonl"], "own-tiny-q4f32_1", "茶"),
-        (["data.path=some/folder/"], "folder-tiny-q4f32_1", "Folder"),
-        (["data.hub.id=someone/tea_rows"], "tea_rows-tiny-q4f32_1", "Tea rows"),
+        (["data.path=café.csv", "quant=q0f32"], f"cafe-{BASE}-q0f32", "Café"),
+        (["data.path=rows/茶.jsonl"], f"own-{BASE}-q4f32_1", "茶"),
+        (["data.path=some/folder/"], f"folder-{BASE}-q4f32_1", "Folder"),
+        (["data.hub.id=someone/tea_rows"], f"tea_rows-{BASE}-q4f32_1", "Tea rows"),
     ],
 )
 def test_own_rows_get_neutral_words(words: list[str], name: str, title: str) -> None:
@@ -48,7 +49,7 @@ def test_own_rows_get_neutral_words(words: list[str], name: str, title: str) -> 
     assert is_neutral(cfg)
     assert (cfg.name, cfg.output_dir, cfg.app.title) == (name, f"outputs/{name}", title)
     assert cfg.data.closing is None
-    line = told(cfg)
+    line = whose_texts(cfg)
     assert line is not None
     assert f"neutral, as the rows are your own: title {title!r}, questions from the rows" in line
 
@@ -65,7 +66,7 @@ def test_what_is_said_of_the_domain_wins() -> None:
 def test_a_chosen_domain_keeps_its_words_and_says_so(choice: str) -> None:
     cfg = compose([choice, "data.path=my.jsonl"])
     assert cfg.domain == MEDICAL
-    assert "are those of domain=medical, as chosen" in str(told(cfg))
+    assert "are those of domain=medical, as chosen" in str(whose_texts(cfg))
 
 
 def test_the_plan_says_it(
@@ -80,5 +81,5 @@ def test_the_plan_says_it(
     (tmp_path / "more.jsonl").write_text(rows.replace("Q", "R"), encoding="utf-8")
     assert run(["-m", "data.path=tea.jsonl,more.jsonl", "dry_run=true"]) == 0
     jobs = capsys.readouterr().out
-    assert "tea-tiny-q4f32_1 " in jobs
-    assert "more-tiny-q4f32_1 " in jobs
+    assert f"tea-{BASE}-q4f32_1 " in jobs
+    assert f"more-{BASE}-q4f32_1 " in jobs

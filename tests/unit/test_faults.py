@@ -117,7 +117,7 @@ def test_what_a_library_raises_of_a_file_is_a_sentence(tmp_path: Path) -> None:
 
     path = tmp_path / "x.safetensors"
     path.write_bytes(b"no tensors")
-    error = caught(lambda: safe_open(path, framework="np").__enter__())
+    error = caught(lambda: safe_open(path, framework="np"))
     assert "says SafetensorError" in explained(error, stage="base").message
 
 

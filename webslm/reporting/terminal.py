@@ -12,6 +12,8 @@ from webslm.screen import Screen, shown
 
 BAR = 40
 LEARNT = "black on green"
+UNUSED = ("left_out", "keys_not_read", "files_not_read")
+"""Findings on what of the data is not used."""
 MARKS = ("[[", "]]")
 """Around what is learnt where a terminal has no colours."""
 
@@ -28,6 +30,8 @@ def show_rows(console: Screen, stats: Mapping[str, Any]) -> None:
     _say(console, f"system prompt: {'none in any row' if prompt is None else repr(prompt)}")
     shapes = ", ".join(f"{name} x {count}" for name, count in stats["shapes"].items())
     _say(console, f"read as: {shapes}")
+    for line in account_lines(stats):
+        _say(console, line)
     for finding in stats["findings"]:
         console.print(
             Text.assemble(("look at  ", "yellow"), shown(finding["text"])), soft_wrap=True
@@ -37,6 +41,36 @@ def show_rows(console: Screen, stats: Mapping[str, Any]) -> None:
         _say(console, f"         type: {finding['hint']}")
     if not stats["findings"]:
         console.print(Text.assemble(("ok       ", "green"), "nothing to look at in the rows"))
+
+
+def account_lines(stats: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what became of every record, and what reading changed."""
+    records = stats["records"]
+    parts = [
+        f"{records[key]} {label}"
+        for key, label in (
+            ("learnt", "learnt"),
+            ("held_out", "held out"),
+            ("asked", "only asked"),
+            ("left_out", "left out"),
+        )
+        if records[key] or key in ("learnt", "held_out")
+    ]
+    yield f"records: {records['read']} read = {' + '.join(parts)}"
+    if stats["line_ends_rewritten"]:
+        yield f"line ends: \\r\\n or \\r read as \\n in {stats['line_ends_rewritten']} records"
+    if stats["turns_without_loss"]:
+        yield f"loss: {stats['turns_without_loss']} answers carry none, as their rows say"
+
+
+def told_of_reading(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a build says of the data it read: the account, and what was not used of it."""
+    if "records" in metrics:
+        yield from account_lines(metrics)
+        yield from (item["text"] for item in metrics["findings"] if item["kind"] in UNUSED)
+    elif metrics.get("keys_not_read"):
+        keys = ", ".join(f"{key} x {count}" for key, count in metrics["keys_not_read"].items())
+        yield f"keys not read: {keys}"
 
 
 def set_rows(stats: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -58,11 +92,8 @@ def set_rows(stats: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield f"with the signature {name!r}", left, right
 
 
-def show_tokens(console: Screen, found: Mapping[str, Any], made_for: int) -> None:
-    """Print lengths against the limits, samples with what is learnt in colour, and the steps.
-
-    ``made_for``: tokens that the base was made for.
-    """
+def show_tokens(console: Screen, found: Mapping[str, Any]) -> None:
+    """Print lengths against the limits, samples with what is learnt in colour, and the steps."""
     limit, context = found["max_length"], found["context_window_size"]
     _say(
         console,
@@ -80,10 +111,17 @@ def show_tokens(console: Screen, found: Mapping[str, Any], made_for: int) -> Non
         console.print(Text.assemble(("look at  ", "yellow"), told), soft_wrap=True)
         lines = ", ".join(map(str, long["lines"]))
         _say(console, f"         training rows {lines}")
-        longest = found["longest"]
-        fits = f"lora.max_length={longest} or shorten them"
-        told = fits if longest <= made_for else f"shorten them: the base takes {made_for} tokens"
-        _say(console, f"         type: {told}")
+        most_allowed = found.get("positions")
+        if most_allowed is None or found["longest"] <= most_allowed:
+            _say(console, f"         type: lora.max_length={found['longest']} or shorten them")
+        else:
+            _say(console, f"         shorten them: the base was made for {most_allowed} tokens")
+    if found["answer_by_answer"]:
+        _say(
+            console,
+            f"{found['answer_by_answer']} rows of several answers are learnt answer by answer: "
+            "the chat template renders earlier answers otherwise",
+        )
     plan = found["plan"]
     made = f" ({plan['copies']} copies of each row among them)" if plan["copies"] else ""
     _say(
