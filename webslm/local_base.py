@@ -32,17 +32,14 @@ def fill_shape(cfg: Config) -> None:
     if not cfg.base.path or cfg.base.path == MISSING:
         what = "FILE.gguf" if cfg.base.source is BaseSource.gguf else "FOLDER"
         raise ConfigError(f"base.path: base={cfg.base.name} needs one", hint=f"base.path={what}")
+    if not cfg.base.shape.model_type:
+        _refuse([key for key, _ in _declared(cfg.base)])
     if cfg.base.source is BaseSource.gguf:
         found = _read_gguf(cfg.base)
     else:
         found = read_shape(Path(str(cfg.base.path)).expanduser())
     # A lock's configuration holds the shape that was read when it was built.
-    declared = [key for key, value in _declared(cfg.base) if value != getattr(found, key)]
-    if declared:
-        raise ConfigError(
-            f"base.shape.{declared[0]}: a local base's shape is its own file's",
-            hint=f"leave out base.shape.{declared[0]}",
-        )
+    _refuse([key for key, value in _declared(cfg.base) if value != getattr(found, key)])
     cfg.base.shape = found
     limit = cfg.base.shape.max_position_embeddings
     for name in WINDOWS:
@@ -50,6 +47,14 @@ def fill_shape(cfg: Config) -> None:
         if chosen == group:
             setattr(cfg.compiler, name, min(group, limit))
         setattr(cfg.base, name, min(group, limit))
+
+
+def _refuse(declared: list[str]) -> None:
+    if declared:
+        raise ConfigError(
+            f"base.shape.{declared[0]}: a local base's shape is its own file's",
+            hint=f"leave out base.shape.{declared[0]}",
+        )
 
 
 def _read_gguf(base: BaseConf) -> ShapeConf:
