@@ -22,7 +22,7 @@ from webslm.paths import cache_dir
 
 FORMATS = "quant=q4f32_1,q0f32,q4f16_1,q0f16"
 ONE = "quant=q4f32_1"
-# float16 formats cannot be proven by a software adapter: both sides end before the proof.
+# What a proof takes is the browser's: both sides end before it.
 UNTIL = "until=bundle"
 
 

@@ -28,6 +28,7 @@ from webslm.preflight import (
     check_pins,
     check_training,
     fetch_wheel,
+    notices,
     preflight,
 )
 from webslm.preview import preview
@@ -52,6 +53,8 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
             the build was delivered.
     """
     preflight(cfg)
+    for line in notices(cfg):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     cache = Cache(cache_dir())
     cfg, told = settle(cfg, cache)
     if told is not None:

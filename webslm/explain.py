@@ -26,6 +26,8 @@ TYPED = {
     "closing": "data.closing",
     "signatures": "data.signatures",
     "num_prompts": "verify.num_prompts",
+    "num_follow_ups": "verify.num_follow_ups",
+    "max_answer_tokens": "verify.max_answer_tokens",
     "browser_min": "runtime.browser_min",
     "shard_bytes": "host.shard_bytes",
     "tools": "runtime.tools",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from webslm import local_base
 from webslm.cache import Cache
 from webslm.compilers import MLC_LLM
 from webslm.errors import ConfigError, EnvironmentMismatch
@@ -20,6 +20,7 @@ from webslm.schema import (
     Arithmetic,
     BaseSource,
     Config,
+    DataConf,
     DataStageConf,
     Device,
     Finetune,
@@ -44,13 +45,19 @@ def preflight(cfg: Config) -> None:
         ConfigError: Holds every problem found.
     """
     problems: list[tuple[str, str | None]] = []
-    for check in (validate, _check_files, _check_data, _check_adapter):
+    checks = (validate, _check_files, _check_base, _check_data, _check_general, _check_adapter)
+    for check in checks:
         try:
             check(cfg)
         except ConfigError as exc:
             problems.extend(exc.problems)
     if problems:
         raise ConfigError(problems=tuple(dict.fromkeys(problems)))
+
+
+def notices(cfg: Config) -> list[str]:
+    """Return what a build that may start leaves out of what the user gave, a line each."""
+    return local_base.left_out(cfg) if _is_given(cfg) else []
 
 
 def check_environment(cfg: Config, steps: Sequence[Step]) -> None:
@@ -175,7 +182,6 @@ def check_browser(steps: Sequence[Step], cache: Cache) -> None:
 def _check_files(cfg: Config) -> None:
     named = [
         ("domain.knowledge_path", cfg.domain.knowledge_path),
-        ("base.chat_template", cfg.base.chat_template),
     ]
     if cfg.base.source is BaseSource.tiny:
         named.append(("base.tiny.chat_path", cfg.base.tiny.chat_path))
@@ -188,13 +194,47 @@ def _check_files(cfg: Config) -> None:
         if not path.is_file():
             problems.append((f"{key}: {path}: no such file", f"check {key}"))
             continue
-        try:
-            if path.suffix == ".json":
-                json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as exc:
-            problems.append((f"{key}: {path}: not JSON: {exc}", "a list of {id, title, content}"))
+        if key == "domain.knowledge_path":
+            from webslm.page_facts import documents
+
+            try:
+                documents(path)
+            except ConfigError as exc:
+                problems += exc.problems
     if problems:
         raise ConfigError(problems=tuple(problems))
+
+
+def _check_base(cfg: Config) -> None:
+    if _is_given(cfg):
+        local_base.check(cfg, _texts(cfg))
+
+
+def _is_given(cfg: Config) -> bool:
+    return cfg.base.source is BaseSource.local and cfg.base.weights is Weights.checkpoint
+
+
+def _texts(cfg: Config) -> Iterator[tuple[str, str]]:
+    """Yield the messages of the rows with their places, read when the first is asked for."""
+    from webslm.corpus.source import load_split
+
+    conf = _data_conf(cfg)
+    if conf.data.hub.id is not None:
+        return
+    try:
+        split = load_split(conf.data)
+    except ConfigError:
+        # The check of the rows tells it.
+        return
+    for row in (*split.train, *split.held_out):
+        for number, message in enumerate(row.messages, 1):
+            yield f"{row.where(conf.data.path or 'rows')}, message {number}", message["content"]
+
+
+def _data_conf(cfg: Config) -> DataStageConf:
+    conf = next(spec for spec in STAGES if spec.name == "data").configure(cfg)
+    assert isinstance(conf, DataStageConf)
+    return conf
 
 
 def _check_adapter(cfg: Config) -> None:
@@ -207,11 +247,19 @@ def _check_adapter(cfg: Config) -> None:
     check_before(conf)
 
 
+def _check_general(cfg: Config) -> None:
+    path = resolve_data(cfg.evaluate.general_path)
+    if cfg.evaluate.enabled and path.is_file():
+        from webslm.corpus.changes import Changes
+        from webslm.corpus.source import read
+
+        read(path, DataConf(), Changes(), "evaluate.general_path")
+
+
 def _check_data(cfg: Config) -> None:
     from webslm.corpus.source import load_split
 
-    conf = next(spec for spec in STAGES if spec.name == "data").configure(cfg)
-    assert isinstance(conf, DataStageConf)
+    conf = _data_conf(cfg)
     if conf.data.hub.id is not None:
         # Rows of the hub are not here yet: their mistakes show when the stage has fetched them.
         return

@@ -9,7 +9,13 @@ from webslm import schema, stage_conf
 from webslm.schema import Align, Config, Finetune, Precision, Scale
 
 TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
-TRAINING_SOURCES = ("adapters/tokenizer.py", "adapters/torch_mode.py", "adapters/turns.py")
+TRAINING_SOURCES = (
+    "adapters/loading.py",
+    "adapters/tokenizer.py",
+    "adapters/torch_mode.py",
+    "adapters/turns.py",
+    "prompts",
+)
 FINETUNE_WHEELS = (*TRAINING_WHEELS, "peft", "trl", "accelerate", "datasets")
 FINETUNE_SOURCES = (
     "adapters/trainer.py",
@@ -24,10 +30,20 @@ FINETUNE_SOURCES = (
     "adapters/heap.py",
     "adapters/losses.py",
     "adapters/answers.py",
+    "adapters/frozen_layers.py",
     "adapters/low_rank.py",
+    "adapters/rounded_weights.py",
     *TRAINING_SOURCES,
 )
 WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
+CHECKPOINT_SOURCES = (
+    "compiler/checkpoint.py",
+    "compiler/checkpoint_files.py",
+    "compiler/completeness.py",
+    "compiler/quantization.py",
+    "compiler/safetensors_file.py",
+    *WEIGHT_MAP_SOURCES,
+)
 COMPILER_WHEELS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
 ROW_TEXTS = (
     *("runtime.name", "runtime.browser_min", "runtime.allowed"),
@@ -35,6 +51,7 @@ ROW_TEXTS = (
 )
 """What a matrix row says of itself and of the machine: no artifact depends on it."""
 PROMPT_SOURCES = (
+    "prompts",
     "compiler/conversation.py",
     "compiler/chat_template.py",
     "compiler/page_prompts.py",
@@ -68,14 +85,12 @@ class StageSpec:
 
 CONVERT_SOURCES = (
     "stages/convert.py",
-    "compiler/quantization.py",
     "compiler/shards.py",
-    "compiler/checkpoint.py",
     "compiler/conversion.py",
     "compiler/mlc_config.py",
     "compiler/mlc_weights.py",
     *MLC_SOURCES,
-    *WEIGHT_MAP_SOURCES,
+    *CHECKPOINT_SOURCES,
 )
 
 
@@ -102,6 +117,7 @@ STAGES: tuple[StageSpec, ...] = (
             "stages/data.py",
             "dataset.py",
             "corpus",
+            "encoding.py",
             "adapters/hub_rows.py",
         ),
         wheels=("datasketch",),
@@ -112,6 +128,7 @@ STAGES: tuple[StageSpec, ...] = (
         configure=lambda cfg: schema.BaseStageConf(base=cfg.base, seed=cfg.seed),
         sources=(
             "stages/base.py",
+            "encoding.py",
             "adapters/tiny.py",
             "adapters/heap.py",
             "adapters/losses.py",
@@ -122,15 +139,14 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/hub.py",
             "adapters/hub_cache.py",
             "adapters/random_weights.py",
-            "adapters/template.py",
-            *WEIGHT_MAP_SOURCES,
+            "settled_base.py",
+            "compiler/checkpoint_folder.py",
+            "compiler/vocabulary.py",
+            *CHECKPOINT_SOURCES,
             *TRAINING_SOURCES,
         ),
         wheels=(*TRAINING_WHEELS, "gguf"),
-        external=(
-            *("base.tiny.chat_path", "base.tiny.text_paths"),
-            *("base.path", "base.chat_template"),
-        ),
+        external=("base.tiny.chat_path", "base.tiny.text_paths", "base.path", "base.template_path"),
     ),
     StageSpec(
         name="inspect",
@@ -141,7 +157,7 @@ STAGES: tuple[StageSpec, ...] = (
         sources=(
             "stages/inspect.py",
             "adapters/inspection.py",
-            "adapters/reference.py",
+            "compiler/vocabulary.py",
             *TRAINING_SOURCES,
         ),
         wheels=("transformers", "tokenizers"),
@@ -156,7 +172,10 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/adoption.py",
             "adapters/processes.py",
             "adapters/worker.py",
+            "compiler/quantization.py",
+            "compiler/rounding.py",
             *FINETUNE_SOURCES,
+            *WEIGHT_MAP_SOURCES,
         ),
         wheels=FINETUNE_WHEELS,
         external=("adapter.path",),
@@ -170,7 +189,9 @@ STAGES: tuple[StageSpec, ...] = (
         sources=(
             "stages/align.py",
             "pairs.py",
+            "corpus",
             "dataset.py",
+            "encoding.py",
             "adapters/dpo.py",
             *FINETUNE_SOURCES,
         ),
@@ -241,6 +262,7 @@ STAGES: tuple[StageSpec, ...] = (
             "evaluation",
             "corpus",
             "dataset.py",
+            "encoding.py",
             "proof/scoring.py",
             "adapters/evaluating.py",
             "adapters/reference.py",
@@ -293,10 +315,11 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="golden",
         needs=("convert", "normalize", "merge", "data"),
-        configure=lambda cfg: schema.GoldenStageConf(shape=cfg.base.shape, quant=cfg.quant),
+        configure=stage_conf.golden,
         sources=(
             "stages/golden.py",
             "dataset.py",
+            "proof/questions.py",
             "proof/scoring.py",
             "adapters/reference.py",
             *TRAINING_SOURCES,
@@ -320,6 +343,7 @@ STAGES: tuple[StageSpec, ...] = (
             "page_facts.py",
             "records.py",
             "dataset.py",
+            "encoding.py",
             "proof/scoring.py",
             "adapters/npm.py",
             "compiler/wasm/contract.py",
@@ -334,20 +358,24 @@ STAGES: tuple[StageSpec, ...] = (
     ),
     StageSpec(
         name="verify",
-        needs=("bundle", "convert", "normalize", "merge", "base", "data"),
+        needs=("bundle", "golden", "normalize", "merge", "base", "data"),
         configure=stage_conf.verify,
         sources=(
             "stages/verify.py",
             "proof",
+            "dataset.py",
+            "graphics",
             "serve.py",
             "delivery.py",
             "http_rules.py",
+            "compiler/wasm/zig.py",
             "adapters/browser.py",
             "adapters/driver.py",
+            "adapters/graphics_process.py",
+            "adapters/webgpu.py",
             "adapters/reference.py",
             *PROMPT_SOURCES,
             *TRAINING_SOURCES,
-            *CONVERT_SOURCES,
         ),
         wheels=("torch", "transformers", "tokenizers", "playwright"),
         ignored=("verify.browser", "verify.timeout_s"),

@@ -18,10 +18,10 @@ from tests.integration.test_chat_families import ROWS, made
 from tests.site_inputs import configuration, write_inputs
 from webslm.adapters import browser, reference
 from webslm.adapters.browser import Session
-from webslm.adapters.turns import stop_ids
 from webslm.compiler.architectures import architecture
 from webslm.dataset import read_rows
 from webslm.errors import VerificationFailed
+from webslm.prompts.ends import stop_ids
 from webslm.proof.rendering import compare_in
 from webslm.schema import (
     ChatConfigStageConf,

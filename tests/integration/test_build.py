@@ -42,8 +42,9 @@ def test_browser_said_what_torch_said(medical: Path) -> None:
 
 def test_tuned_model_answers_what_it_was_taught_and_the_base_does_not(medical: Path) -> None:
     verify = read_report(medical)["verify"]
-    good = [item for item in verify["answers"] if item["rouge_l"] >= 0.8 and item["stopped"]]
-    assert len(verify["answers"]) == 5
+    first = [item for item in verify["answers"] if not item["follow_up"]]
+    good = [item for item in first if item["rouge_l"] >= 0.8 and item["stopped"]]
+    assert (len(first), len(verify["answers"])) == (5, 6)
     assert len(good) >= 4
     assert all(item["rouge_l"] < 0.4 for item in verify["base_answers"])
 

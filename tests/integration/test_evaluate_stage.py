@@ -14,6 +14,7 @@ from tests.integration.conftest import SMALL, run_build
 from webslm.adapters import evaluating, reference, turns
 from webslm.adapters.evaluating import Probe, Sampling
 from webslm.paths import cache_dir
+from webslm.prompts.ends import stop_ids
 from webslm.schema import Loss
 
 WORDS = (
@@ -36,11 +37,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def probes(base: Path) -> list[Probe]:
     tokenizer = reference.load_tokenizer(base)
-    stops = turns.stop_ids(base, tokenizer)
+    stops = stop_ids(base, tokenizer)
     found = []
     for number, row in enumerate(training.rows()):
         messages = row["messages"]
-        ids = turns.encode(
+        (ids,) = turns.encode(
             tokenizer, messages, number=number, stops=stops, loss=Loss.assistant_only
         )
         prompt = turns.prompt_ids(tokenizer, messages[:2])
@@ -81,7 +82,7 @@ def test_answers_in_padded_batches_are_those_asked_one_by_one(
     base: Path, probes: list[Probe]
 ) -> None:
     model: Any = reference.load_model(base)
-    stops = turns.stop_ids(base, reference.load_tokenizer(base))
+    stops = stop_ids(base, reference.load_tokenizer(base))
     prompts = [probe.prompt for probe in probes]
     said = evaluating.answer(model, prompts, stops=stops, limit=10, sampling=Sampling(), seed=0)
     for prompt, (tokens, stopped) in zip(prompts, said, strict=True):

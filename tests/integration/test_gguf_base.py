@@ -18,7 +18,7 @@ from tests import gguf_files, training
 from tests.integration.architecture_models import random_model, small
 from webslm.adapters import gguf_base, gguf_weights
 from webslm.adapters.reference import load_model
-from webslm.errors import ConfigError, StageFailed
+from webslm.errors import StageFailed
 from webslm.gguf.header import TensorInfo
 from webslm.gguf.location import Location, locate
 from webslm.gguf.model import Model, read_model
@@ -159,18 +159,10 @@ def test_a_template_of_ones_own_serves_a_file_without(tmp_path: Path) -> None:
     del made.metadata["tokenizer.chat_template"]
     file = gguf_files.write(tmp_path / "m.gguf", made)
     own = tmp_path / "own.jinja"
-    own.write_text("{{ messages[0]['content'] }}", encoding="utf-8")
-    out = run_stage(tmp_path, file, chat_template=str(own))
+    own.write_text("{# own #}" + gguf_files.TEMPLATE, encoding="utf-8")
+    out = run_stage(tmp_path, file, template_path=str(own))
     config = json.loads((out / "tokenizer_config.json").read_text())
-    assert config["chat_template"] == "{{ messages[0]['content'] }}"
-
-
-def test_a_template_is_not_replaced(tmp_path: Path) -> None:
-    file = gguf_files.write(tmp_path / "m.gguf", small_parts())
-    own = tmp_path / "own.jinja"
-    own.write_text("x", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"base\.chat_template: the checkpoint has one"):
-        run_stage(tmp_path, file, chat_template=str(own))
+    assert config["chat_template"] == "{# own #}" + gguf_files.TEMPLATE
 
 
 def test_a_file_in_a_wheel_is_the_same_base(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from webslm.adapters import clipping, evaluating, reference, scaling, turns
 from webslm.adapters.evaluating import Probe
 from webslm.compiler.architectures import architecture
 from webslm.paths import resolve_data
+from webslm.prompts.ends import stop_ids
 from webslm.schema import ConvertStageConf, Loss, QuantConf, ScaleStageConf
 from webslm.stages import convert, scale
 
@@ -131,11 +132,14 @@ def measured(inputs: dict[str, Path], folder: Path, quant: QuantConf) -> tuple[f
 
 def held_out(base: Path) -> Sequence[Probe]:
     tokenizer = reference.load_tokenizer(base)
-    stops = turns.stop_ids(base, tokenizer)
+    stops = stop_ids(base, tokenizer)
     rows = turns.read_rows(resolve_data("shipped:medical/held_out.jsonl"))
     encoded = [
-        turns.encode(tokenizer, row, number=number, stops=stops, loss=Loss.assistant_only)
+        learnt
         for number, row in enumerate(rows, 1)
+        for learnt in turns.encode(
+            tokenizer, row, number=number, stops=stops, loss=Loss.assistant_only
+        )
     ]
     return [Probe(input_ids=row.input_ids, labels=row.labels, prompt=[]) for row in encoded]
 

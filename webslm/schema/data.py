@@ -47,7 +47,8 @@ class DataConf:
     """Which rows are learnt, and the rules for them."""
 
     path: str | None = None
-    """JSONL, JSON, CSV, TSV or Parquet file, or a folder; follows the domain unless set."""
+    """JSONL, JSON, CSV, TSV or Parquet file, also packed, or a folder; follows the domain unless
+    set."""
     held_out_path: str | None = None
     """Rows kept out of training; null: a share of ``path`` is split off."""
     paraphrases_path: str | None = None

@@ -45,6 +45,10 @@ class FinetuneStageConf:
     method: Finetune = Finetune.lora
     adapter: AdapterConf = field(default_factory=AdapterConf)
     launch: LaunchConf = field(default_factory=LaunchConf)
+    quant: QuantConf | None = None
+    """The format whose rounding it learns through; None: it knows none."""
+    shape: ShapeConf | None = None
+    """What says which weights that format rounds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,8 +146,9 @@ class GoldenStageConf:
 
     shape: ShapeConf
     quant: QuantConf
-    num_prompts: int = 3
-    num_tokens: int = 16
+    num_prompts: int = 5
+    num_follow_ups: int = 1
+    max_answer_tokens: int = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +200,6 @@ class VerifyStageConf:
     """``verify``: the browser's proof."""
 
     verify: VerifyConf
-    shape: ShapeConf
     quant: QuantConf
     browser_min: int
 

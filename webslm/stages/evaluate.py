@@ -15,7 +15,9 @@ from webslm.adapters import evaluating, reference, turns
 from webslm.adapters.evaluating import Probe, Sampling
 from webslm.adapters.torch_mode import reproducible
 from webslm.compiler.architectures import architecture
+from webslm.corpus.changes import Changes
 from webslm.corpus.examination import signatures
+from webslm.corpus.source import read as corpus_rows
 from webslm.errors import VerificationFailed
 from webslm.evaluation.gates import failures
 from webslm.evaluation.intervals import Bootstrap
@@ -24,8 +26,9 @@ from webslm.evaluation.sentences import sentences
 from webslm.evaluation.survival import SETS, Observation, spoken, table
 from webslm.fs import write_text
 from webslm.paths import resolve_data
+from webslm.prompts.ends import stop_ids
 from webslm.proof.scoring import evenly_spaced
-from webslm.schema import EvaluateStageConf, Loss
+from webslm.schema import DataConf, EvaluateStageConf, Loss
 from webslm.stage import Context, Metrics
 from webslm.stages.convert import dequantized_state
 
@@ -43,6 +46,16 @@ class Question:
     asked_in_browser: bool
 
 
+def general_rows(path: Path) -> list[turns.Messages]:
+    """Return the conversations of the user's file of general questions.
+
+    Raises:
+        ConfigError: Holds one problem per bad row.
+    """
+    rows = corpus_rows(path, DataConf(), Changes(), "evaluate.general_path")
+    return [list(row.messages) for row in rows]
+
+
 def run(cfg: EvaluateStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
     """Measure every step, write ``evaluate.json`` and ``answers.jsonl``, and judge.
 
@@ -54,7 +67,7 @@ def run(cfg: EvaluateStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
     bootstrap = Bootstrap(resamples=conf.resamples, confidence=conf.confidence, seed=cfg.seed)
     rules = signatures(cfg.closing, cfg.signatures)
     tokenizer = reference.load_tokenizer(inputs["normalize"])
-    stops = turns.stop_ids(inputs["normalize"], tokenizer)
+    stops = stop_ids(inputs["normalize"], tokenizer)
     asked = {name: _questions(cfg, inputs, tokenizer, stops, name) for name in SETS}
     seen: dict[str, dict[str, list[Observation]]] = {}
     before, model = None, None
@@ -122,9 +135,12 @@ def _questions(
         "trained": inputs["data"] / "train.jsonl",
         "paraphrased": inputs["data"] / "paraphrases.jsonl",
         "held_out": inputs["data"] / "held_out.jsonl",
-        "general": resolve_data(cfg.evaluate.general_path),
     }
-    rows = turns.read_rows(files[name])
+    rows = (
+        general_rows(resolve_data(cfg.evaluate.general_path))
+        if name == "general"
+        else turns.read_rows(files[name])
+    )
     # The browser's questions are among the trained ones, so that both can be set side by side.
     browser = set(evenly_spaced(len(rows), cfg.num_prompts)) if name == "trained" else set()
     count = cfg.evaluate.paraphrases if name == "paraphrased" else cfg.evaluate.rows
@@ -132,10 +148,11 @@ def _questions(
     found = []
     for index in chosen:
         messages = rows[index]
+        # The first, where the template has answers learnt one by one.
         row = turns.encode(
             tokenizer, messages, number=index + 1, stops=stops, loss=Loss.assistant_only
-        )
-        turn = next(i for i, message in enumerate(messages) if message["role"] == "assistant")
+        )[0]
+        turn = turns.first_learnt(messages)
         prompt = turns.prompt_ids(tokenizer, messages[:turn])
         found.append(
             Question(
