@@ -93,7 +93,23 @@ CONVERT_SOURCES = (
     *CHECKPOINT_SOURCES,
 )
 
-
+ASKING_SOURCES = (
+    "stages/evaluate_base.py",
+    "evaluation/choice.py",
+    "evaluation/general.py",
+    "evaluation/intervals.py",
+    "evaluation/scores.py",
+    "evaluation/survival.py",
+    "corpus",
+    "dataset.py",
+    "encoding.py",
+    "proof/scoring.py",
+    "adapters/evaluating.py",
+    "adapters/generating.py",
+    "adapters/questions.py",
+    "adapters/reference.py",
+    *TRAINING_SOURCES,
+)
 COMPILE_SOURCES = (
     "stages/compile.py",
     "compiler",
@@ -121,7 +137,10 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/hub_rows.py",
         ),
         wheels=("datasketch",),
-        external=("data.path", "data.held_out_path", "data.paraphrases_path"),
+        external=(
+            *("data.path", "data.held_out_path", "data.paraphrases_path"),
+            "data.rehearsal_path",
+        ),
     ),
     StageSpec(
         name="base",
@@ -254,19 +273,22 @@ STAGES: tuple[StageSpec, ...] = (
         ignored=("python",),
     ),
     StageSpec(
+        name="evaluate_base",
+        needs=("base", "data"),
+        configure=stage_conf.evaluate_base,
+        sources=ASKING_SOURCES,
+        wheels=TRAINING_WHEELS,
+        external=("questions.general_path",),
+        wanted=lambda cfg: cfg.evaluate.enabled,
+    ),
+    StageSpec(
         name="evaluate",
-        needs=("base", "finetune", "merge", "normalize", "convert", "data"),
+        needs=("base", "evaluate_base", "finetune", "merge", "normalize", "convert", "data"),
         configure=stage_conf.evaluate,
         sources=(
             "stages/evaluate.py",
             "evaluation",
-            "corpus",
-            "dataset.py",
-            "encoding.py",
-            "proof/scoring.py",
-            "adapters/evaluating.py",
-            "adapters/reference.py",
-            *TRAINING_SOURCES,
+            *ASKING_SOURCES,
             *CONVERT_SOURCES,
         ),
         wheels=(*TRAINING_WHEELS, "peft", "sacrebleu"),

@@ -49,7 +49,7 @@ class LiveDisplay:
             yield SilentProgress()
             return
         columns = (
-            TextColumn("{task.fields[stage]:<11}"),
+            TextColumn("{task.fields[stage]:<13}"),
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
             TextColumn("eta"),
@@ -64,7 +64,7 @@ class LiveDisplay:
         hit = result.status is Status.HIT
         mark = "[cyan]hit[/]" if hit else "[green]ran[/]"
         took = "" if hit else f"{result.seconds:7.1f} s  {result.peak_rss_bytes / MIB:7.0f} MiB"
-        line = f"{mark} {result.stage:<11} {result.key[:16]}  {took}"
+        line = f"{mark} {result.stage:<13} {result.key[:16]}  {took}"
         self.console.print(line.rstrip(), highlight=False)
         for told in told_of_reading(result.metrics):
             self.console.print(

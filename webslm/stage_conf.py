@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from webslm import origin, schema
 from webslm.compilers import MLC_LLM
@@ -113,6 +113,16 @@ def bundle(cfg: Config) -> schema.BundleStageConf:
             method=cfg.finetune,
             align=cfg.align,
         ),
+    )
+
+
+def evaluate_base(cfg: Config) -> schema.EvaluateBaseStageConf:
+    """Return what the base is asked: nothing that only judges its answers."""
+    names = [field.name for field in fields(schema.QuestionsConf)]
+    return schema.EvaluateBaseStageConf(
+        questions=schema.QuestionsConf(**{name: getattr(cfg.evaluate, name) for name in names}),
+        num_prompts=cfg.verify.num_prompts,
+        seed=cfg.seed,
     )
 
 

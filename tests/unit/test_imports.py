@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "dataset": set(),
     "encoding": set(),
     "corpus": {"dataset", "encoding"},
-    "evaluation": {"dataset", "proof"},
+    "evaluation": {"corpus", "dataset", "encoding", "proof"},
     "page_facts": {"dataset", "encoding", "proof"},
     "model_entry": {"compiler", "delivery"},
     "records": set(),
@@ -102,8 +102,9 @@ ALLOWED: dict[str, set[str]] = {
     "freeform": set(),
     "compose": {"base_template", "freeform", "local_base", "mistakes", "pins"},
     "preflight": {
-        *("cache", "compilers", "corpus", "gguf", "local_base", "matrix", "mlc_tool", "page_facts"),
-        *("plan", "proof", "registry", "stages", "toolchain", "validate"),
+        *("cache", "compilers", "corpus", "evaluation", "gguf", "local_base", "matrix"),
+        *("mlc_tool", "page_facts", "plan", "proof", "registry", "stages", "toolchain"),
+        "validate",
     },
     "preview": {
         "base_template",

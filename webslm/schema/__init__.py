@@ -32,7 +32,7 @@ from webslm.schema.choices import (
 )
 from webslm.schema.config import CacheConf, Config, SweepConf
 from webslm.schema.data import DataConf, DomainConf, HubRowsConf
-from webslm.schema.evaluate import EvaluateConf, GatesConf, SamplingConf
+from webslm.schema.evaluate import EvaluateConf, GatesConf, QuestionsConf, SamplingConf
 from webslm.schema.library import AllowedConf, CompilerConf, OlderConf, QuantConf, RuntimeConf
 from webslm.schema.page import (
     AppConf,
@@ -53,6 +53,7 @@ from webslm.schema.stages import (
     CompileStageConf,
     ConvertStageConf,
     DataStageConf,
+    EvaluateBaseStageConf,
     EvaluateStageConf,
     FinetuneStageConf,
     GoldenStageConf,
@@ -93,6 +94,7 @@ __all__ = [
     "Device",
     "DomainConf",
     "DpoConf",
+    "EvaluateBaseStageConf",
     "EvaluateConf",
     "EvaluateStageConf",
     "Finetune",
@@ -118,6 +120,7 @@ __all__ = [
     "ProofModeConf",
     "PublishConf",
     "QuantConf",
+    "QuestionsConf",
     "RetrievalConf",
     "Retriever",
     "RopeScalingConf",
