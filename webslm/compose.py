@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from webslm import base_template
 from webslm.errors import ConfigError
 from webslm.freeform import typed
 from webslm.local_base import fill_shape, refuse_shape
@@ -69,8 +70,9 @@ def _plain(raw: Any) -> Config:
     extra = list(_extra_keys(config, ""))
     if extra:
         raise ConfigError(problems=tuple((f"unknown key {key!r}", nearest(key)) for key in extra))
-    if config.base.source is BaseSource.local:
+    if config.base.source in (BaseSource.local, BaseSource.gguf):
         fill_shape(config)
+    base_template.settle(config)
     return config
 
 

@@ -1,4 +1,4 @@
-"""Own what a local checkpoint must be before a build is planned. Load no weights."""
+"""Own what a local checkpoint or file must be before a build is planned. Load no weights."""
 
 from __future__ import annotations
 
@@ -7,32 +7,42 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from webslm.errors import ConfigError, StageFailed
+from webslm.schema import BaseSource
 
 if TYPE_CHECKING:
-    from webslm.schema import Config, ShapeConf
+    from webslm.schema import BaseConf, Config, ShapeConf
 
+UNKNOWN_LICENCE = "NOASSERTION"
+MISSING = "???"
+"""What OmegaConf leaves where a value must be given and is not."""
 WINDOWS = ("context_window_size", "prefill_chunk_size")
 
 
 def fill_shape(cfg: Config) -> None:
-    """Set ``base.shape`` of a local base to what its folder's config.json says.
+    """Set ``base.shape`` of a local base to what its folder or its GGUF file says.
 
     A context (``compiler``) that was left at the group's value shrinks to what the checkpoint
     was made for, and so does the longest row that is learnt.
 
     Raises:
-        ConfigError: No such folder, a file is missing, the model cannot be compiled, or
+        ConfigError: No such folder or file, a part is missing, the model cannot be compiled, or
             ``base.shape`` (of a lock) is another.
     """
     from webslm.schema import ShapeConf
 
-    found = read_shape(folder_of(cfg))
+    if not cfg.base.path or cfg.base.path == MISSING:
+        what = "FILE.gguf" if cfg.base.source is BaseSource.gguf else "FOLDER"
+        raise ConfigError(f"base.path: base={cfg.base.name} needs one", hint=f"base.path={what}")
+    if cfg.base.source is BaseSource.gguf:
+        found = _read_gguf(cfg.base)
+    else:
+        found = read_shape(folder_of(cfg))
     default = vars(ShapeConf())
     for key, value in vars(cfg.base.shape).items():
         if value not in (0, "", default[key], getattr(found, key)):
             raise ConfigError(
-                f"base.shape.{key}: {value!r}, and {folder_of(cfg)} has {getattr(found, key)!r}",
-                hint="a local base's shape is its config.json's: bring that folder back, or leave "
+                f"base.shape.{key}: {value!r}, and {cfg.base.path} has {getattr(found, key)!r}",
+                hint="a local base's shape is its own file's: bring that back, or leave "
                 f"out base.shape.{key}",
             )
     cfg.base.shape = found
@@ -64,6 +74,23 @@ def refuse_shape(overrides: Iterable[str]) -> None:
 def folder_of(cfg: Config) -> Path:
     """Return the folder of a local base."""
     return Path(str(cfg.base.path)).expanduser()
+
+
+def _read_gguf(base: BaseConf) -> ShapeConf:
+    """Return the shape in a GGUF file and take its licence where none is declared."""
+    from webslm.gguf.location import locate
+    from webslm.gguf.model import read_model
+
+    model = read_model(locate(str(base.path)))
+    if model.vocabulary.template is None and base.template_path is None:
+        raise ConfigError(
+            f"base.path: {model.location.name} has no chat template",
+            hint="take an instruct model, or base.template_path=FILE.jinja with the one that it "
+            "was trained with",
+        )
+    if base.licence == UNKNOWN_LICENCE:
+        base.licence = model.licence or UNKNOWN_LICENCE
+    return model.shape
 
 
 def read_shape(folder: Path) -> ShapeConf:

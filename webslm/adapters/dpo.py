@@ -18,10 +18,11 @@ from webslm.adapters.order import BucketSampler
 from webslm.adapters.sft import Report
 from webslm.adapters.snapshots import Snapshots
 from webslm.adapters.torch_mode import quiet, reproducible
-from webslm.adapters.turns import IGNORED, encode, stop_ids
+from webslm.adapters.turns import encode_last
 from webslm.errors import ConfigError, StageFailed
 from webslm.pairs import Pair
-from webslm.schema import DpoConf, Finetune, LaunchConf, LoraConf, Loss
+from webslm.prompts.ends import stop_ids
+from webslm.schema import DpoConf, Finetune, LaunchConf, LoraConf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,9 +200,4 @@ def _answered(
 ) -> tuple[list[int], list[int]]:
     """Return (prompt, answer with its stop token) as the page would exchange them."""
     messages = [*pair.messages, {"role": "assistant", "content": answer}]
-    row = encode(tokenizer, messages, number=pair.line, stops=stops, loss=Loss.assistant_only)
-    end = max(index for index, label in enumerate(row.labels) if label != IGNORED) + 1
-    begin = end
-    while begin and row.labels[begin - 1] != IGNORED:
-        begin -= 1
-    return row.input_ids[:begin], row.input_ids[begin:end]
+    return encode_last(tokenizer, messages, number=pair.line, stops=stops)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from webslm.adapters.torch_mode import quiet
 from webslm.errors import StageFailed
+from webslm.prompts import rendering
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -67,19 +68,7 @@ def load_tokenizer(checkpoint: Path) -> Any:
         StageFailed: It cannot be read.
     """
     with quiet():
-        from transformers import AutoTokenizer
-
-        try:
-            return AutoTokenizer.from_pretrained(
-                checkpoint, local_files_only=True, trust_remote_code=False
-            )
-        # The tokenizers library raises plain Exception for a broken file.
-        except Exception as exc:
-            raise StageFailed(
-                "transformers cannot read tokenizer.json with tokenizer_config.json: "
-                f"{_first_line(exc)}",
-                hint="fetch the tokenizer's files again",
-            ) from exc
+        return rendering.load_tokenizer(checkpoint)
 
 
 def read_as_transformers(config: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -140,13 +140,39 @@ def keep_learning_in_float32(model: Any) -> None:
             weight.data = weight.data.float()
 
 
-def peft_config(lora: LoraConf, method: Finetune) -> Any:
-    """Return peft's configuration of a fresh adapter; None: all weights learn."""
+def first_learning(lora: LoraConf, num_layers: int) -> int:
+    """Return the lowest layer that learns, from 0.
+
+    Raises:
+        ConfigError: More layers should learn than the base has.
+    """
+    if lora.layers is None:
+        return 0
+    if lora.layers > num_layers:
+        raise ConfigError(
+            f"lora.layers: {lora.layers} layers should learn, the base has {num_layers}",
+            hint="lora.layers=null lets all learn",
+        )
+    return num_layers - lora.layers
+
+
+def peft_config(lora: LoraConf, method: Finetune, num_layers: int) -> Any:
+    """Return peft's configuration of a fresh adapter; None: all weights learn.
+
+    Raises:
+        ConfigError: More layers should learn than the base has.
+    """
     from peft import LoraConfig
 
     if method is Finetune.full:
         return None
+    first = first_learning(lora, num_layers)
+    upper = {
+        "layers_to_transform": list(range(first, num_layers)),
+        "layers_pattern": "layers",
+    }
     return LoraConfig(
+        **(upper if first else {}),
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,

@@ -72,6 +72,12 @@ def explain_unsupported(config: Mapping[str, Any]) -> tuple[str, str] | None:
     """
     model_type = str(config.get("model_type"))
     family = ARCHITECTURES.get(model_type)
+    quantized = config.get("quantization_config")
+    if quantized:
+        return (
+            f"these weights are quantized already ({_quantized(quantized)})",
+            "take the original checkpoint, in float32, float16 or bfloat16",
+        )
     missing = [part for part, keys in MISSING_PARTS.items() if any(config.get(k) for k in keys)]
     if family is None:
         why = f", which needs {_joined(missing)}" if missing else ""
@@ -120,6 +126,20 @@ def _missing_in(family: Decoder, config: Mapping[str, Any]) -> Iterator[str]:
     for key in ("mlp_bias", "use_bidirectional_attention"):
         if known.get(key):
             yield key
+
+
+def _quantized(config: Any) -> str:
+    """Return how weights are quantized, in the words of their configuration."""
+    if not isinstance(config, Mapping):
+        return "quantization_config"
+    kind = str(config.get("quant_method") or "quantization_config")
+    bits = next((config[key] for key in ("bits", "w_bit", "nbits") if config.get(key)), None)
+    known = None if bits is None else f"{bits} bits"
+    if config.get("load_in_8bit"):
+        known = "8 bits"
+    elif config.get("load_in_4bit"):
+        known = str(config.get("bnb_4bit_quant_type") or "4 bits")
+    return f"{kind}, {known}" if known else kind
 
 
 def _nearest(model_type: str) -> str:
