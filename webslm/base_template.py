@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from webslm.adapters.tokenizer import CHAT_TEMPLATE
+from webslm.gguf.location import locate
+from webslm.gguf.model import read_model
 from webslm.paths import resolve_data
 from webslm.prompts import template_files
 from webslm.prompts.template import check_options
@@ -54,5 +56,7 @@ def _own(cfg: Config) -> str | None:
         folder = Path(str(base.path)).expanduser()
         given = base.template_path is not None
         return None if given else template_files.read(folder)
+    if base.source is BaseSource.gguf:
+        return read_model(locate(str(base.path))).vocabulary.template
     made = base.source is BaseSource.tiny or base.weights is Weights.random
     return CHAT_TEMPLATE if made else None

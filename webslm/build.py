@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from webslm.base_source import settle
 from webslm.cache import Cache
 from webslm.errors import EnvironmentMismatch, WebslmError
 from webslm.executor import BuildFailed, execute
@@ -26,6 +27,8 @@ from webslm.preflight import (
     check_environment,
     check_pins,
     check_training,
+    fetch_wheel,
+    notices,
     preflight,
 )
 from webslm.preview import preview
@@ -51,7 +54,12 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
             the build was delivered.
     """
     preflight(cfg)
+    for line in notices(cfg):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     cache = Cache(cache_dir())
+    cfg, told = settle(cfg, cache)
+    if told is not None:
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
     if cfg.precision is not Precision.declared:
         chosen = _settle(cfg, command, cache, console)
         if chosen is None:
@@ -85,6 +93,7 @@ def _walk(
     check_access(cfg, steps, cache)
     check_training(steps, cache)
     check_browser(steps, cache)
+    fetch_wheel(cfg, steps, cache, console)
     shared = open_remote(cfg.cache.remote, push=cfg.cache.push)
     output = _output_dir(cfg)
     log_dir = output / "runs" / time.strftime("%Y%m%d-%H%M%S")

@@ -121,6 +121,7 @@ def card(cfg: BundleStageConf, inputs: Mapping[str, Path]) -> dict[str, Any]:
                 "name": cfg.card.base,
                 "id": cfg.card.base_id,
                 "commit": cfg.card.base_commit,
+                "origin": cfg.card.base_origin,
                 "licence": cfg.card.licence,
             },
             "data": {"train": stats["train"], "held_out": stats["held_out"]},

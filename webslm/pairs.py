@@ -15,6 +15,7 @@ from webslm.corpus.messages import Seen, Turn, check_order, text, turns
 from webslm.corpus.shapes import CONVERSATIONS, PREFERENCES, beside_system
 from webslm.dataset import Message, Problem, asked, told
 from webslm.encoding import printable
+from webslm.errors import ConfigError
 
 SHAPE = 'a pair is {"prompt": ..., "chosen": ..., "rejected": ...}'
 PROMPTS = ("prompt", "question", "instruction", "input")
@@ -57,9 +58,9 @@ def read_pairs(
     Raises:
         ConfigError: Holds one problem per bad line, each with the file, the line and what to do.
     """
+    files = _files(path)
     changes = Changes() if changes is None else changes
     label = printable(path.name)
-    files = data_files(path)
     pairs: list[Pair] = []
     problems: list[Problem] = []
     for file in files:
@@ -80,6 +81,17 @@ def read_pairs(
     if problems:
         raise told(problems, label)
     return pairs
+
+
+def _files(path: Path) -> list[Path]:
+    try:
+        path.stat()
+    except OSError as exc:
+        raise ConfigError(
+            f"dpo.path: {printable(path)}: {exc.strerror}",
+            hint="dpo.path=FILE names a file of pairs",
+        ) from exc
+    return data_files(path)
 
 
 def _common_problems(pairs: list[Pair], label: str, held_out: Collection[str]) -> Iterator[Problem]:

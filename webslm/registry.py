@@ -10,6 +10,7 @@ from webslm.schema import Align, Config, Finetune, Precision, Scale
 
 TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
 TRAINING_SOURCES = (
+    "adapters/loading.py",
     "adapters/tokenizer.py",
     "adapters/torch_mode.py",
     "adapters/turns.py",
@@ -35,6 +36,14 @@ FINETUNE_SOURCES = (
     *TRAINING_SOURCES,
 )
 WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
+CHECKPOINT_SOURCES = (
+    "compiler/checkpoint.py",
+    "compiler/checkpoint_files.py",
+    "compiler/completeness.py",
+    "compiler/quantization.py",
+    "compiler/safetensors_file.py",
+    *WEIGHT_MAP_SOURCES,
+)
 COMPILER_WHEELS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
 ROW_TEXTS = (
     *("runtime.name", "runtime.browser_min", "runtime.allowed"),
@@ -76,14 +85,12 @@ class StageSpec:
 
 CONVERT_SOURCES = (
     "stages/convert.py",
-    "compiler/quantization.py",
     "compiler/shards.py",
-    "compiler/checkpoint.py",
     "compiler/conversion.py",
     "compiler/mlc_config.py",
     "compiler/mlc_weights.py",
     *MLC_SOURCES,
-    *WEIGHT_MAP_SOURCES,
+    *CHECKPOINT_SOURCES,
 )
 
 ASKING_SOURCES = (
@@ -130,7 +137,10 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/hub_rows.py",
         ),
         wheels=("datasketch",),
-        external=("data.path", "data.held_out_path", "data.paraphrases_path"),
+        external=(
+            *("data.path", "data.held_out_path", "data.paraphrases_path"),
+            "data.rehearsal_path",
+        ),
     ),
     StageSpec(
         name="base",
@@ -141,13 +151,20 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/tiny.py",
             "adapters/heap.py",
             "adapters/losses.py",
+            "adapters/gguf_base.py",
+            "adapters/gguf_tokenizer.py",
+            "adapters/gguf_weights.py",
+            "gguf",
             "adapters/hub.py",
             "adapters/hub_cache.py",
             "adapters/random_weights.py",
-            *WEIGHT_MAP_SOURCES,
+            "settled_base.py",
+            "compiler/checkpoint_folder.py",
+            "compiler/vocabulary.py",
+            *CHECKPOINT_SOURCES,
             *TRAINING_SOURCES,
         ),
-        wheels=TRAINING_WHEELS,
+        wheels=(*TRAINING_WHEELS, "gguf"),
         external=("base.tiny.chat_path", "base.tiny.text_paths", "base.path", "base.template_path"),
     ),
     StageSpec(
@@ -159,7 +176,7 @@ STAGES: tuple[StageSpec, ...] = (
         sources=(
             "stages/inspect.py",
             "adapters/inspection.py",
-            "adapters/reference.py",
+            "compiler/vocabulary.py",
             *TRAINING_SOURCES,
         ),
         wheels=("transformers", "tokenizers"),
@@ -320,10 +337,11 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="golden",
         needs=("convert", "normalize", "merge", "data"),
-        configure=lambda cfg: schema.GoldenStageConf(shape=cfg.base.shape, quant=cfg.quant),
+        configure=stage_conf.golden,
         sources=(
             "stages/golden.py",
             "dataset.py",
+            "proof/questions.py",
             "proof/scoring.py",
             "adapters/reference.py",
             *TRAINING_SOURCES,
@@ -362,20 +380,24 @@ STAGES: tuple[StageSpec, ...] = (
     ),
     StageSpec(
         name="verify",
-        needs=("bundle", "convert", "normalize", "merge", "base", "data"),
+        needs=("bundle", "golden", "normalize", "merge", "base", "data"),
         configure=stage_conf.verify,
         sources=(
             "stages/verify.py",
             "proof",
+            "dataset.py",
+            "graphics",
             "serve.py",
             "delivery.py",
             "http_rules.py",
+            "compiler/wasm/zig.py",
             "adapters/browser.py",
             "adapters/driver.py",
+            "adapters/graphics_process.py",
+            "adapters/webgpu.py",
             "adapters/reference.py",
             *PROMPT_SOURCES,
             *TRAINING_SOURCES,
-            *CONVERT_SOURCES,
         ),
         wheels=("torch", "transformers", "tokenizers", "playwright"),
         ignored=("verify.browser", "verify.timeout_s"),

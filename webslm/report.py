@@ -25,6 +25,7 @@ from webslm.errors import ConfigError, WebslmError
 from webslm.forecast import Forecast
 from webslm.fs import write_text
 from webslm.plan import Step
+from webslm.reporting.terminal import told_of_reading
 from webslm.stage import Progress as ProgressLike
 from webslm.stage import Result, SilentProgress, Status
 
@@ -65,6 +66,10 @@ class LiveDisplay:
         took = "" if hit else f"{result.seconds:7.1f} s  {result.peak_rss_bytes / MIB:7.0f} MiB"
         line = f"{mark} {result.stage:<13} {result.key[:16]}  {took}"
         self.console.print(line.rstrip(), highlight=False)
+        for told in told_of_reading(result.metrics):
+            self.console.print(
+                f"    {told}", markup=False, highlight=False, emoji=False, soft_wrap=True
+            )
 
 
 class _Bar:
@@ -133,8 +138,10 @@ def verify_rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for reference in ("dequantized", "merged"):
         greedy = metrics["greedy_agreement"][reference]
         forced = metrics["forced_top1_agreement"][reference]
-        yield f"greedy tokens = torch ({reference})", f"{greedy:.1%} of prompts"
-        yield f"top-1, forced decoding ({reference})", f"{forced:.2%} of positions"
+        prompts = metrics["compared"]["greedy_prompts"]
+        positions = metrics["compared"]["forced_positions"][reference]
+        yield f"greedy tokens = torch ({reference})", f"{greedy:.1%} of {prompts} prompts"
+        yield f"top-1, forced decoding ({reference})", f"{forced:.2%} of {positions} positions"
     for answer, base in zip(metrics["answers"], metrics["base_answers"], strict=True):
         stopped = "stopped" if answer["stopped"] else "did not stop"
         told = f"ROUGE-L {answer['rouge_l']:.2f}, {stopped}; base {base['rouge_l']:.2f}"

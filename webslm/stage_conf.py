@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
-from webslm import schema
+from webslm import origin, schema
 from webslm.compilers import MLC_LLM
 from webslm.hosting import shard_bytes
 from webslm.schema import Config, Finetune, RuntimeConf
@@ -105,7 +105,8 @@ def bundle(cfg: Config) -> schema.BundleStageConf:
         card=schema.CardConf(
             base=cfg.base.name,
             base_id=cfg.base.hub.id,
-            base_commit=cfg.base.hub.revision,
+            base_commit=origin.commit(cfg.base),
+            base_origin=origin.origin(cfg.base),
             licence=cfg.base.licence,
             lora=lora(cfg),
             seed=cfg.seed,
@@ -139,15 +140,25 @@ def evaluate(cfg: Config) -> schema.EvaluateStageConf:
     )
 
 
+def golden(cfg: Config) -> schema.GoldenStageConf:
+    """Return how many questions torch answers: those that the proof asks."""
+    return schema.GoldenStageConf(
+        shape=cfg.base.shape,
+        quant=cfg.quant,
+        num_prompts=cfg.verify.num_prompts,
+        num_follow_ups=cfg.verify.num_follow_ups,
+        max_answer_tokens=cfg.verify.max_answer_tokens,
+    )
+
+
 def verify(cfg: Config) -> schema.VerifyStageConf:
     """Return the proof's limits for this build."""
     verify = cfg.verify
     if cfg.finetune is Finetune.none:
         # Nobody taught this model the rows' answers; only its faithfulness can be asked for.
-        verify = replace(verify, min_answers=0)
+        verify = replace(verify, min_answers=0, min_follow_ups=0)
     return schema.VerifyStageConf(
         verify=verify,
-        shape=cfg.base.shape,
         quant=cfg.quant,
         browser_min=cfg.runtime.browser_min,
     )

@@ -18,6 +18,7 @@ SCHEDULERS = (
     "inverse_sqrt",
 )
 SHORT = (Arithmetic.bfloat16, Arithmetic.float16)
+UNTUNED = (Finetune.none, Finetune.adapter)
 TUNED_BY_TARGET = (Finetune.lora, Finetune.dora, Finetune.qlora)
 
 
@@ -126,13 +127,13 @@ def _layers(cfg: Config) -> Iterator[Problem]:
         if lora.layers < 1 or (depth and lora.layers > depth):
             yield f"lora.layers: {lora.layers} of {depth or 'its'} layers", "null lets all learn"
         if cfg.finetune is Finetune.full:
-            yield "lora.layers: finetune=full lets all layers learn", "finetune=lora"
-    if not lora.quantization_aware:
+            yield "lora.layers: finetune=full lets all layers learn", "lora=reference"
+    if not lora.quantization_aware or cfg.finetune in UNTUNED:
         return
     if cfg.finetune is not Finetune.lora:
         yield (
             f"lora.quantization_aware: finetune={cfg.finetune.value} cannot learn through rounding",
-            "finetune=lora, or lora.quantization_aware=false",
+            "lora.quantization_aware=false",
         )
     if lora.dropout:
         yield "lora.quantization_aware: the weight is rounded whole", "lora.dropout=0"

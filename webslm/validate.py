@@ -22,7 +22,7 @@ from webslm.evaluation import rules as evaluation
 from webslm.matrix import mismatches
 from webslm.publish import rules as publish_rules
 from webslm.registry import STAGE_NAMES, STAGES
-from webslm.schema import Config, Mode, Scale
+from webslm.schema import Config, Finetune, Mode, Scale
 from webslm.toolchain import CHOICES
 from webslm.validate_base import Problem, positive
 
@@ -142,7 +142,7 @@ def _windows(cfg: Config) -> Iterator[Problem]:
             f"of {compiler.context_window_size}",
             f"compiler.prefill_chunk_size={compiler.context_window_size}",
         )
-    if cfg.lora.max_length > limit:
+    if cfg.finetune is not Finetune.none and cfg.lora.max_length > limit:
         yield (
             f"lora.max_length: {cfg.lora.max_length} is above the {limit} tokens "
             "the base was made for",
@@ -195,8 +195,8 @@ def _modes(cfg: Config) -> Iterator[Problem]:
 
 def _verify(cfg: Config) -> Iterator[Problem]:
     verify = cfg.verify
-    counts = ("num_prompts", "num_tokens", "max_answer_tokens", "timeout_s")
-    yield from positive("verify", verify, counts)
+    counts = ("num_prompts", "num_greedy", "num_tokens", "max_answer_tokens", "max_visit_tokens")
+    yield from positive("verify", verify, (*counts, "timeout_s"))
     for name in ("min_greedy_agreement", "min_forced_top1_agreement", "min_rouge_l"):
         value = getattr(verify, name)
         if not 0 <= value <= 1:
@@ -205,6 +205,12 @@ def _verify(cfg: Config) -> Iterator[Problem]:
         yield (
             f"verify.min_answers: {verify.min_answers} of {verify.num_prompts} prompts cannot be",
             "at most verify.num_prompts",
+        )
+    if not 0 <= verify.min_follow_ups <= verify.num_follow_ups:
+        yield (
+            f"verify.min_follow_ups: {verify.min_follow_ups} of {verify.num_follow_ups} "
+            "conversations cannot be",
+            "0 to verify.num_follow_ups",
         )
     if verify.tie_gap < 0:
         yield f"verify.tie_gap: {verify.tie_gap} is negative", "0 or more"

@@ -16,10 +16,12 @@ from webslm.errors import ConfigError
 from webslm.lock import read_lock
 from webslm.paths import cache_dir
 from webslm.proof.observe import KEPT_LOGITS
-from webslm.proof.verdict import REFERENCES, Reference, Row
+from webslm.proof.questions import Row, asked_rows
+from webslm.proof.verdict import REFERENCES, Reference
 from webslm.registry import STAGES
 from webslm.schema import Config, VerifyStageConf
-from webslm.stages.verify import pick_rows, refer
+from webslm.stages.golden import dequantized_answers
+from webslm.stages.verify import refer
 
 PROMPT_SHARES = (8, 2)
 """Prompts of a context's 8th part and of its half are timed."""
@@ -85,9 +87,15 @@ def read_build(folder: Path) -> tuple[Build, dict[str, Any]]:
     verify = next(spec for spec in STAGES if spec.name == "verify").configure(config)
     assert isinstance(verify, VerifyStageConf)
     rows = {
-        "trained": pick_rows(inputs["data"] / "train.jsonl", verify.verify.num_prompts),
-        "untrained": pick_rows(inputs["data"] / "held_out.jsonl", MAX_UNTRAINED),
+        "trained": asked_rows(inputs["data"] / "train.jsonl", verify.verify.num_prompts),
+        "untrained": asked_rows(inputs["data"] / "held_out.jsonl", MAX_UNTRAINED),
     }
+
+    def referred(some: list[Row]) -> list[Reference]:
+        limit = verify.verify.max_answer_tokens
+        said = dequantized_answers(some, config.base.shape, config.quant, inputs, limit=limit)
+        return refer(some, verify.verify, inputs, said)
+
     build = Build(
         name=config.name,
         bundle=folder / "bundle",
@@ -95,8 +103,7 @@ def read_build(folder: Path) -> tuple[Build, dict[str, Any]]:
         quant=config.quant.name,
         web_llm=config.runtime.web_llm,
         questions={
-            name: Questions(rows=some, references=refer(some, verify, inputs))
-            for name, some in rows.items()
+            name: Questions(rows=some, references=referred(some)) for name, some in rows.items()
         },
     )
     return build, build.job() | {"speed": _speed(config, rows["trained"][0])}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.dawn.builds import Build, Questions
-from webslm.proof.observe import Asked, Best, Proof, Visit, per_token
+from webslm.proof.observe import Answer, Asked, Best, Proof, Visit, per_token
 from webslm.proof.verdict import REFERENCES, failures, score
 
 
@@ -65,6 +65,7 @@ def _proof(
         visit=Visit(
             question=questions.rows[0].question,
             answer=asked[0].text,
+            finished=asked[0].stopped,
             load_s=raw["loaded"]["seconds"],
             decode_tok_s=speed["answer_tok_s"],
             first_piece_s=min(run["first_token_ms"] for run in speed["prompts"].values()) / 1e3,
@@ -72,6 +73,7 @@ def _proof(
             submits_per_token=speed["submits_per_token"],
         ),
         asked=asked,
+        answers=[Answer(text=one.text, stopped=one.stopped, by="said") for one in asked],
         followed=[best_logits(steps) for steps in followed],
         console_errors=raw["consoleErrors"],
         webgpu_errors=raw["webgpuErrors"],

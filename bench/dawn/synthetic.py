@@ -35,6 +35,7 @@ from webslm.compiler.shards import INDEX_NAME, ShardReader, ShardWriter
 from webslm.compose import compose
 from webslm.paths import cache_dir
 from webslm.proof.observe import KEPT_LOGITS
+from webslm.proof.verdict import logit_difference
 from webslm.registry import STAGES
 from webslm.schema import CompileStageConf, Config
 from webslm.stage import Context
@@ -100,8 +101,8 @@ def make(
         write_kit(kit, {name: (site, job)}, cache_dir() / "tools" / "npm")
     shutil.copyfile(Path(__file__).with_name("weights.py"), kit / "builds" / name / "weights.py")
     (kit / "references").mkdir(exist_ok=True)
-    logits = {str(place): answer.logits for place, answer in enumerate(answers)}
-    np.savez(kit / "references" / f"{name}.npz", **logits)
+    best = json.dumps([answer.best for answer in answers])
+    fs.write_text(kit / "references" / f"{name}.json", best)
 
 
 def judge(kit: Path, results: Path, model: str, quant: str) -> dict[str, Any]:
@@ -109,14 +110,15 @@ def judge(kit: Path, results: Path, model: str, quant: str) -> dict[str, Any]:
     cfg, name = settings(model, quant)
     raw = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
     job = json.loads((kit / "builds" / name / "job.json").read_text(encoding="utf-8"))
-    stored = np.load(kit / "references" / f"{name}.npz")
+    stored = json.loads((kit / "references" / f"{name}.json").read_text(encoding="utf-8"))
     same, differences, largest = [], [], 0.0
     for place, (run, steps) in enumerate(zip(job["runs"], raw["followed"], strict=True)):
-        answer = Greedy(tokens=run["continuation"], logits=stored[str(place)], stopped=False)
-        rows = zip(best_logits(steps), answer.tokens, answer.gaps, answer.logits, strict=True)
-        for position, (step, token, gap, row) in enumerate(rows):
+        best = best_logits(stored[place])
+        answer = Greedy(tokens=run["continuation"], best=best, stopped=False)
+        largest = max(largest, logit_difference(best_logits(steps), best))
+        rows = zip(best_logits(steps), answer.tokens, answer.gaps, strict=True)
+        for position, (step, token, gap) in enumerate(rows):
             same.append(step[0][0] == token)
-            largest = max(largest, *(abs(value - float(row[one])) for one, value in step))
             if not same[-1]:
                 differences.append({"prompt": place, "position": position, "gap": round(gap, 5)})
     return {

@@ -10,7 +10,7 @@ from typing import Any
 from tests import training
 from tests.integration.architecture_models import random_model
 from tests.site_inputs import configuration
-from webslm import paths
+from webslm import fs, paths
 from webslm.schema import (
     AppConf,
     ChatConfigStageConf,
@@ -110,7 +110,6 @@ def make_site(root: Path, out: Path, *, max_tokens: int, **replaced: Path) -> Pa
 def verify_conf(
     quant: QuantConf = QUANT,
     *,
-    shape: ShapeConf = training.SHAPE,
     browser_min: int = 113,
     **changes: object,
 ) -> VerifyStageConf:
@@ -120,15 +119,30 @@ def verify_conf(
     )
     for name, value in changes.items():
         setattr(conf, name, value)
-    return VerifyStageConf(verify=conf, shape=shape, quant=quant, browser_min=browser_min)
+    return VerifyStageConf(verify=conf, quant=quant, browser_min=browser_min)
 
 
-def run_verify(root: Path, out: Path, cfg: VerifyStageConf, **replaced: Path) -> dict[str, Any]:
+def run_verify(
+    root: Path,
+    out: Path,
+    cfg: VerifyStageConf,
+    *,
+    shape: ShapeConf = training.SHAPE,
+    **replaced: Path,
+) -> dict[str, Any]:
     """Prove the chain in ``root``; ``replaced`` names other folders for what verify reads."""
     site = root / "verified"
     if "bundle" not in replaced and not site.exists():
         make_site(root, site, max_tokens=8)
     out.mkdir()
     inputs = {n: root / n for n in ("convert", "normalize", "merge", "base", "data")}
-    inputs |= {"bundle": site, **replaced}
+    inputs |= {"bundle": site, "golden": fs.fresh_dir(root, "golden"), **replaced}
+    asked = GoldenStageConf(
+        shape=shape,
+        quant=cfg.quant,
+        num_prompts=cfg.verify.num_prompts,
+        num_follow_ups=cfg.verify.num_follow_ups,
+        max_answer_tokens=cfg.verify.max_answer_tokens,
+    )
+    golden.run(asked, inputs, inputs["golden"], context(out.parent))
     return dict(verify.run(cfg, inputs, out, context(out.parent)))

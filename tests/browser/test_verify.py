@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.chain import TIMEOUT_S, make_site, run_verify, verify_conf
+from tests.browser.chain import TIMEOUT_S, make_library, make_site, run_verify, verify_conf
 from webslm.adapters import browser
+from webslm.compiler import library
+from webslm.compiler.passes import pipeline
+from webslm.compiler.wasm import objects
 from webslm.errors import VerificationFailed
+from webslm.graphics.driver import find_driver
 from webslm.proof import observe
 from webslm.serve import running_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+SOFTWARE = "lavapipe (Mesa " if find_driver() else "google swiftshader"
 
 
 def test_second_visit_downloads_no_weights(root: Path) -> None:
@@ -57,9 +62,61 @@ def test_verify_finds_the_browser_and_torch_agreed(root: Path, tmp_path: Path) -
     assert metrics["first_piece_s"] > 0
     assert metrics["dispatches_per_token"] > 0
     assert metrics["submits_per_token"] > 0
-    assert "software GPU" in str(metrics["adapter"])
+    assert str(metrics["adapter"]).startswith(f"software GPU: {SOFTWARE}")
     assert json.loads((tmp_path / "out" / "verify.json").read_text()) == metrics
     assert (tmp_path / "out" / "page.png").read_bytes().startswith(b"\x89PNG")
+
+
+LOAD_AND_FORCE = """async () => {
+    const compiled = { createComputePipelineAsync: [], createComputePipeline: [] };
+    for (const name of Object.keys(compiled)) {
+        const original = GPUDevice.prototype[name];
+        GPUDevice.prototype[name] = function counted(descriptor) {
+            compiled[name].push(descriptor.compute.entryPoint);
+            return original.call(this, descriptor);
+        };
+    }
+    await import("./harness.js");
+    const { atOnce } = await webslm.load();
+    const early = Object.values(compiled).flat().sort();
+    const follow = (prompt, continuation) => webslm.follow({ prompt, continuation, keep: 3 });
+    const first = await follow([5, 6, 7, 8], [9, 10, 11, 12]);
+    await follow([5, 6, 20], [21, 22]);
+    return { atOnce, early, late: compiled.createComputePipeline, first,
+             again: await follow([5, 6, 7, 8], [9, 10, 11, 12]) };
+}"""
+
+
+def test_page_compiles_no_shader_that_it_does_not_run(root: Path) -> None:
+    """Kernels of forced positions are compiled when they are called; a second call finds them."""
+    site = make_site(root, root / "shaders", max_tokens=8)
+    document = json.loads((root / "compile" / "library.json").read_text())
+    with (
+        running_server(site, {observe.HARNESS_PREFIX: observe.HARNESS}) as address,
+        browser.session(None, timeout_s=TIMEOUT_S) as session,
+    ):
+        page = session.tab()
+        page.open(f"{address.rstrip('/')}{observe.HARNESS_PREFIX}blank.html")
+        seen = page.call(LOAD_AND_FORCE, None, "loading and forcing")
+    assert seen["atOnce"]
+    (head,) = seen["late"]
+    never = {"kv_compact_kernel", "kv_copy_page_kernel", "kv_debug_kernel"}
+    assert seen["early"] == sorted(set(document["shaders"]) - never - {head})
+    # What lay in the cache between the two was taken off again.
+    assert seen["first"] == seen["again"]
+
+
+def test_library_that_looks_at_one_position_at_a_time_is_proven_too(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (library, pipeline, objects):
+        monkeypatch.setattr(module, "ALL_LOGITS", "never_looked_for")
+    made = make_library(tmp_path / "compile")
+    site = make_site(root, tmp_path / "site", max_tokens=8, compile=made)
+    metrics = run_verify(root, tmp_path / "out", verify_conf(), bundle=site)
+    assert metrics["compared"]["greedy_prompts"] == len(metrics["answers"]) == 2
+    assert metrics["forced_top1_agreement"]["dequantized"] == 1.0
+    assert metrics["max_logit_difference"]["dequantized"] < 0.01
 
 
 def test_verify_refuses_and_keeps_the_numbers(root: Path, tmp_path: Path) -> None:

@@ -44,7 +44,10 @@ def worst(found: list[np.ndarray], expected: np.ndarray) -> float:
 
 @pytest.mark.parametrize(("name", "quant"), CASES)
 def test_two_turns_equal_transformers(name: str, quant: QuantConf) -> None:
-    """Prompts longer than a chunk, which is longer than the window; decoding between them."""
+    """Prompts longer than a chunk, which is longer than the window; decoding between them.
+
+    Then the logits of all positions, also after tokens that were taken back.
+    """
     conf = SHAPES[name]
     model = random_model(conf)
     built = native(conf, quant, model, chunk=16)
@@ -56,6 +59,15 @@ def test_two_turns_equal_transformers(name: str, quant: QuantConf) -> None:
     found += [built.decode(token) for token in ids[SECOND:]]
     places = [*range(PROMPT - 1, ANSWER), *range(SECOND - 1, END)]
     assert worst(found, expected[places]) < LIMIT
+    built.reset()
+    # Chunks of 16 leave one position alone; the second call goes on within a page of the cache.
+    first = PROMPT + 1
+    assert worst([*built.all_logits(ids[:first])], expected[:first]) < LIMIT
+    built.all_logits(ids[:ANSWER][::-1])
+    built.forget(ANSWER)
+    assert worst([*built.all_logits(ids[first:])], expected[first:]) < LIMIT
+    built.forget(END - SECOND)
+    assert worst([built.decode(ids[SECOND])], expected[SECOND:][:1]) < LIMIT
 
 
 @pytest.mark.parametrize("name", ["gemma2", "llama3"])

@@ -14,11 +14,11 @@ from webslm.executor import load_stage
 from webslm.paths import cache_dir
 from webslm.plan import plan
 from webslm.proof import observe
+from webslm.proof.questions import asked_rows
 from webslm.proof.scoring import rouge_l
 from webslm.schema import VerifyConf
 from webslm.serve import running_server
 from webslm.stage import Context
-from webslm.stages import verify
 
 pytestmark = pytest.mark.browser
 TIMEOUT_S = 120.0
@@ -32,7 +32,10 @@ def base_site(built: Mapping[str, Path], folder: Path) -> Path:
         folder: Where the new artifacts go.
     """
     ctx = Context(cache_dir=cache_dir(), log_dir=folder / "log")
-    conf = {step.stage: step.conf for step in plan(compose(["domain=medical", "quant=q4f32_1"]))}
+    conf = {
+        step.stage: step.conf
+        for step in plan(compose(["domain=medical", "base=tiny", "quant=q4f32_1"]))
+    }
     inputs = {**built, "merge": built["base"]}
     for stage in ("normalize", "convert", "chat_config", "bundle"):
         (folder / stage).mkdir()
@@ -46,17 +49,20 @@ def test_base_alone_does_not_answer_what_the_tuned_model_answers(
 ) -> None:
     built = stored(medical)
     conf = VerifyConf()
-    rows = verify.pick_rows(built["data"] / "train.jsonl", conf.num_prompts)
+    rows = asked_rows(built["data"] / "train.jsonl", conf.num_prompts)
     site = base_site(built, tmp_path)
     with (
         running_server(site, {observe.HARNESS_PREFIX: observe.HARNESS}) as url,
         browser.session(None, timeout_s=TIMEOUT_S) as session,
     ):
-        harness, _ = observe.open_harness(session, url)
-        said = [observe.ask(harness, row.messages, conf.max_answer_tokens) for row in rows]
-        assert harness.observed.console_errors == []
+        page = session.tab()
+        observe.visit_page(page, url, "unused", most_pieces=1)
+        probe = observe.Probe(page, url)
+        said = [probe.ask(row.messages, conf.max_answer_tokens) for row in rows]
+        assert page.observed.console_errors == []
     base = [rouge_l(one.text, row.answer) for one, row in zip(said, rows, strict=True)]
     tuned = read_report(medical)["verify"]["answers"]
+    tuned = [one for one in tuned if not one["follow_up"]]
     assert [one["question"] for one in tuned] == [row.question for row in rows]
     # It did speak: silence would score nothing as well.
     assert all(one.text.strip() for one in said)

@@ -116,6 +116,22 @@ def test_empty_thoughts_are_asked_for_and_neither_learnt_nor_shown(
                 assert render(conv, prompt) == text
 
 
+def test_rows_with_thoughts_are_learnt_where_thinking_is_switched_on(tmp_path: Path) -> None:
+    template = SWITCHED.replace("and loop.last %}", "and '</think>' not in m.content %}")
+    rows = [chat("Tea?", "<think>\nA plant.\n</think>\n\nHot.", system=None)]
+    made(tmp_path / "off", family(template))
+    with pytest.raises(StageFailed) as caught:
+        learnt(tmp_path / "off", rows)
+    hint = "base.template_options.enable_thinking=true makes them the same"
+    assert caught.value.hint == hint
+    on = {"enable_thinking": True}
+    assert made(tmp_path / "on", family(template), template_options=on) == ""
+    runs, _ = learnt(tmp_path / "on", rows)
+    assert runs == [[rows[0][1]["content"] + "<|im_end|>"]]
+    with pytest.raises(StageFailed, match="the chat template makes '<think>"):
+        learnt(tmp_path / "on", ROWS)
+
+
 def test_rows_of_several_answers_are_counted_as_they_are_learnt(tmp_path: Path) -> None:
     folder = tmp_path / "base"
     made(folder, family(THOUGHTFUL))

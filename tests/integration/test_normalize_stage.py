@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from webslm.compiler.architectures.canonical import canonical
 from webslm.errors import StageFailed
 from webslm.schema import NormalizeStageConf, ShapeConf
 from webslm.stage import Context
-from webslm.stages.normalize import canonical, run
+from webslm.stages.normalize import run
 
 SHAPE = ShapeConf(
     model_type="qwen2",

@@ -27,6 +27,10 @@ def state_of(folder: Path) -> dict[str, Any]:
     return tensors
 
 
+def top1(model: Any, continuation: list[int]) -> list[int]:
+    return [step[0][0] for step in reference.forced_best(model, PROMPT, continuation)]
+
+
 def test_greedy_is_what_transformers_generates(base: Path) -> None:
     import torch
 
@@ -42,9 +46,30 @@ def test_greedy_is_what_transformers_generates(base: Path) -> None:
     )
     assert found.tokens == generated[0].tolist()[len(PROMPT) :]
     assert not found.stopped
-    assert found.logits.shape == (12, training.SHAPE.vocab_size)
-    top = np.sort(found.logits, axis=-1)
-    assert found.gaps == pytest.approx((top[:, -1] - top[:, -2]).tolist())
+    with torch.inference_mode():
+        logits = model(generated).logits[0, len(PROMPT) - 1 : -1].numpy()
+    top = np.sort(logits, axis=-1)[:, ::-1]
+    assert [[token for token, _ in step] for step in found.best] == np.argsort(
+        -logits, axis=-1, kind="stable"
+    )[:, : reference.KEPT].tolist()
+    assert np.array([[value for _, value in step] for step in found.best]) == pytest.approx(
+        top[:, : reference.KEPT], abs=1e-5
+    )
+    assert found.gaps == pytest.approx((top[:, 0] - top[:, 1]).tolist(), abs=1e-5)
+
+
+def test_answers_of_a_batch_are_those_of_each_prompt_alone(base: Path) -> None:
+    model = reference.load_model(base)
+    prompts = [PROMPT, PROMPT[:2], [*PROMPT, 90, 91, 92, 17, 8], [3]]
+    alone = [reference.greedy(model, prompt, 12, stop_ids=()) for prompt in prompts]
+    # One answer ends early: the others go on beside it.
+    stops = {alone[1].tokens[2]}
+    together = reference.greedy_answers(model, prompts, 12, stops)
+    for one, other in zip(alone, together, strict=True):
+        end = next((at + 1 for at, token in enumerate(one.tokens) if token in stops), 12)
+        assert other.tokens == one.tokens[:end]
+        assert other.stopped == (one.tokens[end - 1] in stops)
+        assert len(other.best) == len(other.tokens)
 
 
 def test_greedy_ends_with_the_stop_token(base: Path) -> None:
@@ -67,12 +92,12 @@ def test_greedy_takes_the_stop_tokens_of_the_checkpoint(base: Path) -> None:
 def test_forced_decoding_of_the_greedy_answer_is_the_answer(base: Path) -> None:
     model = reference.load_model(base)
     found = reference.greedy(model, PROMPT, 8, stop_ids=())
-    assert reference.forced_top1(model, PROMPT, found.tokens) == found.tokens
+    assert top1(model, found.tokens) == found.tokens
     changed = [*found.tokens[:3], (found.tokens[3] + 1) % 512, *found.tokens[4:]]
-    forced = reference.forced_top1(model, PROMPT, changed)
+    forced = top1(model, changed)
     assert forced[:4] == found.tokens[:4]
     assert len(forced) == len(changed)
-    assert reference.forced_top1(model, PROMPT, []) == []
+    assert top1(model, []) == []
 
 
 def test_given_weights_replace_those_of_the_checkpoint(base: Path, tmp_path: Path) -> None:
@@ -81,9 +106,9 @@ def test_given_weights_replace_those_of_the_checkpoint(base: Path, tmp_path: Pat
     expected = reference.greedy(reference.load_model(other), PROMPT, 4, stop_ids=())
     found = reference.greedy(mixed, PROMPT, 4, stop_ids=())
     assert found.tokens == expected.tokens
-    assert np.array_equal(found.logits, expected.logits)
+    assert found.best == expected.best
     kept = reference.greedy(reference.load_model(base), PROMPT, 4, stop_ids=())
-    assert not np.allclose(found.logits, kept.logits)
+    assert found.best != kept.best
 
 
 def test_weights_must_be_whole(base: Path) -> None:

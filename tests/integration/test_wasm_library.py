@@ -91,6 +91,14 @@ def compile_object(source: str, folder: Path, *flags: str) -> Path:
     return folder / "extra.o"
 
 
+def test_library_without_the_models_functions_is_refused(executable: Any) -> None:
+    told = (
+        "the library lacks the functions _metadata, apply_bitmask_inplace, .*batch_verify, decode"
+    )
+    with pytest.raises(StageFailed, match=told):
+        objects.check_vm_functions(executable)
+
+
 def test_library_meets_the_contract(library: Path) -> None:
     abi = check_abi(library)
     names = {item.name for item in abi.imports}

@@ -408,11 +408,14 @@ def conf() -> EvaluateStageConf:
 
 
 def proof() -> dict[str, Any]:
+    first = {"follow_up": False}
     return {
         "browser": "Chromium <1>",
         "answers": [
-            {"question": "q", "reference": GOOD, "answer": GOOD, "stopped": True},
-            {"question": "r", "reference": GOOD, "answer": "No", "stopped": False},
+            {"question": "q", "reference": GOOD, "answer": GOOD, "stopped": True, **first},
+            {"question": "r", "reference": GOOD, "answer": "No", "stopped": False, **first},
+            # Not one of the questions that torch's columns answer.
+            {"question": "s", "reference": "x", "answer": "", "stopped": True, "follow_up": True},
         ],
         "forced_top1_agreement": {"dequantized": 0.98},
         "greedy_agreement": {"dequantized": 0.5},

@@ -123,7 +123,7 @@ def test_rows_above_max_length_are_all_named_and_none_is_cut(tokenizer: Any) -> 
     long = [(line, length) for line, length in enumerate(lengths, 1) if length > limit]
     assert len(long) == 2
     assert [message for message, _ in raised.value.problems] == [
-        f"lora.max_length: train.jsonl line {line} has {length} tokens, {limit} are allowed"
+        f"lora.max_length: training row {line} has {length} tokens, {limit} are allowed"
         for line, length in long
     ]
     kept = turns.encode_all(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from webslm.adapters import heap, low_rank, methods, sft, trainer
+from webslm.adapters.loading import load_tokenizer
 from webslm.adapters.order import BucketSampler
 from webslm.adapters.sft import Report
 from webslm.adapters.snapshots import Snapshots
@@ -100,12 +101,12 @@ def align(job: Job, report: Report) -> Alignment:
 
 def _trainer(job: Job, report: Report, snapshots: Snapshots | None) -> Any:
     from datasets import Dataset
-    from transformers import AutoTokenizer, PrinterCallback
+    from transformers import PrinterCallback
     from trl import DPOConfig, DPOTrainer
 
     device = methods.find_device(job.lora.device)
     precision = methods.find_precision(job.lora.precision, device)
-    tokenizer: Any = AutoTokenizer.from_pretrained(job.base, local_files_only=True)
+    tokenizer = load_tokenizer(job.base)
     rows = _encoded(job, tokenizer)
     lengths = [len(row["prompt_ids"]) + len(row["chosen_ids"]) for row in rows]
     sampler = BucketSampler(lengths, job.dpo.batch_size, job.seed)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters.reference import load_tokenizer
+from webslm.adapters.loading import load_tokenizer
 from webslm.adapters.turns import Messages, Row, encode, sample
+from webslm.fs import read_object
 from webslm.prompts.ends import stop_ids
 from webslm.schema import LoraConf
 
@@ -52,6 +53,7 @@ def inspect_rows(
         "trained_share": round(sum(row.trained for row in seen) / sum(lengths), 4),
         "loss": lora.loss.value,
         "max_length": lora.max_length,
+        "positions": read_object(base / "config.json").get("max_position_embeddings"),
         "context_window_size": context,
         "too_long": {"count": len(long), "lines": long[:NAMED]},
         "histogram": histogram(lengths),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.adapters.loading import load_causal_lm
 from webslm.errors import ConfigError, EnvironmentMismatch
 from webslm.schema import Arithmetic, Device, Finetune, LoraConf, Sharding
 
@@ -89,21 +90,17 @@ def load(
     adapter in it is float32.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
     if method is Finetune.qlora:
         return _in_four_bits(base, device, precision)
     # On a CPU the plain attention of short rows is faster than the fused one (15-20 % a step).
     attention = "eager" if device == "cpu" else "sdpa"
     whole = method is Finetune.full or sharding is Sharding.fsdp
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+    return load_causal_lm(
         base,
         dtype=torch.float32 if whole else getattr(torch, precision),
         attn_implementation=attention,
-        local_files_only=True,
-        use_safetensors=True,
     )
-    return model
 
 
 def _in_four_bits(base: Path, device: str, precision: str) -> PreTrainedModel:
@@ -113,11 +110,11 @@ def _in_four_bits(base: Path, device: str, precision: str) -> PreTrainedModel:
     prepares, cost two thirds more memory and a tenth of the speed.
     """
     import torch
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import BitsAndBytesConfig
 
     kind = getattr(torch, precision)
     place = "cpu" if device == "cpu" else f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+    model = load_causal_lm(
         base,
         dtype=kind,
         quantization_config=BitsAndBytesConfig(
@@ -127,8 +124,6 @@ def _in_four_bits(base: Path, device: str, precision: str) -> PreTrainedModel:
             bnb_4bit_compute_dtype=kind,
         ),
         device_map={"": place},
-        local_files_only=True,
-        use_safetensors=True,
     )
     for weight in model.parameters():
         weight.requires_grad = False

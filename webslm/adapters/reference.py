@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from webslm.adapters.torch_mode import quiet
+from webslm.adapters.loading import load_causal_lm, load_tokenizer
 from webslm.adapters.turns import prompt_ids
 from webslm.errors import StageFailed
-from webslm.prompts import rendering
 
 __all__ = [
     "Greedy",
     "decode",
-    "forced_top1",
+    "forced_best",
     "greedy",
+    "greedy_answers",
     "load_model",
     "load_tokenizer",
     "prompt_ids",
@@ -30,31 +30,25 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+KEPT = 32
+"""Best logits per token that are kept: far more than anything is compared with."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Greedy:
     """A greedy answer."""
 
     tokens: list[int]
     """Generated tokens; the stop token, if one came, is the last."""
-    logits: Any
-    """Raw logits, float32 array [token, vocabulary]."""
+    best: list[list[tuple[int, float]]]
+    """For each of ``tokens`` the ``KEPT`` best (token, raw logit) before it, largest first."""
     stopped: bool
     """Whether a stop token ended it, not the limit."""
 
     @property
     def gaps(self) -> list[float]:
         """Return per token the best minus the second-best logit."""
-        import numpy as np
-
-        best = np.partition(self.logits, -2, axis=-1)[:, -2:]
-        found: list[float] = (best[:, 1] - best[:, 0]).tolist()
-        return found
-
-
-def load_tokenizer(checkpoint: Path) -> Any:
-    """Return the tokenizer of a folder; raises StageFailed where it cannot be read."""
-    with quiet():
-        return rendering.load_tokenizer(checkpoint)
+        return [step[0][1] - step[1][1] for step in self.best]
 
 
 def decode(tokenizer: Any, tokens: Sequence[int]) -> str:
@@ -72,20 +66,12 @@ def load_model(checkpoint: Path, state: Mapping[str, np.ndarray] | None = None) 
             A tied output head need not be given.
 
     Raises:
-        StageFailed: ``state`` lacks a weight, has one too many or one of another shape.
+        StageFailed: The checkpoint or ``state`` lacks a weight, has one too many or one of another
+            shape.
     """
     import torch
 
-    with quiet():
-        from transformers import AutoModelForCausalLM
-
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            checkpoint,
-            dtype=torch.float32,
-            attn_implementation="eager",
-            local_files_only=True,
-            use_safetensors=True,
-        )
+    model = load_causal_lm(checkpoint, dtype=torch.float32, attn_implementation="eager")
     if state is not None:
         _replace(model, state)
     return model.eval()
@@ -128,22 +114,67 @@ def greedy(
         max_new_tokens: Limit, at least 1.
         stop_ids: Tokens that end an answer; None: those of the checkpoint's generation config.
     """
-    import numpy as np
+    return greedy_answers(model, [prompt_ids], max_new_tokens, stop_ids)[0]
+
+
+def greedy_answers(
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    stop_ids: Collection[int] | None = None,
+) -> list[Greedy]:
+    """Answer prompts together, each as ``greedy`` does; then read each answer once more, alone.
+
+    The batch decides on the tokens, the second reading on their logits: padding moves a logit by
+    less than a tie.
+    """
+    stops = frozenset(_declared_stops(model) if stop_ids is None else stop_ids)
+    said = _generate(model, prompts, max_new_tokens, stops)
+    return [
+        Greedy(
+            tokens=tokens,
+            best=forced_best(model, prompt, tokens),
+            stopped=tokens[-1] in stops,
+        )
+        for prompt, tokens in zip(prompts, said, strict=True)
+    ]
+
+
+def _generate(
+    model: Any, prompts: Sequence[Sequence[int]], limit: int, stops: frozenset[int]
+) -> list[list[int]]:
+    """Return the tokens of every answer, its stop token included.
+
+    Not transformers' own loop, which would add what the checkpoint's generation config asks for.
+    """
     import torch
 
-    stops = _declared_stops(model) if stop_ids is None else stop_ids
-    tokens: list[int] = []
-    rows = []
-    step = torch.tensor([list(prompt_ids)])
+    width = max(map(len, prompts))
+    step = torch.tensor([[0] * (width - len(row)) + list(row) for row in prompts])
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts])
+    places = (mask.cumsum(-1) - 1).clamp(min=0)
+    said: list[list[int]] = [[] for _ in prompts]
     past = None
     with torch.inference_mode():
-        while len(tokens) < max_new_tokens and not (tokens and tokens[-1] in stops):
-            out = model(input_ids=step, past_key_values=past, use_cache=True)
+        for _ in range(limit):
+            out = model(
+                input_ids=step,
+                attention_mask=mask,
+                position_ids=places,
+                past_key_values=past,
+                use_cache=True,
+                logits_to_keep=1,
+            )
             past = out.past_key_values
-            rows.append(out.logits[0, -1].float().numpy())
-            tokens.append(int(rows[-1].argmax()))
-            step = torch.tensor([tokens[-1:]])
-    return Greedy(tokens=tokens, logits=np.stack(rows), stopped=tokens[-1] in stops)
+            step = out.logits[:, -1].argmax(-1, keepdim=True)
+            for answer, (token,) in zip(said, step.tolist(), strict=True):
+                if not answer or answer[-1] not in stops:
+                    answer.append(token)
+            if all(answer[-1] in stops for answer in said):
+                break
+            mask = torch.cat([mask, mask.new_ones(len(said), 1)], 1)
+            places = places[:, -1:] + 1
+    return said
 
 
 def _declared_stops(model: PreTrainedModel) -> frozenset[int]:
@@ -151,16 +182,19 @@ def _declared_stops(model: PreTrainedModel) -> frozenset[int]:
     return frozenset(declared if isinstance(declared, list) else [declared])
 
 
-def forced_top1(
+def forced_best(
     model: PreTrainedModel, prompt_ids: Sequence[int], continuation_ids: Sequence[int]
-) -> list[int]:
-    """Return the best token before each token of a given continuation: as many as it has."""
+) -> list[list[tuple[int, float]]]:
+    """Return the ``KEPT`` best (token, raw logit) before each token of a given continuation."""
     import torch
 
     if not continuation_ids:
         return []
-    ids = torch.tensor([[*prompt_ids, *continuation_ids]])
+    count = len(continuation_ids)
+    ids = torch.tensor([[*prompt_ids, *continuation_ids[:-1]]])
     with torch.inference_mode():
-        logits = model(input_ids=ids, use_cache=False).logits[0]
-    best: list[int] = logits[len(prompt_ids) - 1 : -1].argmax(-1).tolist()
-    return best
+        out = model(input_ids=ids, use_cache=False, logits_to_keep=count)
+        logits = out.logits[0].float()
+        values, tokens = logits.topk(min(KEPT, logits.shape[-1]))
+    pairs = zip(tokens.tolist(), values.tolist(), strict=True)
+    return [list(zip(ids, logits, strict=True)) for ids, logits in pairs]

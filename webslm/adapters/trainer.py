@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from webslm.adapters import budget, heap, methods, sft, stopping, training_rows
+from webslm.adapters.loading import load_tokenizer
 from webslm.adapters.order import batches
 from webslm.adapters.rounded_weights import Rounding
 from webslm.adapters.sft import Report
@@ -97,10 +98,8 @@ def finetune(job: Job, report: Report) -> Training:
         reproducible(job.seed) as threads,
         kept_snapshots(job.launch, job.scratch) as snapshots,
     ):
-        from transformers import AutoTokenizer
-
         device = methods.find_device(lora.device)
-        tokenizer: Any = AutoTokenizer.from_pretrained(job.base, local_files_only=True)
+        tokenizer = load_tokenizer(job.base)
         given, copies = training_rows.encoded(tokenizer, job.base, job.rows, lora, job.seed)
         encoded = [*given, *copies]
         precision = methods.find_precision(lora.precision, device)

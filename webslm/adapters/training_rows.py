@@ -8,6 +8,7 @@ from typing import Any
 
 from webslm.adapters.augment import augmented
 from webslm.adapters.turns import Messages, Row, encode, encode_all
+from webslm.fs import read_object
 from webslm.prompts.ends import stop_ids
 from webslm.schema import LoraConf
 
@@ -47,4 +48,11 @@ def as_given(tokenizer: Any, base: Path, rows: Sequence[Messages], lora: LoraCon
         stops=stop_ids(base, tokenizer),
         loss=lora.loss,
         max_length=lora.max_length,
+        positions=positions(base),
     )
+
+
+def positions(base: Path) -> int | None:
+    """Return how many tokens a base was made for, as its config.json says."""
+    found: int | None = read_object(base / "config.json").get("max_position_embeddings")
+    return found

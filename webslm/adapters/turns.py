@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters.torch_mode import quiet
+from webslm.adapters.loading import load_tokenizer
 from webslm.errors import ConfigError, StageFailed
 from webslm.prompts import rendering
 from webslm.prompts.ends import check_start, follows
@@ -52,6 +52,13 @@ def read_rows(path: Path) -> list[Messages]:
     """
     with path.open(encoding="utf-8") as file:
         return [json.loads(line)["messages"] for line in file if line.strip()]
+
+
+def learnt_rows(data: Path) -> list[Messages]:
+    """Return what a fine-tune learns of a data artifact: its rows, then those rehearsed."""
+    rows = read_rows(data / "train.jsonl")
+    rehearsed = data / "rehearsal.jsonl"
+    return [*rows, *read_rows(rehearsed)] if rehearsed.is_file() else rows
 
 
 def is_learnt(message: Mapping[str, Any]) -> bool:
@@ -190,8 +197,11 @@ def encode_all(
     stops: frozenset[int],
     loss: Loss,
     max_length: int,
+    positions: int | None = None,
 ) -> list[Row]:
     """Encode every row, in order; none is cut.
+
+    ``positions`` is how many tokens the base was made for, where that is known.
 
     Raises:
         ConfigError: Rows are longer than ``max_length`` tokens (all of them are named), or none
@@ -205,9 +215,11 @@ def encode_all(
     longest = max((len(row.input_ids) for row in encoded), default=0)
     problems = tuple(
         (
-            f"lora.max_length: train.jsonl line {row.number} has {len(row.input_ids)} tokens, "
+            f"lora.max_length: training row {row.number} has {len(row.input_ids)} tokens, "
             f"{max_length} are allowed",
-            f"set lora.max_length={longest} or shorten the row",
+            f"set lora.max_length={longest} or shorten the row"
+            if positions is None or longest <= positions
+            else f"shorten the row: the base was made for {positions} tokens",
         )
         for row in encoded
         if len(row.input_ids) > max_length
@@ -216,7 +228,7 @@ def encode_all(
         raise ConfigError(problems=problems)
     for row in encoded:
         if not row.trained:
-            raise ConfigError(f"train.jsonl line {row.number}: no assistant turn to learn from")
+            raise ConfigError(f"training row {row.number}: no assistant turn to learn from")
     return encoded
 
 
@@ -265,8 +277,7 @@ def _check_texts(tokenizer: Any, messages: Messages, number: int, stops: frozens
 
 def probe_ids(base: Path, rows: Sequence[Messages], *, count: int, tokens: int) -> list[list[int]]:
     """Return the first ``tokens`` tokens of ``count`` rows evenly spaced over the data."""
-    with quiet():
-        tokenizer = rendering.load_tokenizer(base)
+    tokenizer = load_tokenizer(base)
     spacing = max(1, len(rows) // count)
     return [
         _tokens(tokenizer, messages, number + 1, prompt=False)[:tokens]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from webslm.compiler.conversation import SYSTEM_PLACEHOLDER, ConvTemplate, Message, js_replace
 from webslm.errors import StageFailed
 from webslm.prompts.ends import ANSWER, ASKED_ON, FIRST, SECOND
-from webslm.prompts.rendering import Refused
+from webslm.prompts.rendering import FOLD_HINT, Refused
 
 Render = Callable[[Sequence[Message]], str]
 """The tokenizer's own template, messages to a prompt with the reply's header; StageFailed where it
@@ -122,7 +122,7 @@ def _layout(parts: Parts, specials: Sequence[str], system_prompt: str) -> tuple[
                 raise parts.no_system
             raise StageFailed(
                 "the chat template takes no system message, but the training rows have one",
-                hint="base.system_fold='\\n\\n' puts it into the first user message on all sides",
+                hint=FOLD_HINT if parts.no_system is None else parts.no_system.hint,
             )
         first = after
     user = _shared_end(parts.next_turn, first, specials)

@@ -18,6 +18,7 @@ from webslm.compiler.memory import library_tensors
 from webslm.compiler.metadata import metadata, metadata_json
 from webslm.compiler.passes.pipeline import finish, lower, with_metadata
 from webslm.compiler.quantization import StoredTensor
+from webslm.compiler.wasm.contract import ALL_LOGITS
 from webslm.schema import QuantConf, ShapeConf
 
 WASM_TRIPLE = "wasm32-unknown-unknown-wasm"
@@ -135,6 +136,9 @@ def _emit_model(
     def forward(emit: Emitter, x: Any, cache: Any) -> Any:
         return relax.Tuple([layers.logits(emit, shape, x), cache])
 
+    def verify(emit: Emitter, x: Any, cache: Any) -> Any:
+        return relax.Tuple([layers.logits(emit, shape, x, every=True), cache])
+
     def write(name: str, first: Any, body: Callable[..., Any], *, cached: bool) -> None:
         cache = relax.Var("kv_cache", relax.AnyType()) if cached else None
         packed = relax.Var("packed_params", relax.TupleType(kinds))
@@ -157,3 +161,6 @@ def _emit_model(
     write("prefill", rows, forward, cached=True)
     row = relax.Var("x", relax.TensorType((1, 1, hidden), dtype))
     write("decode", row, forward, cached=True)
+    n = tvm.tirx.Var("n", "int64")
+    rows = relax.Var("x", relax.TensorType((1, n, hidden), dtype))
+    write(ALL_LOGITS, rows, verify, cached=True)

@@ -10,6 +10,7 @@ from tvm import relax
 
 from webslm.compiler.library import Compiled, compile_library, native_target
 from webslm.compiler.metadata import PAGE_TOKENS
+from webslm.compiler.wasm.contract import ALL_LOGITS
 from webslm.schema import QuantConf, ShapeConf
 
 if TYPE_CHECKING:
@@ -75,7 +76,26 @@ class NativeModel:
         """Append one token; return the logits [V] after it."""
         return self._forward([token])
 
+    def all_logits(self, ids: Sequence[int]) -> Float32:
+        """Append tokens, in chunks; return the logits after each of them, [n, V]."""
+        import numpy as np
+
+        starts = range(0, len(ids), self._chunk)
+        rows: Float32 = np.concatenate(
+            [self._run(ALL_LOGITS, ids[start : start + self._chunk]) for start in starts]
+        )
+        return rows
+
+    def forget(self, count: int) -> None:
+        """Take the last ``count`` tokens off the sequence."""
+        tvm.get_global_func("vm.builtin.kv_state_popn")(self._cache, 0, count)
+
     def _forward(self, ids: Sequence[int]) -> Float32:
+        last: Float32 = self._run("decode" if len(ids) == 1 else "prefill", ids)[0]
+        return last
+
+    def _run(self, name: str, ids: Sequence[int]) -> Float32:
+        """Call a model function; return its logits [1, V] or [n, V]."""
         import numpy as np
 
         given = tvm.runtime.tensor(np.asarray(ids, dtype="int32"))
@@ -83,8 +103,7 @@ class NativeModel:
         # web-llm views the rows as [1, n, H]; copying is as good here.
         rows = tvm.runtime.tensor(rows.numpy()[None])
         self._begin(self._cache, tvm.runtime.ShapeTuple([0]), tvm.runtime.ShapeTuple([len(ids)]))
-        name = "decode" if len(ids) == 1 else "prefill"
         logits = self._vm[name](rows, self._cache, self._params)[0]
         self._end(self._cache)
-        result: Float32 = logits.numpy().reshape(-1)
+        result: Float32 = logits.numpy()[0]
         return result

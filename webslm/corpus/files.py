@@ -26,9 +26,14 @@ def data_files(path: Path) -> list[Path]:
         ConfigError: There is none, one is a link out of the folder, or one is packed in a way that
             is not read.
     """
-    if not path.is_dir():
-        return [path]
-    listed = sorted(file for file in path.iterdir() if not file.is_dir())
+    try:
+        if not path.is_dir():
+            return [path]
+        listed = sorted(file for file in path.iterdir() if not file.is_dir())
+    except OSError as exc:
+        raise ConfigError(
+            f"{printable(path)}: cannot be read: {exc.strerror}", hint="name a file or a folder"
+        ) from exc
     found = [file for file in listed if _is_data(file.name)]
     if not found:
         kinds = ", ".join(READERS)

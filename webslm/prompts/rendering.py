@@ -21,6 +21,7 @@ FOLD_HINT = f"{FOLD} puts the system message into the first user message"
 OTHER_TEMPLATE = "base.template_path=FILE takes another chat template, such as the model's default"
 THOUGHTLESS = ("enable_thinking", "thinking")
 """Names of switches by which templates leave out thoughts."""
+THOUGHT = "<think>"
 SOME_VALUES: tuple[Any, ...] = ("", {}, [])
 """Values of each kind, to see whether any value of a variable helps."""
 _UNKNOWN = re.compile(r"'(\w+)' is undefined")
@@ -112,7 +113,11 @@ def helpful_option(tokenizer: Any, messages: Messages, answer: int) -> str | Non
         folded = (replace(one, messages=_folded(one.messages)).tried() for one in (telling, asking))
         if _begins(*folded):
             return FOLD
-    return None
+    thinks = THOUGHT in messages[answer]["content"]
+    source = tokenizer.get_chat_template()
+    # One that is set already is no switch any more, but its name stands in the template.
+    kept = (name for name in THOUGHTLESS if thinks and name in source)
+    return next((f"base.template_options.{name}=true" for name in kept), None)
 
 
 def _begins(told: str | None, asked: str | None) -> bool:
@@ -178,7 +183,11 @@ def load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     # The tokenizers library raises plain Exception for a broken file.
     except Exception as exc:
-        raise StageFailed(f"unreadable tokenizer in {folder}: {exc}") from exc
+        said = str(exc).strip().splitlines() or [type(exc).__name__]
+        raise StageFailed(
+            "transformers cannot read tokenizer.json with tokenizer_config.json: " + said[0],
+            hint="fetch the tokenizer's files again",
+        ) from exc

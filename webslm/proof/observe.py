@@ -1,24 +1,25 @@
 """Own what a real browser shows of a bundle: a user's visit, then measured tokens. Judge nothing.
 
 The visit opens the page as it is, loads the model and asks an example question. The measurement
-opens a harness page beside the bundle (``proof/page``) that drives web-llm's public API.
+follows in the same page: a harness (``proof/page``) takes over the model in its worker.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from webslm import paths
-from webslm.adapters.browser import Session, Tab, session
+from webslm.adapters.browser import Session, Tab
+from webslm.adapters.webgpu import adapter_name
 from webslm.errors import VerificationFailed
 from webslm.schema import VerifyConf
-from webslm.serve import running_server
 from webslm.stage import Progress
 
 HARNESS = paths.PACKAGE / "proof" / "page"
@@ -29,6 +30,10 @@ Best = list[list[tuple[int, float]]]
 """For every position the best (token, raw logit), largest first."""
 _DETAILS = "document.querySelector('#problem-details').textContent.trim()"
 _LAST_ANSWER = "#log > li.assistant:last-child"
+_PRESS_STOP = """void (new BroadcastChannel("webslm-pieces").onmessage = () => {
+    document.querySelector("#stop").click();
+})"""
+_ADOPT = "async (url) => { await import(url); return webslm.adopt(webslmHandler.engine); }"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +42,8 @@ class Visit:
 
     question: str
     answer: str
+    finished: bool
+    """Whether the model ended it; else the visitor pressed Stop, or it met the page's limit."""
     load_s: float
     """Seconds from the click on the load button until the page was ready."""
     first_piece_s: float
@@ -47,13 +54,19 @@ class Visit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """A continuation to force after a prompt."""
+class Question:
+    """A conversation to be answered, and what torch answers."""
 
-    question: int
-    """Index of the question that the prompt asks."""
+    messages: Sequence[Mapping[str, str]]
     prompt: list[int]
-    continuation: list[int]
+    continuations: list[list[int]]
+    """What is forced after the prompt; the first is the whole answer that is expected."""
+    text: str
+    """That answer as text."""
+    stopped: bool
+    """Whether that answer ends by itself."""
+    said: bool
+    """Whether the browser shall say it by itself too, token by token."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,104 +83,138 @@ class Asked:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The browser's greedy answer to a question, whole or up to its limit."""
+
+    text: str
+    stopped: bool
+    by: str
+    """said: decoded token by token; forced: torch's answer, of which every token was the browser's
+    best one when it was fed."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Proof:
     """Everything the browser said."""
 
     browser: str
     adapter: str
     visit: Visit
-    asked: list[Asked]
+    asked: Sequence[Asked | None]
+    """For every question; None: only forced."""
     followed: list[Best]
-    """One for every run."""
+    """For every question one of each continuation, or of its first tokens."""
+    answers: list[Answer]
+    """For every question."""
     console_errors: list[str]
     webgpu_errors: list[str]
     foreign_requests: list[str]
 
 
 def observe(
-    bundle: Path,
-    questions: Sequence[Sequence[Mapping[str, str]]],
-    runs: Sequence[Run],
+    browser: Session,
+    url: str,
+    questions: Sequence[Question],
     conf: VerifyConf,
     *,
     screenshot: Path,
     progress: Progress,
-    minimum: int = 0,
 ) -> Proof:
-    """Open a bundle in a headless browser and measure it.
+    """Visit a bundle in a headless browser, and measure the model that the page has loaded.
 
     Args:
-        bundle: The site's folder.
-        questions: Conversations (system and user messages) to answer greedily.
-        runs: Continuations to force, each after one of the questions. One that the browser has
-            just said by itself, or that was forced already, is not computed again.
-        conf: Limits and the browser to use.
+        browser: As ``adapters.browser.session`` starts it.
+        url: Where the bundle hangs, with the harness under ``HARNESS_PREFIX``.
+        questions: What is asked and forced.
+        conf: Limits.
         screenshot: Where the page's picture goes, also when the visit fails.
         progress: Told what is going on.
-        minimum: Lowest major version of the browser that will do.
 
     Raises:
-        EnvironmentMismatch: There is no usable browser.
+        EnvironmentMismatch: The page computes with something else than the browser was given.
+        GraphicsDied: The browser's graphics process died.
         VerificationFailed: The page did not load, did not answer, or broke off.
     """
-    extra = {HARNESS_PREFIX: HARNESS}
-    total = 2 + len(questions) + len(runs)
-    with (
-        running_server(bundle, extra) as url,
-        session(
-            conf.browser, timeout_s=conf.timeout_s, minimum=minimum, graphics=conf.graphics
-        ) as browser,
-    ):
-        progress.update(0, total, "loading the page")
-        page = browser.tab()
-        try:
-            visit = visit_page(page, url, str(questions[0][-1]["content"]))
-        except VerificationFailed:
-            # What went wrong is worth more than its picture.
-            with suppress(VerificationFailed):
-                page.screenshot(screenshot)
-            raise
-        page.screenshot(screenshot)
-        page.close()
-        progress.update(1, total, "loading the harness")
-        harness, adapter = open_harness(browser, url)
-        asked: list[Asked] = []
-        for messages in questions:
-            progress.update(2 + len(asked), total, str(messages[-1]["content"]))
-            asked.append(ask(harness, messages, max(conf.max_answer_tokens, conf.num_tokens)))
-        followed: list[Best] = []
-        known: dict[tuple[int, tuple[int, ...]], Best] = {}
-        for run in runs:
-            progress.update(2 + len(asked) + len(followed), total, "forced decoding")
-            own = asked[run.question]
-            count = len(run.continuation)
-            key = (run.question, tuple(run.continuation))
-            if own.tokens[:count] == run.continuation:
-                known[key] = own.best[:count]
-            if key not in known:
-                known[key] = follow(harness, run.prompt, run.continuation)
-            followed.append(known[key])
-        progress.update(total, total)
-        seen = [page.observed, harness.observed]
-        return Proof(
-            browser=f"Chromium {browser.version}",
-            adapter=adapter,
-            visit=visit,
-            asked=asked,
-            followed=followed,
-            console_errors=[text for tab in seen for text in tab.console_errors],
-            webgpu_errors=[text for tab in seen for text in tab.webgpu_errors],
-            foreign_requests=[text for tab in seen for text in tab.foreign_requests],
-        )
+    total = 1 + len(questions)
+    progress.update(0, total, "loading the page, asking its first question")
+    page = browser.tab()
+    try:
+        fallback = str(questions[0].messages[-1]["content"])
+        visit = visit_page(page, url, fallback, most_pieces=conf.max_visit_tokens)
+    except VerificationFailed:
+        # What went wrong is worth more than its picture.
+        with suppress(VerificationFailed):
+            page.screenshot(screenshot)
+        raise
+    page.screenshot(screenshot)
+    adapter = adapter_name(browser, page)
+    probe = Probe(page, url)
+    seen = []
+    for done, question in enumerate(questions):
+        tell = partial(progress.update, 1 + done, total)
+        seen.append(measure(probe, question, conf, tell))
+    progress.update(total, total)
+    return Proof(
+        browser=f"Chromium {browser.version}",
+        adapter=adapter,
+        visit=visit,
+        asked=[asked for asked, _, _ in seen],
+        followed=[best for _, followed, _ in seen for best in followed],
+        answers=[answer for _, _, answer in seen],
+        console_errors=page.observed.console_errors,
+        webgpu_errors=page.observed.webgpu_errors,
+        foreign_requests=page.observed.foreign_requests,
+    )
 
 
-def visit_page(page: Tab, url: str, fallback: str) -> Visit:
-    """Use the page as a visitor does: load, ask the first example, wait for the whole answer.
+def measure(
+    probe: Probe, question: Question, conf: VerifyConf, tell: Callable[[str], None]
+) -> tuple[Asked | None, list[Best], Answer]:
+    """Return what the browser says by itself, at forced positions, and its whole answer."""
+    if not probe.at_once:
+        return _measure_by_steps(probe, question, conf, tell)
+    name, asked = str(question.messages[-1]["content"]), None
+    if question.said:
+        tell(f"saying {conf.num_tokens} tokens: {name}")
+        asked = probe.ask(question.messages, conf.num_tokens)
+    followed = []
+    for continuation in question.continuations:
+        tell(f"forcing {len(continuation)} tokens: {name}")
+        followed.append(probe.follow(question.prompt, continuation))
+    if [step[0][0] for step in followed[0]] == question.continuations[0]:
+        return asked, followed, Answer(text=question.text, stopped=question.stopped, by="forced")
+    # Forced positions cannot tell what follows a token that the browser would not have said.
+    tell(f"saying all of it: {name}")
+    whole = probe.ask(question.messages, max(conf.max_answer_tokens, conf.num_tokens))
+    return asked, followed, Answer(text=whole.text, stopped=whole.stopped, by="said")
+
+
+def _measure_by_steps(
+    probe: Probe, question: Question, conf: VerifyConf, tell: Callable[[str], None]
+) -> tuple[Asked, list[Best], Answer]:
+    """Do the same where a position costs as much forced as said: what was said counts as forced."""
+    name = str(question.messages[-1]["content"])
+    tell(f"saying all of it: {name}")
+    whole = probe.ask(question.messages, max(conf.max_answer_tokens, conf.num_tokens))
+    followed = []
+    for continuation in question.continuations:
+        count = len(continuation)
+        if whole.tokens[:count] == continuation:
+            followed.append(whole.best[:count])
+        else:
+            tell(f"forcing tokens one by one: {name}")
+            followed.append(probe.follow(question.prompt, continuation[: conf.num_tokens]))
+    return whole, followed, Answer(text=whole.text, stopped=whole.stopped, by="said")
+
+
+def visit_page(page: Tab, url: str, fallback: str, *, most_pieces: int | None = None) -> Visit:
+    """Use the page as a visitor does: load, ask the first example, wait for the answer.
 
     Args:
         page: An empty tab.
         url: Where the bundle hangs.
         fallback: Typed in when the page offers no example question.
+        most_pieces: Pieces of an answer after which the visitor presses Stop; None: never.
 
     Raises:
         VerificationFailed: The page shows a problem, or nothing in time.
@@ -178,6 +225,9 @@ def visit_page(page: Tab, url: str, fallback: str) -> Visit:
     _wait_for_state(page, "ready", "the page did not load the model")
     load_s = float(page.evaluate("document.documentElement.dataset.loadSeconds"))
     page.in_worker((HARNESS / "count.js").read_text(encoding="utf-8"))
+    if most_pieces is not None:
+        page.evaluate(_PRESS_STOP)
+        page.in_worker(f"void (webslmCounts.most = {most_pieces})")
     if page.evaluate("document.querySelectorAll('#questions button').length") > 0:
         page.click("#questions li:first-child button")
     else:
@@ -193,6 +243,7 @@ def visit_page(page: Tab, url: str, fallback: str) -> Visit:
     return Visit(
         question=page.text("#log > li.user .text"),
         answer=answer,
+        finished=data.get("finish") == "stop",
         load_s=load_s,
         first_piece_s=float(data.get("firstPieceSeconds") or 0),
         decode_tok_s=float(data.get("tokensPerSecond") or 0),
@@ -217,40 +268,52 @@ def per_token(marks: Sequence[tuple[int, int]]) -> tuple[float, float]:
     return statistics.median(s[0] for s in steps), statistics.median(s[1] for s in steps)
 
 
-def open_harness(browser: Session, url: str) -> tuple[Tab, str]:
-    """Load the model in the harness page; return its tab and the adapter's name."""
-    tab = browser.tab()
-    tab.open(f"{url.rstrip('/')}{HARNESS_PREFIX}index.html")
-    tab.wait_for("html[data-harness=ready]", "the harness page did not start")
-    loaded = tab.call("() => webslm.load()", None, "loading the model in the harness")
-    return tab, str(loaded["adapter"])
+class Probe:
+    """The model that a page has loaded, asked from inside the page's worker."""
 
+    def __init__(self, page: Tab, url: str) -> None:
+        """Put the harness into a page whose model is loaded and idle.
 
-def ask(harness: Tab, messages: Sequence[Mapping[str, str]], max_tokens: int) -> Asked:
-    """Return the greedy answer to a conversation."""
-    argument = {
-        "messages": [dict(m) for m in messages],
-        "maxTokens": max_tokens,
-        "keep": KEPT_LOGITS,
-    }
-    reply = harness.call("(words) => webslm.ask(words)", argument, "asking a trained question")
-    return Asked(
-        text=reply["text"],
-        stopped=reply["finish"] == "stop",
-        tokens=reply["tokens"],
-        best=_best(reply["steps"]),
-        num_prompt_tokens=reply["promptTokens"],
-    )
+        Args:
+            page: The page; nothing may be asked through it any more.
+            url: Where the bundle hangs, with the harness under ``HARNESS_PREFIX``.
+        """
+        self._page = page
+        harness = f"{url.rstrip('/')}{HARNESS_PREFIX}harness.js"
+        loaded = page.call_in_worker(_ADOPT, harness, "putting the harness into the page")
+        self.at_once = bool(loaded["atOnce"])
+        """Whether the library can look at all positions of a continuation at once."""
 
+    def ask(self, messages: Sequence[Mapping[str, str]], max_tokens: int) -> Asked:
+        """Return the greedy answer to a conversation."""
+        argument = {
+            "messages": [dict(m) for m in messages],
+            "maxTokens": max_tokens,
+            "keep": KEPT_LOGITS,
+        }
+        reply = self._page.call_in_worker(
+            "(words) => webslm.ask(words)", argument, "asking a trained question"
+        )
+        return Asked(
+            text=reply["text"],
+            stopped=reply["finish"] == "stop",
+            tokens=reply["tokens"],
+            best=_best(reply["steps"]),
+            num_prompt_tokens=reply["promptTokens"],
+        )
 
-def follow(harness: Tab, prompt: Sequence[int], continuation: Sequence[int]) -> Best:
-    """Force a continuation; return the best raw (token, logit) at each of its positions."""
-    argument = {
-        "prompt": list(prompt),
-        "continuation": list(continuation),
-        "keep": KEPT_LOGITS,
-    }
-    return _best(harness.call("(words) => webslm.follow(words)", argument, "forced decoding"))
+    def follow(self, prompt: Sequence[int], continuation: Sequence[int]) -> Best:
+        """Force a continuation; return the best raw (token, logit) at each of its positions."""
+        argument = {
+            "prompt": list(prompt),
+            "continuation": list(continuation),
+            "keep": KEPT_LOGITS,
+        }
+        return _best(
+            self._page.call_in_worker(
+                "(words) => webslm.follow(words)", argument, "forced decoding"
+            )
+        )
 
 
 def _best(steps: Sequence[Any]) -> Best:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from webslm import paths
-from webslm.adapters.browser import Tab, session
+from webslm.adapters.browser import Tab
 from webslm.errors import VerificationFailed
-from webslm.schema import VerifyStageConf
-from webslm.serve import running_server
 from webslm.stage import Progress
 
 RENDER = paths.PACKAGE / "proof" / "page" / "render.js"
@@ -26,31 +23,11 @@ Wanted = tuple[str, Sequence[Mapping[str, str]], str]
 """Where a conversation stands, its messages, and its prompt as the tokenizer renders it."""
 
 
-def compare(
-    bundle: Path, wanted: Sequence[Wanted], conf: VerifyStageConf, progress: Progress
-) -> None:
-    """Render every conversation in the bundle's own page, under its policy; compare the texts.
-
-    Raises:
-        EnvironmentMismatch: There is no usable browser.
-        VerificationFailed: The page cannot render one, or renders another text.
-    """
-    with (
-        running_server(bundle) as url,
-        session(
-            conf.verify.browser, timeout_s=conf.verify.timeout_s, minimum=conf.browser_min
-        ) as browser,
-    ):
-        page = browser.tab()
-        page.open(url)
-        compare_in(page, wanted, progress)
-
-
 def compare_in(page: Tab, wanted: Sequence[Wanted], progress: Progress) -> None:
     """Render every conversation in an open page of a bundle; compare the texts.
 
     Raises:
-        VerificationFailed: As ``compare``.
+        VerificationFailed: The page cannot render one, or renders another text.
     """
     render = RENDER.read_text(encoding="utf-8")
     for start in range(0, len(wanted), BATCH):

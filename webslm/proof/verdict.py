@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from webslm.graphics.choice import is_software
 from webslm.proof.observe import Best, Proof
+from webslm.proof.questions import Row
 from webslm.proof.scoring import GreedyComparison, compare_greedy, rouge_l, top1_agreement
 from webslm.schema import VerifyConf
 
@@ -17,25 +19,14 @@ REFERENCES = ("dequantized", "merged")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """A trained question: what precedes its first answer, and that answer."""
-
-    messages: list[dict[str, str]]
-    answer: str
-
-    @property
-    def question(self) -> str:
-        """Return the user's words."""
-        return self.messages[-1]["content"]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Reference:
     """What torch says to one prompt."""
 
     prompt: list[int]
     greedy: dict[str, Greedy]
-    """By name in ``REFERENCES``."""
+    """By name in ``REFERENCES``: the dequantized one is a whole answer."""
+    answer: str
+    """The dequantized model's, as text."""
     base_answer: str
 
 
@@ -43,7 +34,10 @@ def score(
     rows: Sequence[Row], references: Sequence[Reference], seen: Proof, conf: VerifyConf
 ) -> dict[str, Any]:
     """Return every number of the proof as plain JSON."""
-    pairs = list(zip(rows, references, seen.asked, strict=True))
+    pairs = list(zip(rows, references, seen.answers, strict=True))
+    said = [
+        (ref, asked) for ref, asked in zip(references, seen.asked, strict=True) if asked is not None
+    ]
     greedy = {
         name: [
             compare_greedy(
@@ -53,7 +47,7 @@ def score(
                 num_tokens=conf.num_tokens,
                 tie_gap=conf.tie_gap,
             )
-            for _, ref, asked in pairs
+            for ref, asked in said
         ]
         for name in REFERENCES
     }
@@ -76,23 +70,30 @@ def score(
             name: _forced(followed[name], [ref.greedy[name].tokens for ref in references])
             for name in REFERENCES
         },
-        "max_logit_difference": {
+        "compared": {
+            "greedy_prompts": len(said),
+            "greedy_tokens": sum(item.compared for item in greedy["dequantized"]),
+            "forced_positions": {name: sum(map(len, followed[name])) for name in REFERENCES},
+        },
+        "maxlogit_difference": {
             name: max(
-                _logit_difference(best, ref.greedy[name].logits)
+                logit_difference(best, ref.greedy[name].best)
                 for best, ref in zip(followed[name], references, strict=True)
             )
             for name in REFERENCES
         },
-        "prompt_tokens_equal": all(len(r.prompt) == a.num_prompt_tokens for _, r, a in pairs),
+        "prompt_tokens_equal": all(len(r.prompt) == a.num_prompt_tokens for r, a in said),
         "answers": [
             {
                 "question": row.question,
-                "answer": asked.text,
+                "answer": seen_answer.text,
                 "reference": row.answer,
-                "rouge_l": round(rouge_l(asked.text, row.answer), 4),
-                "stopped": asked.stopped,
+                "rouge_l": round(rouge_l(seen_answer.text, row.answer), 4),
+                "stopped": seen_answer.stopped,
+                "by": seen_answer.by,
+                "follow_up": row.follow_up,
             }
-            for row, _, asked in pairs
+            for row, _, seen_answer in pairs
         ],
         "base_answers": [
             {
@@ -102,7 +103,11 @@ def score(
             }
             for row, ref, _ in pairs
         ],
-        "visit": {"question": seen.visit.question, "answer": seen.visit.answer},
+        "visit": {
+            "question": seen.visit.question,
+            "answer": seen.visit.answer,
+            "finished": seen.visit.finished,
+        },
         "load_s": round(seen.visit.load_s, 2),
         "first_piece_s": round(seen.visit.first_piece_s, 2),
         "decode_tok_s": round(seen.visit.decode_tok_s, 2),
@@ -134,13 +139,17 @@ def failures(report: Mapping[str, Any], conf: VerifyConf) -> list[str]:
         value = report[key]["dequantized"]
         if value < least:
             found.append(f"expected verify.{key} of at least {least:g}, saw {value:.4f}")
-    good = sum(a["stopped"] and a["rouge_l"] >= conf.min_rouge_l for a in report["answers"])
-    least_good = min(conf.min_answers, len(report["answers"]))
-    if good < least_good:
-        found.append(
-            f"expected {least_good} of {len(report['answers'])} answers to stop and reach "
-            f"ROUGE-L {conf.min_rouge_l:g}, saw {good}"
-        )
+    for what, least, answers in (
+        ("answers", conf.min_answers, [a for a in report["answers"] if not a["follow_up"]]),
+        ("follow-ups", conf.min_follow_ups, [a for a in report["answers"] if a["follow_up"]]),
+    ):
+        good = sum(a["stopped"] and a["rouge_l"] >= conf.min_rouge_l for a in answers)
+        wanted = min(least, len(answers))
+        if good < wanted:
+            found.append(
+                f"expected {wanted} of {len(answers)} {what} to stop and reach "
+                f"ROUGE-L {conf.min_rouge_l:g}, saw {good}"
+            )
     return found
 
 
@@ -150,20 +159,23 @@ def _share(items: Sequence[GreedyComparison]) -> float:
 
 def _forced(followed: Sequence[Best], wanted: Sequence[Sequence[int]]) -> float:
     tops = [[step[0][0] for step in best] for best in followed]
-    return top1_agreement(list(zip(tops, wanted, strict=True)))
+    pairs = zip(tops, wanted, strict=True)
+    return top1_agreement([(top, tokens[: len(top)]) for top, tokens in pairs])
 
 
-def _logit_difference(best: Best, logits: Any) -> float:
-    """Return the largest difference over the tokens that the browser reported.
+def logit_difference(seen: Best, reference: Best) -> float:
+    """Return the largest difference over the positions and tokens that the browser reported.
 
-    ``logits`` is a float array [token, vocabulary].
+    Of a token that is not among the reference's best, only the least that it can be is known.
     """
-    return max(
-        abs(value - float(row[token]))
-        for step, row in zip(best, logits, strict=True)
-        for token, value in step
-    )
+    most = 0.0
+    for step, best in zip(seen, reference, strict=False):
+        known, lowest = dict(best), best[-1][1]
+        for token, value in step:
+            far = abs(value - known[token]) if token in known else max(0.0, value - lowest)
+            most = max(most, far)
+    return most
 
 
 def _named(adapter: str) -> str:
-    return f"software GPU ({adapter})" if "swiftshader" in adapter.lower() else adapter
+    return f"software GPU: {adapter}" if is_software(adapter) else adapter

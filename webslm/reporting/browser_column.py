@@ -42,6 +42,7 @@ def scored(conf: EvaluateStageConf, proof: Mapping[str, Any]) -> dict[str, Any]:
             stopped=item["stopped"],
         )
         for item in proof["answers"]
+        if not item["follow_up"]
     ]
     bootstrap = Bootstrap(
         resamples=conf.evaluate.resamples, confidence=conf.evaluate.confidence, seed=conf.seed

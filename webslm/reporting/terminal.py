@@ -11,6 +11,8 @@ from rich.text import Text
 
 BAR = 40
 LEARNT = "black on green"
+UNUSED = ("left_out", "keys_not_read", "files_not_read")
+"""Findings on what of the data is not used."""
 MARKS = ("[[", "]]")
 """Around what is learnt where a terminal has no colours."""
 
@@ -58,6 +60,16 @@ def account_lines(stats: Mapping[str, Any]) -> Iterator[str]:
         yield f"loss: {stats['turns_without_loss']} answers carry none, as their rows say"
 
 
+def told_of_reading(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a build says of the data it read: the account, and what was not used of it."""
+    if "records" in metrics:
+        yield from account_lines(metrics)
+        yield from (item["text"] for item in metrics["findings"] if item["kind"] in UNUSED)
+    elif metrics.get("keys_not_read"):
+        keys = ", ".join(f"{key} x {count}" for key, count in metrics["keys_not_read"].items())
+        yield f"keys not read: {keys}"
+
+
 def set_rows(stats: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield (label, train, held out) of the numbers of both sets."""
     sets = (stats["train"], stats["held_out"])
@@ -96,7 +108,11 @@ def show_tokens(console: Console, found: Mapping[str, Any]) -> None:
         console.print(Text.assemble(("look at  ", "yellow"), told), soft_wrap=True)
         lines = ", ".join(map(str, long["lines"]))
         _say(console, f"         training rows {lines}")
-        _say(console, f"         type: lora.max_length={found['longest']} or shorten them")
+        most_allowed = found.get("positions")
+        if most_allowed is None or found["longest"] <= most_allowed:
+            _say(console, f"         type: lora.max_length={found['longest']} or shorten them")
+        else:
+            _say(console, f"         shorten them: the base was made for {most_allowed} tokens")
     if found["answer_by_answer"]:
         _say(
             console,

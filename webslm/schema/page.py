@@ -88,11 +88,17 @@ class VerifyConf:
 
     name: str = "browser"
     num_prompts: int = 5
-    """Training questions asked, evenly spaced over the training rows."""
-    num_tokens: int = 32
-    """Tokens compared per prompt."""
+    """First questions of training rows asked, evenly spaced: torch's whole answers are fed."""
+    num_follow_ups: int = 1
+    """Last questions of conversations asked likewise, where training rows have several answers."""
+    num_greedy: int = 3
+    """Of these, how many the browser answers by itself as well, token by token."""
+    num_tokens: int = 24
+    """Tokens that it says by itself, and tokens of the merged model's answer that are fed."""
     max_answer_tokens: int = 128
     """Longest answer that is compared with the row's."""
+    max_visit_tokens: int = 48
+    """Pieces of the page's own first answer after which Stop is pressed."""
     min_greedy_agreement: float = 1.0
     """Lowest share of prompts with the dequantized reference's greedy tokens (ties aside)."""
     min_forced_top1_agreement: float = 0.99
@@ -102,11 +108,14 @@ class VerifyConf:
     min_answers: int = 4
     """Fewest answers that must reach ``min_rouge_l`` and stop by themselves; 0: tokens are
     compared, their words are not judged."""
+    min_follow_ups: int = 0
+    """Fewest follow-ups of which the same must hold."""
     min_rouge_l: float = 0.8
     """ROUGE-L F1 with the row's answer that counts as learnt."""
     timeout_s: int = 300
     """Longest wait for the page, in seconds."""
-    graphics: Graphics = Graphics.software
-    """software: Chromium's SwiftShader, the same everywhere; hardware: this machine's GPU."""
+    graphics: Graphics = Graphics.auto
+    """lavapipe: Mesa's driver for processors, with float16; swiftshader: Chromium's own, without;
+    auto: the first where it is installed, else the second; hardware: this machine's GPU."""
     browser: str | None = None
     """Path or name of the browser; null: ``WEBSLM_BROWSER``, then what is found."""

@@ -146,8 +146,9 @@ class GoldenStageConf:
 
     shape: ShapeConf
     quant: QuantConf
-    num_prompts: int = 3
-    num_tokens: int = 16
+    num_prompts: int = 5
+    num_follow_ups: int = 1
+    max_answer_tokens: int = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +183,8 @@ class CardConf:
     base: str
     base_id: str | None
     base_commit: str | None
+    base_origin: str | None
+    """Where the weights come from, in words; None: as ``base_id`` and ``base_commit`` say."""
     licence: str
     lora: LoraConf
     seed: int
@@ -207,7 +210,6 @@ class VerifyStageConf:
     """``verify``: the browser's proof."""
 
     verify: VerifyConf
-    shape: ShapeConf
     quant: QuantConf
     browser_min: int
 

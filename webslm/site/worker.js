@@ -25,5 +25,7 @@ if (globalThis.GPUAdapter) {
 }
 
 const handler = new WebWorkerMLCEngineHandler();
+// The proof measures the very model that the page has loaded.
+/** @type {any} */ (self).webslmHandler = handler;
 self.onmessage = (event) => handler.onmessage(event);
 self.postMessage({ kind: "webslm-alive" });

@@ -50,7 +50,7 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
         return toolchain.run_stage(python, "compile", here, out, ctx, wheels)
     from webslm.compiler.library import compile_library, webgpu_target
     from webslm.compiler.wasm.contract import contract_of
-    from webslm.compiler.wasm.objects import write_library
+    from webslm.compiler.wasm.objects import check_vm_functions, write_library
     from webslm.compiler.wasm.runtime import build_runtime
 
     contract = contract_of(cfg.runtime.web_llm)
@@ -70,6 +70,7 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
         opt_level=cfg.compiler.opt_level,
         activations=cfg.activations,
     )
+    check_vm_functions(compiled.executable)
     ctx.progress.update(2, STEPS, "link")
     linked = out / "library.wasm"
     abi = write_library(compiled.executable, runtime_dir, linked, contract)

@@ -1,68 +1,89 @@
 """Own ``golden``: greedy answers of the shards' own weights, for a device to be tested with.
 
-They are torch's, in float32: a device that says the same computes the library as it should.
+They are torch's, in float32: a device that says the same computes the library as it should. The
+proof takes them whole, the page's self-test the start of some.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from webslm.adapters import reference
+from webslm.adapters.reference import Greedy
 from webslm.compiler.architectures import architecture
-from webslm.dataset import read_rows
 from webslm.fs import write_text
 from webslm.prompts.ends import stop_ids
+from webslm.proof.questions import Row, asked_rows
 from webslm.proof.scoring import evenly_spaced
-from webslm.schema import GoldenStageConf
+from webslm.schema import GoldenStageConf, QuantConf, ShapeConf
 from webslm.stage import Context, Metrics
 from webslm.stages.convert import dequantized_state
 
 GOLDEN = "golden.json"
+REFERENCE = "reference.json"
 GAP_DIGITS = 4
+SELF_TEST_PROMPTS, SELF_TEST_TOKENS = 3, 16
 
 
 def run(cfg: GoldenStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
-    """Write ``golden.json``: per prompt its messages and the answer's tokens.
+    """Write ``reference.json``, whole answers to the proof's questions, and ``golden.json``.
 
-    ``gaps`` are the best minus the second-best logit: below a small one, another device may
-    rightly choose the other token. The stop token is left out, as the page never sees it.
+    ``golden.json`` holds per prompt its messages and the answer's first tokens. ``gaps`` are the
+    best minus the second-best logit: below a small one, another device may rightly choose the other
+    token. The stop token is left out, as the page never sees it.
 
     Raises:
         StageFailed: The shards are not those of this shape and format.
     """
-    rows = read_rows(inputs["data"] / "train.jsonl")
-    parameters = architecture(cfg.shape.model_type).parameters(cfg.shape)
-    state = dequantized_state(inputs["convert"], parameters, cfg.quant)
+    rows = asked_rows(inputs["data"] / "train.jsonl", cfg.num_prompts, cfg.num_follow_ups)
+    ctx.progress.note(f"torch answers {len(rows)} questions with the packed weights")
+    found = dequantized_answers(rows, cfg.shape, cfg.quant, inputs, limit=cfg.max_answer_tokens)
+    write_text(out / REFERENCE, json.dumps([vars(answer) for answer in found]) + "\n")
+    tokenizer = reference.load_tokenizer(inputs["normalize"])
+    first = [pair for pair in zip(rows, found, strict=True) if not pair[0].follow_up]
+    chosen = [first[at] for at in evenly_spaced(len(first), SELF_TEST_PROMPTS)]
+    answers = [_self_test(row, said, tokenizer) for row, said in chosen]
+    text = json.dumps({"num_tokens": SELF_TEST_TOKENS, "answers": answers}, ensure_ascii=False)
+    write_text(out / GOLDEN, text + "\n")
+    return {"prompts": len(found), "tokens": sum(len(answer.tokens) for answer in found)}
+
+
+def dequantized_answers(
+    rows: Sequence[Row],
+    shape: ShapeConf,
+    quant: QuantConf,
+    inputs: Mapping[str, Path],
+    *,
+    limit: int,
+) -> list[Greedy]:
+    """Return what torch answers to rows with the weights that the shards stand for.
+
+    Args:
+        rows: What is asked.
+        shape: The model's.
+        quant: Its format.
+        inputs: Folders of ``convert``, ``merge`` and ``normalize``.
+        limit: Tokens after which an answer is cut.
+    """
+    parameters = architecture(shape.model_type).parameters(shape)
+    state = dequantized_state(inputs["convert"], parameters, quant)
     model = reference.load_model(inputs["merge"], state)
+    del state
     tokenizer = reference.load_tokenizer(inputs["normalize"])
     stops = stop_ids(inputs["normalize"], tokenizer)
-    chosen = evenly_spaced(len(rows), cfg.num_prompts)
-    answers: list[dict[str, Any]] = []
-    for done, index in enumerate(chosen):
-        ctx.progress.update(done, len(chosen), rows[index].questions[0])
-        prompt = _opening(rows[index].messages)
-        ids = reference.prompt_ids(tokenizer, prompt)
-        said = reference.greedy(model, ids, cfg.num_tokens, stops)
-        count = len(said.tokens) - said.stopped
-        tokens = said.tokens[:count]
-        answers.append(
-            {
-                "messages": prompt,
-                "tokens": tokens,
-                "texts": [tokenizer.decode([token]) for token in tokens],
-                "gaps": [round(gap, GAP_DIGITS) for gap in said.gaps[:count]],
-                "stopped": said.stopped,
-            }
-        )
-    text = json.dumps({"num_tokens": cfg.num_tokens, "answers": answers}, ensure_ascii=False)
-    write_text(out / GOLDEN, text + "\n")
-    return {"prompts": len(answers), "tokens": sum(len(item["tokens"]) for item in answers)}
+    prompts = [reference.prompt_ids(tokenizer, row.messages) for row in rows]
+    return reference.greedy_answers(model, prompts, limit, stops)
 
 
-def _opening(messages: tuple[dict[str, str], ...]) -> list[dict[str, Any]]:
-    """Return what stands before the first answer."""
-    turn = next(i for i, message in enumerate(messages) if message["role"] == "assistant")
-    return [dict(message) for message in messages[:turn]]
+def _self_test(row: Row, said: Greedy, tokenizer: Any) -> dict[str, Any]:
+    tokens = said.tokens[: len(said.tokens) - said.stopped][:SELF_TEST_TOKENS]
+    return {
+        "messages": row.messages,
+        "tokens": tokens,
+        "texts": [tokenizer.decode([token]) for token in tokens],
+        "gaps": [round(gap, GAP_DIGITS) for gap in said.gaps[: len(tokens)]],
+        "stopped": said.stopped and len(said.tokens) <= SELF_TEST_TOKENS,
+    }

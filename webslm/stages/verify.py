@@ -1,7 +1,8 @@
 """Own ``verify``: what a real browser says of a bundle, against torch, and the gates.
 
 Two references: the *dequantized* weights, read back from the shards that the browser loads (the
-compiler's own faithfulness), and the *merged* checkpoint (what quantization costs).
+compiler's own faithfulness; stage ``golden``), and the *merged* checkpoint (what quantization
+costs).
 """
 
 from __future__ import annotations
@@ -9,31 +10,35 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from webslm.adapters import reference
+from webslm.adapters.browser import session
 from webslm.adapters.reference import Greedy
-from webslm.adapters.turns import first_learnt
-from webslm.compiler.architectures import architecture
+from webslm.adapters.webgpu import Offer
 from webslm.compiler.page_prompts import chosen_prompts, row_prompts
 from webslm.compiler.probes import read_rows, system_prompt_of
 from webslm.compiler.prompt_tokens import load
 from webslm.delivery import CONFIG
-from webslm.errors import VerificationFailed
+from webslm.errors import GraphicsDied, VerificationFailed
 from webslm.fs import write_text
 from webslm.prompts.ends import stop_ids
 from webslm.proof import observe
 from webslm.proof.machine import check_machine
-from webslm.proof.rendering import Wanted, compare
+from webslm.proof.questions import Row, asked_rows
+from webslm.proof.rendering import Wanted, compare_in
 from webslm.proof.scoring import evenly_spaced
-from webslm.proof.verdict import REFERENCES, Reference, Row, failures, score
-from webslm.schema import VerifyStageConf
+from webslm.proof.verdict import REFERENCES, Reference, failures, score
+from webslm.schema import Graphics, VerifyConf, VerifyStageConf
+from webslm.serve import running_server
 from webslm.stage import Context, Metrics
-from webslm.stages.convert import dequantized_state
 
 REPORT = "verify.json"
 PICTURE = "page.png"
+ANSWERS = "reference.json"
+"""As ``golden`` writes it."""
+WEIGHTS = "model.safetensors"
 
 
 def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
@@ -44,35 +49,49 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
         VerificationFailed: The page failed, or a gate did; the numbers then lie in
             ``ctx.log_dir``.
     """
-    check_machine(cfg)
+    verify = cfg.verify
+    offered = check_machine(cfg)
     rendered = wanted_prompts(inputs)
-    if rendered:
-        compare(inputs["bundle"], rendered, cfg, ctx.progress)
-    rows = pick_rows(inputs["data"] / "train.jsonl", cfg.verify.num_prompts)
-    ctx.progress.note("computing the references in torch")
-    references = refer(rows, cfg, inputs)
-    runs = [
-        observe.Run(question=index, prompt=ref.prompt, continuation=ref.greedy[name].tokens)
-        for index, ref in enumerate(references)
-        for name in REFERENCES
-    ]
+    rows = asked_rows(inputs["data"] / "train.jsonl", verify.num_prompts, verify.num_follow_ups)
+    ctx.progress.note("torch answers with the merged model and the base")
+    references = refer(rows, verify, inputs, read_answers(inputs["golden"]))
+    asked = questions(rows, references, verify)
     ctx.log_dir.mkdir(parents=True, exist_ok=True)
     picture = ctx.log_dir / PICTURE
-    seen = observe.observe(
-        inputs["bundle"],
-        [row.messages for row in rows],
-        runs,
-        cfg.verify,
-        screenshot=picture,
-        minimum=cfg.browser_min,
-        progress=ctx.progress,
-    )
-    report = score(rows, references, seen, cfg.verify)
+
+    def prove(graphics: Graphics) -> observe.Proof:
+        with (
+            running_server(inputs["bundle"], {observe.HARNESS_PREFIX: observe.HARNESS}) as url,
+            session(
+                verify.browser,
+                timeout_s=verify.timeout_s,
+                minimum=cfg.browser_min,
+                graphics=graphics,
+            ) as browser,
+        ):
+            if rendered:
+                page = browser.tab()
+                page.open(url)
+                compare_in(page, rendered, ctx.progress)
+                page.close()
+            return observe.observe(
+                browser, url, asked, verify, screenshot=picture, progress=ctx.progress
+            )
+
+    try:
+        seen = prove(offered.graphics)
+    except GraphicsDied as exc:
+        instead = other_graphics(cfg, offered)
+        if instead is None:
+            raise
+        ctx.log.warning("lavapipe died, the proof begins again with SwiftShader: %s", exc.message)
+        seen = prove(instead)
+    report = score(rows, references, seen, verify)
     if rendered:
         report["rendered_prompts_equal"] = len(rendered)
     text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
     write_text(ctx.log_dir / REPORT, text)
-    problems = failures(report, cfg.verify)
+    problems = failures(report, verify)
     if problems:
         raise VerificationFailed(
             "; ".join(problems),
@@ -82,6 +101,15 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     write_text(out / REPORT, text)
     shutil.copyfile(picture, out / PICTURE)
     return report
+
+
+def other_graphics(cfg: VerifyStageConf, died: Offer) -> Graphics | None:
+    """Return what may prove a build in place of graphics that died; None: nothing may."""
+    chosen_here = cfg.verify.graphics is Graphics.auto and died.graphics is Graphics.lavapipe
+    # SwiftShader has none of the features that a format may need.
+    if not chosen_here or cfg.quant.required_features:
+        return None
+    return Graphics.swiftshader
 
 
 def wanted_prompts(inputs: Mapping[str, Path]) -> list[Wanted]:
@@ -97,39 +125,79 @@ def wanted_prompts(inputs: Mapping[str, Path]) -> list[Wanted]:
     return [(where, chat, tokens.prompt(chat)) for where, chat in chats]
 
 
-def pick_rows(path: Path, count: int) -> list[Row]:
-    """Return up to ``count`` rows, evenly spaced over a JSONL file of conversations."""
-    lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    rows = []
-    for index in evenly_spaced(len(lines), count):
-        messages = json.loads(lines[index])["messages"]
-        turn = first_learnt(messages)
-        before = [{key: item[key] for key in ("role", "content")} for item in messages[:turn]]
-        rows.append(Row(messages=before, answer=messages[turn]["content"]))
-    return rows
+def read_answers(golden: Path) -> list[Greedy]:
+    """Return the dequantized model's answers that ``golden`` keeps."""
+    stored = json.loads((golden / ANSWERS).read_text(encoding="utf-8"))
+    return [
+        Greedy(
+            tokens=one["tokens"],
+            best=[[(token, logit) for token, logit in step] for step in one["best"]],
+            stopped=one["stopped"],
+        )
+        for one in stored
+    ]
 
 
-def refer(rows: Sequence[Row], cfg: VerifyStageConf, inputs: Mapping[str, Path]) -> list[Reference]:
-    """Ask the dequantized, the merged and the base model; one is in memory at a time."""
-    parameters = architecture(cfg.shape.model_type).parameters(cfg.shape)
-    state = dequantized_state(inputs["convert"], parameters, cfg.quant)
+def refer(
+    rows: Sequence[Row],
+    verify: VerifyConf,
+    inputs: Mapping[str, Path],
+    dequantized: Sequence[Greedy],
+) -> list[Reference]:
+    """Ask the merged and the base model too; one is in memory at a time."""
     tokenizer = reference.load_tokenizer(inputs["normalize"])
     stops = stop_ids(inputs["normalize"], tokenizer)
     prompts = [reference.prompt_ids(tokenizer, row.messages) for row in rows]
 
-    def greedy(folder: str, count: int, weights: Any = None) -> list[Greedy]:
-        model = reference.load_model(inputs[folder], weights)
-        return [reference.greedy(model, prompt, count, stops) for prompt in prompts]
+    def answers(folder: str, limit: int) -> list[Greedy]:
+        model = reference.load_model(inputs[folder])
+        return reference.greedy_answers(model, prompts, limit, stops)
 
-    dequantized = greedy("merge", cfg.verify.num_tokens, state)
-    del state
-    merged = greedy("merge", cfg.verify.num_tokens)
-    base = greedy("base", cfg.verify.max_answer_tokens)
+    base = answers("base", verify.max_answer_tokens)
+    # Without a fine-tune the merged model is the base.
+    same = (inputs["base"] / WEIGHTS).is_file() and (inputs["merge"] / WEIGHTS).samefile(
+        inputs["base"] / WEIGHTS
+    )
+    long_enough = same and verify.num_tokens <= verify.max_answer_tokens
+    merged = base if long_enough else answers("merge", verify.num_tokens)
     return [
         Reference(
             prompt=prompt,
-            greedy={"dequantized": dequantized[index], "merged": merged[index]},
+            greedy={
+                "dequantized": whole,
+                "merged": cut(merged[index], verify.num_tokens),
+            },
+            answer=reference.decode(tokenizer, whole.tokens),
             base_answer=reference.decode(tokenizer, base[index].tokens),
         )
-        for index, prompt in enumerate(prompts)
+        for index, (prompt, whole) in enumerate(zip(prompts, dequantized, strict=True))
+    ]
+
+
+def cut(answer: Greedy, limit: int) -> Greedy:
+    """Return the first tokens of an answer."""
+    whole = len(answer.tokens) <= limit
+    return replace(
+        answer,
+        tokens=answer.tokens[:limit],
+        best=answer.best[:limit],
+        stopped=answer.stopped and whole,
+    )
+
+
+def questions(
+    rows: Sequence[Row], references: Sequence[Reference], verify: VerifyConf
+) -> list[observe.Question]:
+    """Return what the browser is asked: some of it is to be said token by token as well."""
+    said = evenly_spaced(len(rows), verify.num_greedy)
+    return [
+        observe.Question(
+            messages=row.messages,
+            prompt=ref.prompt,
+            continuations=[ref.greedy[name].tokens for name in REFERENCES],
+            text=ref.answer,
+            stopped=ref.greedy["dequantized"].stopped,
+            said=index in said,
+        )
+        for index, (row, ref) in enumerate(zip(rows, references, strict=True))
     ]

@@ -119,13 +119,16 @@ class Decoder:
         scale = math.sqrt(shape.hidden_size) if self.style.scaled_embedding else 1.0
         return emit.embedding(ids, EMBEDDING, scale=scale)
 
-    def logits(self, emit: Emitter, shape: ShapeConf, x: Value) -> Value:
-        """Write the layers: x [1, n, H] -> float32 logits [1, 1, V] of the last position."""
+    def logits(self, emit: Emitter, shape: ShapeConf, x: Value, *, every: bool = False) -> Value:
+        """Write the layers: x [1, n, H] -> float32 logits of the last position, [1, 1, V].
+
+        With ``every``, of all positions: [1, n, V].
+        """
         for layer in range(shape.num_hidden_layers):
             x = self._layer(emit, layer, x)
         head = EMBEDDING if shape.tie_word_embeddings else HEAD
         return emit.linear(
-            emit.last_row(x),
+            x if every else emit.last_row(x),
             head,
             norm=FINAL_NORM,
             cap=shape.final_logit_softcapping,

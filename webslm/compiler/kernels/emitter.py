@@ -90,17 +90,15 @@ class Emitter:
             norm: Name of an RMSNorm applied to x first.
             gated: The weight is gate and up rows; return act(gate) * up -> [1, n, N / 2].
             residual: What is added at the end.
-            cap: Soft cap of the result; for a single row only.
+            cap: Soft cap of the result.
             dtype: Type of the result; that of activations when None.
         """
         kind = dtype or self._activations
         if _is_one(x.ty.shape[1]):
             return self._one_row(x, stem, norm, residual, gated=gated, cap=cap, dtype=kind)
-        if cap is not None:
-            raise ValueError("only the result of a single row is capped")
         if norm is not None:
             x = self.norm(x, norm)
-        y = self._rows(x, stem, residual, kind)
+        y = self._rows(x, stem, residual, cap=cap, dtype=kind)
         return self._gated(y) if gated else y
 
     def _one_row(
@@ -142,7 +140,9 @@ class Emitter:
             relax.call_tir(self._gemv[plan], args, relax.TensorType((1, 1, rows), dtype))
         )
 
-    def _rows(self, x: Value, stem: str, residual: Value, dtype: str) -> Value:
+    def _rows(
+        self, x: Value, stem: str, residual: Value, *, cap: float | None, dtype: str
+    ) -> Value:
         bias, weight = self._bias(stem), self._weight(stem)
         plan = matmul.Matmul(
             rows=_extent(weight[0].ty.shape[0]),
@@ -150,6 +150,7 @@ class Emitter:
             quantized=self._is_quantized(stem),
             bias=bias is not None,
             residual=residual is not None,
+            cap=cap,
             dtype=dtype,
             inputs=self._activations,
         )

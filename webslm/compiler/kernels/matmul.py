@@ -17,6 +17,7 @@ from typing import Any
 
 from tvm.script import tirx as T
 
+from webslm.compiler.kernels.elementwise import soft_capped
 from webslm.compiler.kernels.embedding import WORD_BITS
 from webslm.compiler.kernels.threads import Threads
 from webslm.schema import QuantConf
@@ -31,7 +32,7 @@ PLAIN_STEP = 32
 
 @dataclass(frozen=True, kw_only=True)
 class Matmul:
-    """What one kernel computes: out = x W^T (+ bias) (+ residual)."""
+    """What one kernel computes: out = x W^T (+ bias) (+ residual), capped."""
 
     rows: int
     """Rows of the weight, which is the length of a result's row."""
@@ -39,6 +40,8 @@ class Matmul:
     quantized: bool
     bias: bool = False
     residual: bool = False
+    cap: float | None = None
+    """The result is cap * tanh(result / cap)."""
     dtype: str
     """Type of the result."""
     inputs: str | None = None
@@ -53,6 +56,7 @@ def matmul(plan: Matmul, quant: QuantConf, threads: Threads) -> Any:
     rows, columns, dtype, out_dtype = plan.rows, plan.columns, quant.dtype, plan.dtype
     x_dtype = plan.inputs or dtype
     quantized, has_bias, has_residual = plan.quantized, plan.bias, plan.residual
+    cap = plan.cap
     tile = LARGE_TILE if rows >= WIDE else SMALL_TILE
     side = tile // SIDE
     bits = max(quant.bits, 1)
@@ -185,6 +189,8 @@ def matmul(plan: Matmul, quant: QuantConf, threads: Threads) -> Any:
                                             value[0] += T.Cast("float32", bias[at])
                                         if has_residual:
                                             value[0] += T.Cast("float32", residual[0, row, at])
+                                        if cap is not None:
+                                            value[0] = soft_capped(value[0], cap)
                                         out[0, row, at] = T.Cast(out_dtype, value[0])
 
     return matmul

@@ -23,13 +23,20 @@ DIRECTIVES = {"f16": "shader-f16", "subgroups": "subgroups"}
 
 def shaders(executable: Any) -> dict[str, str]:
     """Return the WGSL text of every kernel of a WebGPU executable, by name."""
+    return {name: text for part in shader_modules(executable) for name, text in part.items()}
+
+
+def shader_modules(executable: Any) -> list[dict[str, str]]:
+    """Return the same by WebGPU module, in the order in which web-llm finds them."""
+    return [_kernels(part) for part in _modules(executable.mod) if part.kind == "webgpu"]
+
+
+def _kernels(module: Any) -> dict[str, str]:
     found: dict[str, str] = {}
-    for module in _modules(executable.mod):
-        if module.kind == "webgpu":
-            for part in re.split(r"^// Function: .*$", module.inspect_source(), flags=re.M):
-                name = re.search(r"^fn (\w+)\(", part, flags=re.M)
-                if name:
-                    found[name.group(1)] = part
+    for part in re.split(r"^// Function: .*$", module.inspect_source(), flags=re.M):
+        name = re.search(r"^fn (\w+)\(", part, flags=re.M)
+        if name:
+            found[name.group(1)] = part
     return found
 
 

@@ -8,33 +8,23 @@ import tvm
 from tvm import relax
 from tvm.s_tir import dlight
 
-EXPORTED = [
-    "embed",
-    "prefill",
-    "decode",
-    "create_tir_paged_kv_cache",
-    "softmax_with_temperature",
-    "argsort_probs",
-    "sample_with_top_p",
-    "apply_bitmask_inplace",
-    "apply_penalty_inplace",
-    "apply_logit_bias_inplace",
-]
-"""What web-llm looks up, beside ``_metadata``."""
+from webslm.compiler.passes.deferral import defer
+from webslm.compiler.wasm.contract import ALL_LOGITS, VM_FUNCTIONS
 
 
 def lower(module: Any, target: Any, *, chunk: int) -> tuple[Any, dict[str, int]]:
     """Schedule kernels and plan memory.
 
     Returns:
-        The module, and for each function the bytes it allocates at ``chunk`` tokens.
+        The module, and for each function the bytes it allocates at ``chunk`` tokens;
+        ``ALL_LOGITS`` is left out, since its caller decides how many positions it takes.
     """
     passes = [
         relax.transform.LegalizeOps(),
         # Before scheduling: the pass knows a reshape kernel by its plain loops.
         relax.transform.RewriteDataflowReshape(),
         # The kernels of reshapes that became views are dead now, and each would be a shader.
-        relax.transform.DeadCodeElimination(EXPORTED),
+        relax.transform.DeadCodeElimination([*sorted(VM_FUNCTIONS), ALL_LOGITS]),
     ]
     if target.kind.name != "llvm":
         passes.append(
@@ -52,8 +42,9 @@ def lower(module: Any, target: Any, *, chunk: int) -> tuple[Any, dict[str, int]]
         relax.transform.CallTIRRewrite(),
         relax.transform.StaticPlanBlockMemory(),
     ]
-    module = tvm.transform.Sequential(passes)(module)
-    return module, planned_bytes(module, chunk)
+    module = defer(tvm.transform.Sequential(passes)(module), target, {ALL_LOGITS})
+    usage = planned_bytes(module, chunk)
+    return module, {name: size for name, size in usage.items() if name != ALL_LOGITS}
 
 
 def finish() -> Any:

@@ -13,6 +13,27 @@ from pathlib import Path
 
 from webslm.errors import ConfigError
 
+VM_FUNCTIONS = frozenset(
+    [
+        "embed",
+        "prefill",
+        "decode",
+        "create_tir_paged_kv_cache",
+        "softmax_with_temperature",
+        "argsort_probs",
+        "sample_with_top_p",
+        "apply_bitmask_inplace",
+        "apply_penalty_inplace",
+        "apply_logit_bias_inplace",
+    ]
+)
+"""What every release looks up in a chat model's VM, beside ``_metadata``."""
+ALL_LOGITS = "batch_verify"
+"""A prefill that returns the logits of every position, [1, n, V], as mlc_llm names it. web-llm
+looks for none; the proof calls it where a library has it, and webslm's own all have."""
+ALL_LOGITS_BUILTINS = frozenset({"vm.builtin.kv_state_popn"})
+"""What the proof looks up in the registry besides, to force several continuations of a prompt."""
+
 
 @dataclass(frozen=True)
 class Contract:

@@ -15,7 +15,13 @@ from webslm import fs
 from webslm.compiler.wasm import runtime
 from webslm.compiler.wasm.abi import LibraryAbi, check_abi
 from webslm.compiler.wasm.binary import read_sections
-from webslm.compiler.wasm.contract import WEB_LLM, Contract
+from webslm.compiler.wasm.contract import (
+    ALL_LOGITS,
+    ALL_LOGITS_BUILTINS,
+    VM_FUNCTIONS,
+    WEB_LLM,
+    Contract,
+)
 from webslm.compiler.wasm.link import link_library
 from webslm.errors import StageFailed
 
@@ -40,7 +46,10 @@ def write_library(
         StageFailed: The bytecode calls functions nobody provides, a symbol is undefined, or the
             linked file breaks the contract; everything wrong is named.
     """
-    builtins = check_packed_functions(executable, runtime_dir, contract)
+    builtins = [
+        *check_packed_functions(executable, runtime_dir, contract),
+        *ALL_LOGITS_BUILTINS,
+    ]
     with fs.temporary_dir(out.parent, "objects") as work:
         objects = export_objects(executable, work)
         linked = work / out.name
@@ -104,6 +113,27 @@ def check_packed_functions(
             hint="the compiler pipeline left calls for another device or a missing pass",
         )
     return needed
+
+
+def check_vm_functions(executable: VMExecutable) -> None:
+    """Refuse an executable without a function that web-llm or the proof calls.
+
+    Raises:
+        StageFailed: Names those that are missing.
+    """
+    found = set(re.findall(r"^@(\S+):", executable.as_text(), flags=re.MULTILINE))
+    # Some are kernels, exported bare.
+    host = [part for part in _module_tree(executable.mod) if part.kind == "llvm"]
+    missing = sorted(
+        name
+        for name in (VM_FUNCTIONS | {ALL_LOGITS, "_metadata"}) - found
+        if not any(part.implements_function(name) for part in host)
+    )
+    if missing:
+        raise StageFailed(
+            f"compile: the library lacks the functions {', '.join(missing)}",
+            hint="a pass of the compiler pipeline dropped what nothing else calls",
+        )
 
 
 def _module_tree(module: Module) -> Iterator[Module]:

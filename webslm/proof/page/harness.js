@@ -1,12 +1,16 @@
-// Owns measuring a bundle's model through web-llm's public API; never part of a bundle.
+// Owns measuring a bundle's model through web-llm; never part of a bundle. In the page's worker it
+// takes over the model that the page has loaded (`adopt`), elsewhere it loads one (`load`).
 // A logit processor sees the raw logits of every step and may force the token that is taken.
 
+import { forcing } from "./forcing.js";
+import { best } from "./logits.js";
+
 // The page's own modules lie in a folder named by their digest; the manifest says which.
-const { app } = await (await fetch(new URL("manifest.json", document.baseURI))).json();
-const own = (name) => import(new URL(`${app}${name}`, document.baseURI).href);
+const SITE = new URL("../", import.meta.url);
+const { app } = await (await fetch(new URL("manifest.json", SITE))).json();
+const own = (name) => import(new URL(`${app}${name}`, SITE).href);
 const { appConfig, readConfig } = await own("config.js");
 const { promptsOf } = await own("template.js");
-const { MLCEngine } = await own("vendor/web-llm.js");
 
 const FORBIDDEN = -1e4;
 
@@ -37,33 +41,27 @@ class Recorder {
   resetState() {}
 }
 
-// The `count` largest logits as [id, value], largest first; the lower id wins a tie.
-function best(logits, count) {
-  const top = [];
-  for (let id = 0; id < logits.length; id += 1) {
-    const value = logits[id];
-    if (!Number.isFinite(value)) {
-      throw new Error(`logit ${id} is ${value}`);
-    }
-    if (top.length < count || value > top[top.length - 1][1]) {
-      let at = top.length;
-      while (at > 0 && value > top[at - 1][1]) {
-        at -= 1;
-      }
-      top.splice(at, 0, [id, value]);
-      top.length = Math.min(top.length, count);
-    }
-  }
-  return top;
-}
-
 const recorder = new Recorder();
 let engine = null;
 let model = null;
 let prompts = null;
+// null: this library or this web-llm has no way to look at many positions at once.
+let many = null;
+
+async function ready(seconds) {
+  many = forcing(engine);
+  const { info } = await navigator.gpu.requestAdapter();
+  return {
+    seconds,
+    library: { arithmetic: model.arithmetic, choice: model.choice ?? null, path: model.lib },
+    adapter: [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(" "),
+    atOnce: many !== null,
+  };
+}
 
 globalThis.webslm = {
   async load() {
+    const { MLCEngine } = await own("vendor/web-llm.js");
     ({ model } = await readConfig());
     prompts = await promptsOf(model);
     engine = new MLCEngine({
@@ -72,12 +70,16 @@ globalThis.webslm = {
     });
     const began = performance.now();
     await engine.reload(model.id);
-    const { info } = await navigator.gpu.requestAdapter();
-    return {
-      seconds: (performance.now() - began) / 1000,
-      library: { arithmetic: model.arithmetic, choice: model.choice ?? null, path: model.lib },
-      adapter: [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(" "),
-    };
+    return ready((performance.now() - began) / 1000);
+  },
+
+  // web-llm takes a logit processor at a load only; the page's own answers are over by now.
+  async adopt(loaded) {
+    ({ model } = await readConfig());
+    prompts = await promptsOf(model);
+    engine = loaded;
+    engine.loadedModelIdToPipeline.get(model.id).logitProcessor = recorder;
+    return ready(null);
   },
 
   // Greedy answer through chat completions: the path that the page takes.
@@ -87,6 +89,7 @@ globalThis.webslm = {
     const reply = await engine.chat.completions.create({
       messages: prompts?.next(messages) ?? messages, max_tokens: maxTokens, temperature: 0, repetition_penalty: 1,
     });
+    many?.forget();
     const [choice] = reply.choices;
     return {
       text: choice.message.content,
@@ -99,6 +102,9 @@ globalThis.webslm = {
 
   // Feeds a prompt and then a given continuation; returns the best raw logits at each position.
   async follow({ prompt, continuation, keep }) {
+    if (many !== null) {
+      return many.follow(prompt, continuation, keep);
+    }
     await engine.resetChat();
     recorder.restart({ forced: continuation, keep });
     let input = prompt;
@@ -112,4 +118,6 @@ globalThis.webslm = {
     return recorder.steps;
   },
 };
-document.documentElement.dataset.harness = "ready";
+if (globalThis.document) {
+  document.documentElement.dataset.harness = "ready";
+}

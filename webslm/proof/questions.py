@@ -1,0 +1,65 @@
+"""Own which rows are asked: which turn of a conversation is a question, and what precedes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from webslm.adapters.turns import is_learnt, read_rows
+from webslm.proof.scoring import evenly_spaced
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A trained question: what precedes an answer, and that answer."""
+
+    messages: list[dict[str, str]]
+    answer: str
+
+    @property
+    def question(self) -> str:
+        """Return the user's words."""
+        return self.messages[-1]["content"]
+
+    @property
+    def follow_up(self) -> bool:
+        """Tell whether an answer precedes the question."""
+        return any(message["role"] == "assistant" for message in self.messages)
+
+
+def first_question(messages: Sequence[Mapping[str, str]]) -> Row:
+    """Return the first question of a conversation."""
+    return _asked(messages, _answers(messages)[0])
+
+
+def last_question(messages: Sequence[Mapping[str, str]]) -> Row | None:
+    """Return the last question of a conversation; None where it is the first as well."""
+    answers = _answers(messages)
+    return _asked(messages, answers[-1]) if len(answers) > 1 else None
+
+
+def asked_rows(path: Path, prompts: int, follow_ups: int = 0) -> list[Row]:
+    """Return what is asked of a JSONL file of conversations: first questions, then last ones.
+
+    Args:
+        path: The file.
+        prompts: First questions, evenly spaced over the rows; fewer where there are fewer rows.
+        follow_ups: Last questions, evenly spaced over the rows of several answers.
+    """
+    rows = read_rows(path)
+    talks = [row for messages in rows if (row := last_question(messages)) is not None]
+    return [
+        *(first_question(rows[at]) for at in evenly_spaced(len(rows), prompts)),
+        *(talks[at] for at in evenly_spaced(len(talks), follow_ups)),
+    ]
+
+
+def _answers(messages: Sequence[Mapping[str, str]]) -> list[int]:
+    """Return where the answers that are learnt stand; nobody taught the others."""
+    return [at for at, message in enumerate(messages) if is_learnt(message)]
+
+
+def _asked(messages: Sequence[Mapping[str, str]], turn: int) -> Row:
+    before = [{key: message[key] for key in ("role", "content")} for message in messages[:turn]]
+    return Row(messages=before, answer=messages[turn]["content"])
