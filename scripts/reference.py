@@ -38,7 +38,8 @@ as usual. Four things mean something else:
 | `'KEY=${name}, hello'` | another key's value; `\${` is the text `${` |
 | `-m KEY=a,b` | a sweep over both; in quotes it is a text: `-m 'KEY="a, b"'` |
 
-Texts inside a list or mapping stand in quotes: `domain.questions='["Hot, or cold?", "Why?"]'`,
+The path of a file that is there is that file's, whatever its name. Texts inside a list or mapping
+stand in quotes: `domain.questions='["Hot, or cold?", "Why?"]'`,
 `data.columns='{question: "Q 1", answer: A}'`.
 """
 NO_CLASS = {"recipe", *HYDRA_GROUPS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import shlex
 import signal
@@ -25,7 +26,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     # slower on a machine with other work.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     tolerate_terminal()
+    _name_user()
     sys.exit(run(words))
+
+
+def _name_user() -> None:
+    """Give a user without an entry (``docker run --user 1042``) a name: torch asks for one."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = f"uid{os.getuid()}"
 
 
 def run(words: list[str]) -> int:

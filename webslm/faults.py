@@ -25,7 +25,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 REFUSED = (errno.EACCES, errno.EPERM)
 ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
 TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
-_NUMBER = re.compile(r"os error (\d+)|\[Errno (\d+)\]")
+_NUMBER = re.compile(r"\(os error (\d+)\)|\bOs \{ code: (\d+)|\[Errno (\d+)\]")
 _NO_MEMORY = re.compile(r"can(?:'t|not) allocate memory|not enough memory|out of memory", re.I)
 _NO_USER = re.compile(r"getpwuid\(\)|determine home directory")
 ROOM = 1 << 28
@@ -182,7 +182,7 @@ def _errno(error: BaseException) -> int | None:
     found = _NUMBER.search(str(error))
     if found is None or (isinstance(error, OSError) and error.errno is not None):
         return None
-    return int(found[1] or found[2])
+    return int(next(filter(None, found.groups())))
 
 
 def _files(error: BaseException) -> tuple[Path | None, Path | None]:

@@ -9,6 +9,8 @@ letters of any alphabet mean nothing. Four things still do:
 - ``${key}`` is another key's value; ``\${`` is the text ``${``;
 - with ``-m`` a list such as ``a,b`` (or ``choice()``, ``glob()``) is a sweep, unless in quotes.
 
+The path of a file that is there is that file's, whatever its name.
+
 Numbers, lists, groups and Hydra's own keys are read by Hydra. It also refuses a name that the
 schema does not have unless the word starts with ``++``: names of the user's choosing get that here.
 """
@@ -16,6 +18,7 @@ schema does not have unless the word starts with ``++``: names of the user's cho
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import types
 import typing
@@ -29,7 +32,7 @@ from webslm.schema import Config
 KEYS = ("base.template_options", "data.columns", "data.signatures")
 """Keys below which names are the user's."""
 PATHS = re.compile(r"(?:^|[._])(?:path|dir|browser|python|url|folder)$")
-"""Keys whose text may be bytes of a file's name in another encoding."""
+"""Keys that name files; their text may be bytes of another encoding."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -106,6 +109,8 @@ def _typed(word: str, *, sweep: bool) -> str:
     name = f"++{word}" if _is_free(key) else word
     kept = name.partition("=")[0]
     if takes(key) in ("text", "text or null"):
+        if PATHS.search(key) and os.path.lexists(value):
+            return f"{kept}={quoted(literal(value))}"
         return name if _is_hydras(word, sweep=sweep) else f"{kept}={quoted(value)}"
     # What Hydra cannot read is a text too: the key's own type answers it better.
     if takes(key) == "container" or _read(word) is not None or _read(f"{key}=''") is None:

@@ -54,10 +54,15 @@ class Screen(Console):
 
 def tell_problem(console: Screen, label: str, message: str, hint: str | None) -> None:
     """Print one problem as a line, and its hint as one more."""
-    told = Text.assemble((f"{shown(label)}:", "red"), f" {shown(message)}")
+    told = Text.assemble((f"{_line(label)}:", "red"), f" {_line(message)}")
     console.print(told, soft_wrap=True)
     if hint:
-        console.print(Text.assemble(("  hint:", "yellow"), f" {shown(hint)}"), soft_wrap=True)
+        console.print(Text.assemble(("  hint:", "yellow"), f" {_line(hint)}"), soft_wrap=True)
+
+
+def _line(text: str) -> str:
+    """Return a text on one line: a file's name must not write a line of its own."""
+    return shown(text).replace("\n", "\\n")
 
 
 def say(line: str) -> None:

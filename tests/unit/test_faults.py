@@ -66,9 +66,16 @@ def test_the_file_that_was_read_is_not_taken_for_the_full_one(tmp_path: Path) ->
     assert isinstance(told, EnvironmentMismatch)
 
 
-def test_what_other_languages_say_of_a_full_disk_is_understood() -> None:
-    error = Exception("I/O error: No space left on device (os error 28)")
-    assert "is full" in explained(error, stage="convert").message
+@pytest.mark.parametrize(
+    "said",
+    [
+        "I/O error: No space left on device (os error 28)",
+        'Error while serializing: IoError(Os { code: 28, kind: StorageFull, message: "No" })',
+        "[Errno 28] No space left on device",
+    ],
+)
+def test_what_other_languages_say_of_a_full_disk_is_understood(said: str) -> None:
+    assert "is full" in explained(Exception(said), stage="convert").message
 
 
 @pytest.mark.parametrize(

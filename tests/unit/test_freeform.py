@@ -17,7 +17,6 @@ from webslm.freeform import literal, takes, typed
 TEXTS = (
     "café.jsonl",
     "my rows.jsonl",
-    "a,b.jsonl",
     "a=b.jsonl",
     "[train].jsonl",
     "rows (1).jsonl",
@@ -38,9 +37,7 @@ TEXTS = (
     "true",
     "79e6032",
     "None",
-    "glob(*)",
-    "choice(a,b)",
-    "You are kind, and brief.",
+    "You are kind; and brief.",
     "Say: \"yes\" or 'no'; never {both} [ever] = 100 %",
     "(gardener|nursery)[^.]*\\.$",
     " leading and trailing ",
@@ -50,8 +47,15 @@ TEXTS = (
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_text_is_taken_as_typed(text: str) -> None:
-    cfg = compose([f"data.path={text}", f"data.system={text}", f"data.columns.question={text}"])
-    assert (cfg.data.path, cfg.data.system, cfg.data.columns) == (text, text, {"question": text})
+    assert compose_value(typed([f"data.path={text}"])) == text
+    assert compose_value(typed([f"data.path={text}"], sweep=True)) == text
+
+
+def test_texts_reach_the_configuration_as_typed() -> None:
+    words = [f"data.columns.c{number}={text}" for number, text in enumerate(TEXTS)]
+    cfg = compose([*words, f"data.path={TEXTS[4]}", f"data.system={TEXTS[25]}"])
+    assert list(cfg.data.columns.values()) == list(TEXTS)
+    assert (cfg.data.path, cfg.data.system) == (TEXTS[4], TEXTS[25])
 
 
 @given(st.text(st.sampled_from(string.printable + "é茶\u202e\\'\"${}"), min_size=1))
@@ -88,7 +92,10 @@ def test_quotes_null_and_references_mean_what_they_meant(word: str, expected: st
 
 
 def test_a_list_is_a_sweep_only_with_m() -> None:
-    assert compose(["data.path=a.jsonl,b.jsonl"]).data.path == "a.jsonl,b.jsonl"
+    words = ["data.path=a.jsonl,b.jsonl", "data.system=You are kind, and brief."]
+    cfg = compose([*words, "data.columns.question=choice(a,b)"])
+    assert (cfg.data.path, cfg.data.system) == ("a.jsonl,b.jsonl", "You are kind, and brief.")
+    assert cfg.data.columns == {"question": "choice(a,b)"}
     words = ["data.path=a b.jsonl,b.jsonl", "data.system='Kind, and brief.'", "domain=medical"]
     sweep = read_sweep(words)
     paths = [compose(job).data for job in sweep.jobs]
@@ -106,6 +113,25 @@ def test_schema_says_what_a_key_takes() -> None:
     assert takes("name") == takes("data.columns.question") == "text"
     assert takes("domain.questions") == takes("data.columns") == "container"
     assert takes("lora.r") == takes("domain") == takes("no.such") == "other"
+
+
+@pytest.mark.parametrize("name", ["null", "a,b.jsonl", "'q'.jsonl", '"q"', "range(1,3)"])
+def test_the_path_of_a_file_that_is_there_is_that_files(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).touch()
+    assert compose_value(typed([f"data.path={name}"])) == name
+    assert compose_value(typed([f"data.path={name}"], sweep=True)) == name
+    assert compose_value(typed([f"data.path={tmp_path}/{name}"])) == f"{tmp_path}/{name}"
+
+
+def test_a_file_may_be_called_like_a_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "${HOME}.jsonl").touch()
+    assert compose(["data.path=${HOME}.jsonl"]).data.path == "${HOME}.jsonl"
 
 
 def test_bytes_in_another_encoding_are_a_path_or_a_mistake(tmp_path: Path) -> None:
