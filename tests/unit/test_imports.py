@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "origin": set(),
     "gguf": {"compiler"},
     "base_source": {"adapters", "cache", "plan"},
-    "stage_conf": {"compilers", "hosting", "origin", "targets"},
+    "stage_conf": {"compilers", "hosting", "origin", "targets", "training_rules"},
     "registry": {"stage_conf"},
     "validate_base": {"compiler"},
     "validate": {
@@ -122,6 +122,7 @@ ALLOWED: dict[str, set[str]] = {
         "report",
         "store",
         "own_texts",
+        "training_rules",
     },
     "build": {
         *("base_source", "cache", "executor", "lock", "own_texts", "plan", "precision"),
