@@ -72,18 +72,12 @@ def explain_unsupported(config: Mapping[str, Any]) -> tuple[str, str] | None:
     """
     model_type = str(config.get("model_type"))
     family = ARCHITECTURES.get(model_type)
-    quantized = config.get("quantization_config")
-    if quantized:
-        return (
-            f"these weights are quantized already ({_quantized(quantized)})",
-            "take the original checkpoint, in float32, float16 or bfloat16",
-        )
+    if (found := quantized_by(config)) is not None:
+        return f"{found[0]}: these weights are quantized already ({found[1]})", WHOLE
     missing = [part for part, keys in MISSING_PARTS.items() if any(config.get(k) for k in keys)]
     if family is None:
         why = f", which needs {_joined(missing)}" if missing else ""
         return f"model_type {model_type!r} cannot be compiled{why}", _nearest(model_type)
-    if (found := quantized_by(config)) is not None:
-        return f"{found[0]}: these weights are quantized already ({found[1]})", WHOLE
     missing += _missing_in(family, config)
     if not missing:
         return None
@@ -98,7 +92,10 @@ def quantized_by(config: Mapping[str, Any]) -> tuple[str, str] | None:
         if not found:
             continue
         told = found if isinstance(found, dict) else {}
-        bits = told.get("bits") or next((b for b in (4, 8) if told.get(f"load_in_{b}bit")), None)
+        known = (told.get(name) for name in ("bits", "w_bit", "nbits"))
+        bits = next(filter(None, known), None) or next(
+            (b for b in (4, 8) if told.get(f"load_in_{b}bit")), None
+        )
         kind = told.get("bnb_4bit_quant_type") if bits == 4 else None
         parts = (told.get("quant_method") or author, kind or (f"{bits} bits" if bits else None))
         return key, ", ".join(str(part) for part in parts if part)
@@ -126,20 +123,6 @@ def _missing_in(family: Decoder, config: Mapping[str, Any]) -> Iterator[str]:
     for key in ("mlp_bias", "use_bidirectional_attention"):
         if known.get(key):
             yield key
-
-
-def _quantized(config: Any) -> str:
-    """Return how weights are quantized, in the words of their configuration."""
-    if not isinstance(config, Mapping):
-        return "quantization_config"
-    kind = str(config.get("quant_method") or "quantization_config")
-    bits = next((config[key] for key in ("bits", "w_bit", "nbits") if config.get(key)), None)
-    known = None if bits is None else f"{bits} bits"
-    if config.get("load_in_8bit"):
-        known = "8 bits"
-    elif config.get("load_in_4bit"):
-        known = str(config.get("bnb_4bit_quant_type") or "4 bits")
-    return f"{kind}, {known}" if known else kind
 
 
 def _nearest(model_type: str) -> str:
