@@ -196,7 +196,7 @@ def compose_raw(overrides: Sequence[str], *, hydra: bool = False) -> Any:
         raw = hydra_compose(
             config_name=CONFIG_NAME, overrides=typed(overrides), return_hydra_config=hydra
         )
-    if raw.base.source is BaseSource.local:
+    if raw.base.source in (BaseSource.local, BaseSource.gguf):
         refuse_shape(overrides)
     return raw
 

@@ -56,7 +56,7 @@ QUANTIZED = {
 }
 """Keys of a config.json whose weights are not whole, and who writes them."""
 WHOLE = (
-    "take the checkpoint that it was made from, webslm quantizes itself; if its tensors are whole "
+    "take the original checkpoint, in float32, float16 or bfloat16; if its tensors are whole "
     "again, take that key out of config.json"
 )
 
@@ -72,12 +72,12 @@ def explain_unsupported(config: Mapping[str, Any]) -> tuple[str, str] | None:
     """
     model_type = str(config.get("model_type"))
     family = ARCHITECTURES.get(model_type)
-    if (found := quantized_by(config)) is not None:
-        return f"{found[0]}: these weights are quantized already ({found[1]})", WHOLE
     missing = [part for part, keys in MISSING_PARTS.items() if any(config.get(k) for k in keys)]
     if family is None:
         why = f", which needs {_joined(missing)}" if missing else ""
         return f"model_type {model_type!r} cannot be compiled{why}", _nearest(model_type)
+    if (found := quantized_by(config)) is not None:
+        return f"{found[0]}: these weights are quantized already ({found[1]})", WHOLE
     missing += _missing_in(family, config)
     if not missing:
         return None
@@ -92,10 +92,8 @@ def quantized_by(config: Mapping[str, Any]) -> tuple[str, str] | None:
         if not found:
             continue
         told = found if isinstance(found, dict) else {}
-        known = (told.get(name) for name in ("bits", "w_bit", "nbits"))
-        bits = next(filter(None, known), None) or next(
-            (b for b in (4, 8) if told.get(f"load_in_{b}bit")), None
-        )
+        bits = next((told[name] for name in ("bits", "w_bit", "nbits") if told.get(name)), None)
+        bits = next((b for b in (4, 8) if told.get(f"load_in_{b}bit")), bits)
         kind = told.get("bnb_4bit_quant_type") if bits == 4 else None
         parts = (told.get("quant_method") or author, kind or (f"{bits} bits" if bits else None))
         return key, ", ".join(str(part) for part in parts if part)
