@@ -45,14 +45,13 @@ def asked_rows(path: Path, prompts: int, follow_ups: int = 0) -> list[Row]:
     Args:
         path: The file.
         prompts: First questions, evenly spaced over the rows; fewer where there are fewer rows.
-        follow_ups: Last questions, evenly spaced over the rows of several answers.
+        follow_ups: Last questions, of the shortest conversations of several answers.
     """
     rows = [row.messages for row in read_rows(path)]
     talks = [row for messages in rows if (row := last_question(messages)) is not None]
-    return [
-        *(first_question(rows[at]) for at in evenly_spaced(len(rows), prompts)),
-        *(talks[at] for at in evenly_spaced(len(talks), follow_ups)),
-    ]
+    talks.sort(key=lambda row: sum(len(message["content"]) for message in row.messages))
+    first = [first_question(rows[at]) for at in evenly_spaced(len(rows), prompts)]
+    return [*first, *talks[:follow_ups]]
 
 
 def _answers(messages: Sequence[Mapping[str, str]]) -> list[int]:
