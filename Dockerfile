@@ -2,7 +2,7 @@
 # so the default) holds the site and a server of the standard library. docs/how-to/container.md.
 FROM python:3.11-slim-bookworm AS build
 RUN apt-get update -qq \
-    && apt-get install -y -qq --no-install-recommends chromium npm \
+    && apt-get install -y -qq --no-install-recommends chromium npm mesa-vulkan-drivers \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home webslm
 USER webslm
@@ -15,7 +15,7 @@ COPY --chown=webslm webslm src/webslm
 COPY --chown=webslm conf src/conf
 RUN python -m venv venv && pip install --no-cache-dir ./src
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir wheels ./src
-RUN python -m webslm domain=medical quant=q4f32_1 output_dir=demo
+RUN python -m webslm domain=medical base=tiny quant=q4f32_1 output_dir=demo
 ENTRYPOINT ["python", "-m", "webslm"]
 
 FROM python:3.11-slim-bookworm AS serve

@@ -37,6 +37,7 @@ from kills_process import Kill, Place, build, fork, preload
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as webslm.cli does, before torch is loaded
 
 TINY = (
+    "base=tiny",
     "data.path=rows.jsonl",
     "base.shape.hidden_size=32",
     "base.shape.intermediate_size=64",

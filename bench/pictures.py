@@ -59,7 +59,7 @@ def main() -> None:
 
 def build() -> Path:
     """Return the folder of a bundle with every mode."""
-    words = ("domain=medical", "app=full", f"name={NAME}", "until=bundle")
+    words = ("domain=medical", "base=tiny", "app=full", f"name={NAME}", "until=bundle")
     subprocess.run([sys.executable, "-m", "webslm", *words], check=True, cwd=ROOT)
     return ROOT / "outputs" / NAME / "bundle"
 

@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TABLE = Path(__file__).resolve().parent / "results" / "resume.md"
 EPOCHS = 40
 WORDS = (
+    "base=tiny",
     "base.shape.hidden_size=64",
     "base.shape.intermediate_size=128",
     "base.shape.num_hidden_layers=2",

@@ -238,13 +238,14 @@ def encode(task: Task) -> list[Any]:
     from transformers import AutoTokenizer
 
     from webslm.adapters import turns
+    from webslm.prompts.ends import stop_ids
     from webslm.schema import Loss
 
     tokenizer = AutoTokenizer.from_pretrained(task.base)
     return turns.encode_all(
         tokenizer,
         turns.read_rows(Path(task.rows)),
-        stops=turns.stop_ids(Path(task.base), tokenizer),
+        stops=stop_ids(Path(task.base), tokenizer),
         loss=Loss.assistant_only,
         max_length=task.lora["max_length"],
     )

@@ -113,6 +113,7 @@ def configuration(*, name: str = "example", dtype: str = "float32") -> BundleSta
         card=CardConf(
             base="tiny",
             base_id=None,
+            base_origin=None,
             base_commit=None,
             licence="Apache-2.0",
             lora=LoraConf(),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from webslm.base_source import settle
 from webslm.cache import Cache
 from webslm.errors import EnvironmentMismatch, WebslmError
 from webslm.executor import BuildFailed, execute
@@ -26,6 +27,8 @@ from webslm.preflight import (
     check_environment,
     check_pins,
     check_training,
+    fetch_wheel,
+    notices,
     preflight,
 )
 from webslm.preview import preview
@@ -34,6 +37,7 @@ from webslm.publish.run import check as check_publish
 from webslm.publish.run import publish
 from webslm.report import LiveDisplay, make_report, show_verify, write_report
 from webslm.reporting.browser_column import browser_column
+from webslm.reporting.evaluation_table import show_evaluation
 from webslm.reporting.page import NAME as PAGE_NAME
 from webslm.reporting.page import write_page
 from webslm.schema import Config, Precision
@@ -50,7 +54,12 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
             the build was delivered.
     """
     preflight(cfg)
+    for line in notices(cfg):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     cache = Cache(cache_dir())
+    cfg, told = settle(cfg, cache)
+    if told is not None:
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
     if cfg.precision is not Precision.declared:
         chosen = _settle(cfg, command, cache, console)
         if chosen is None:
@@ -84,6 +93,7 @@ def _walk(
     check_access(cfg, steps, cache)
     check_training(steps, cache)
     check_browser(steps, cache)
+    fetch_wheel(cfg, steps, cache, console)
     shared = open_remote(cfg.cache.remote, push=cfg.cache.push)
     output = _output_dir(cfg)
     log_dir = output / "runs" / time.strftime("%Y%m%d-%H%M%S")
@@ -213,6 +223,8 @@ def _is_delivered(output: Path, bundle: Result) -> bool:
 
 def _show(results: Sequence[Result], output: Path, console: Console) -> None:
     stages = {result.stage: result for result in results}
+    if "evaluate" in stages:
+        show_evaluation(console, stages["evaluate"].metrics)
     if "verify" in stages:
         show_verify(console, stages["verify"].metrics)
     if BUNDLE in stages:

@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from webslm import base_template
 from webslm.errors import ConfigError
 from webslm.freeform import typed
-from webslm.local_base import fill_shape
+from webslm.local_base import fill_shape, refuse_shape
 from webslm.mistakes import Problem, nearest, root, sentence
 from webslm.paths import conf_dir
 from webslm.pins import for_python
@@ -69,8 +70,9 @@ def _plain(raw: Any) -> Config:
     extra = list(_extra_keys(config, ""))
     if extra:
         raise ConfigError(problems=tuple((f"unknown key {key!r}", nearest(key)) for key in extra))
-    if config.base.source is BaseSource.local:
+    if config.base.source in (BaseSource.local, BaseSource.gguf):
         fill_shape(config)
+    base_template.settle(config)
     return config
 
 
@@ -155,9 +157,12 @@ def compose_raw(overrides: Sequence[str], *, hydra: bool = False) -> Any:
     from hydra import compose as hydra_compose
 
     with initialized():
-        return hydra_compose(
+        raw = hydra_compose(
             config_name=CONFIG_NAME, overrides=typed(overrides), return_hydra_config=hydra
         )
+    if raw.base.source is BaseSource.local:
+        refuse_shape(overrides)
+    return raw
 
 
 def _problem_of(override: str, overrides: Sequence[str]) -> Problem | None:

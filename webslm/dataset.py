@@ -1,20 +1,27 @@
-"""Own the chat JSONL format: read it, check every line, split it. Know nothing of models."""
+"""Own checked rows: what they may share, how they split, how they are stored. Know no model."""
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from webslm.errors import ConfigError
 
-ROLES = ("system", "user", "assistant")
 Message = dict[str, str]
+Problem = tuple[str, str | None]
+"""What is wrong, and what to do."""
 MAX_REPORTED = 20
+"""Problems of a file that are shown; how many there are is always said."""
+SKIP_HINT = "data.skip_bad=true leaves such rows out and counts them"
+_SIGN = re.compile(r"(?<=[\w)])\s*([-+*/^=<>\u00d7\u00f7\u2212])\s*(?=[\d(])")
+"""What stands before a number and makes a sum another one."""
+NO_LOSS = "weight"
+"""Key of a stored message that is not learnt; its value is 0, as in OpenAI's files."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +32,8 @@ class Row:
     messages: tuple[Message, ...]
     file: str = ""
     """Name of that file where several are read as one."""
+    unlearnt: frozenset[int] = frozenset()
+    """Positions in ``messages`` of the assistant's turns that carry no loss."""
 
     def where(self, label: str) -> str:
         """Return ``FILE:LINE`` for a message; ``label`` stands in where no file is known."""
@@ -43,51 +52,43 @@ class Row:
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """The assistant's turns, in order."""
-        return tuple(item["content"] for item in self.messages if item["role"] == "assistant")
+        """The assistant's turns that are learnt, in order."""
+        return tuple(
+            item["content"]
+            for at, item in enumerate(self.messages)
+            if item["role"] == "assistant" and at not in self.unlearnt
+        )
 
-
-class BadRow(ValueError):
-    """What is wrong with one row, and what to do; whoever reads the file adds where."""
-
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
+    @property
+    def opens_learnt(self) -> bool:
+        """Whether the answer to the first question is learnt."""
+        first = next(at for at, item in enumerate(self.messages) if item["role"] == "assistant")
+        return first not in self.unlearnt
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Return the rows of a chat JSONL file.
-
-    Raises:
-        ConfigError: Holds one problem per bad line, each with the file, the line and what to do.
-    """
-    label = path.name
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError as exc:
-        raise ConfigError(
-            f"{path}: no such file", hint="data.path=FILE names a chat JSONL file"
-        ) from exc
-    except IsADirectoryError as exc:
-        raise ConfigError(f"{path}: a folder, not a file", hint="name the .jsonl file") from exc
-    except PermissionError as exc:
-        raise ConfigError(f"{path}: cannot be read", hint=f"chmod u+r {path}") from exc
-    except UnicodeDecodeError as exc:
-        bad = path.read_bytes()[: exc.start].count(b"\n") + 1
-        raise ConfigError(f"{label}:{bad}: not UTF-8 text", hint="save the file as UTF-8") from exc
-    rows, problems = [], []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(Row(number, tuple(_messages(line))))
-        except BadRow as exc:
-            problems.append((f"{label}:{number}: {exc}", exc.hint))
-    if not rows and not problems:
-        problems.append((f"{label}: no rows", "write one conversation a line, see the README"))
-    if problems:
-        raise ConfigError(problems=tuple(problems[:MAX_REPORTED]))
+    """Return the rows of a file that ``dump_rows`` wrote; a user's file is read by ``corpus``."""
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if line.strip():
+            messages = json.loads(line)["messages"]
+            unlearnt = frozenset(at for at, item in enumerate(messages) if NO_LOSS in item)
+            rows.append(Row(number, tuple(map(plain, messages)), unlearnt=unlearnt))
     return rows
+
+
+def plain(message: Mapping[str, Any]) -> Message:
+    """Return what a chat template takes of a stored message."""
+    return {"role": message["role"], "content": message["content"]}
+
+
+def told(problems: Sequence[Problem], label: str, hint: str | None = None) -> ConfigError:
+    """Return the error of a file's problems: the first of them, and how many there are in all."""
+    shown = tuple(problems[:MAX_REPORTED])
+    if len(problems) > len(shown):
+        left = f"{label}: {len(shown)} of {len(problems)} problems shown"
+        shown = (*shown, (left, hint))
+    return ConfigError(problems=shown)
 
 
 def check_one_system(rows: Sequence[Row], label: str) -> None:
@@ -113,7 +114,7 @@ def repeated(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     seen: dict[str, Row] = {}
     found = []
     for row in rows:
-        opening = normal(row.questions[0])
+        opening = asked(row.questions[0])
         if opening in seen:
             found.append((row, seen[opening]))
         seen.setdefault(opening, row)
@@ -122,12 +123,12 @@ def repeated(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
 
 def leaked(train: Sequence[Row], held_out: Sequence[Row]) -> list[tuple[Row, Row, str]]:
     """Return (held-out row, training row, question) for every question that stands in both."""
-    trained = {normal(question): row for row in train for question in row.questions}
+    trained = {asked(question): row for row in train for question in row.questions}
     return [
-        (row, trained[normal(question)], question)
+        (row, trained[asked(question)], question)
         for row in held_out
         for question in row.questions
-        if normal(question) in trained
+        if asked(question) in trained
     ]
 
 
@@ -137,7 +138,7 @@ def check_rows(rows: Sequence[Row], label: str) -> None:
     Raises:
         ConfigError: Holds every problem found.
     """
-    problems: list[tuple[str, str | None]] = []
+    problems: list[Problem] = []
     try:
         check_one_system(rows, label)
     except ConfigError as exc:
@@ -150,7 +151,7 @@ def check_rows(rows: Sequence[Row], label: str) -> None:
         for row, earlier in repeated(rows)
     ]
     if problems:
-        raise ConfigError(problems=tuple(problems[:MAX_REPORTED]))
+        raise told(problems, label, SKIP_HINT)
 
 
 def check_leakage(train: Sequence[Row], held_out: Sequence[Row], label: str) -> None:
@@ -159,41 +160,66 @@ def check_leakage(train: Sequence[Row], held_out: Sequence[Row], label: str) -> 
     Raises:
         ConfigError: Names each held-out line and the training line it repeats.
     """
-    problems = tuple(
+    problems = [
         (
             f"{row.where(label)}: question only to be asked stands in training line {other.line}: "
             f"{question!r}",
             "remove it from one of the two",
         )
         for row, other, question in leaked(train, held_out)
-    )
+    ]
     if problems:
-        raise ConfigError(problems=problems[:MAX_REPORTED])
+        raise told(problems, label, SKIP_HINT)
 
 
 def split_rows(rows: Sequence[Row], *, fraction: float, seed: int) -> tuple[list[Row], list[Row]]:
     """Split rows into (train, held out) by a digest of seed and first question: stable under edits.
 
-    Rows whose opening question also opens no other row stay whole; at least one row is trained.
+    Rows that share a question stay on one side, so that none is lost: a group that is larger than
+    what is left to hold out is trained. At least one row is trained.
     """
-    ranked = sorted(rows, key=lambda row: _rank(row, seed))
-    count = min(int(len(rows) * fraction), len(rows) - 1)
-    chosen = {(row.file, row.line) for row in ranked[:count]}
-    train = [row for row in rows if (row.file, row.line) not in chosen]
-    trained = {normal(question) for row in train for question in row.questions}
-    held_out = [
-        row
-        for row in rows
-        if (row.file, row.line) in chosen
-        and not any(normal(text) in trained for text in row.questions)
-    ]
-    return train, held_out
+    left = min(int(len(rows) * fraction), len(rows) - 1)
+    chosen: set[int] = set()
+    for group in sorted(_groups(rows), key=lambda group: min(_rank(row, seed) for row in group)):
+        if left and len(group) <= left:
+            chosen |= {id(row) for row in group}
+            left -= len(group)
+    return (
+        [row for row in rows if id(row) not in chosen],
+        [row for row in rows if id(row) in chosen],
+    )
+
+
+def _groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """Return the rows in groups that have no question in common."""
+    parents = list(range(len(rows)))
+
+    def root(number: int) -> int:
+        while parents[number] != number:
+            parents[number] = number = parents[parents[number]]
+        return number
+
+    first: dict[str, int] = {}
+    for number, row in enumerate(rows):
+        for text in map(asked, row.questions):
+            parents[root(number)] = root(first.setdefault(text, number))
+    groups: dict[int, list[Row]] = {}
+    for number, row in enumerate(rows):
+        groups.setdefault(root(number), []).append(row)
+    return list(groups.values())
 
 
 def dump_rows(rows: Iterable[Row]) -> str:
-    """Return rows as chat JSONL."""
-    lines = (json.dumps({"messages": list(row.messages)}, ensure_ascii=False) for row in rows)
-    return "".join(f"{line}\n" for line in lines)
+    """Return rows as chat JSONL; a turn that is not learnt has ``"weight": 0``."""
+    return "".join(
+        json.dumps({"messages": _stored(row)}, ensure_ascii=False) + "\n" for row in rows
+    )
+
+
+def _stored(row: Row) -> list[dict[str, Any]]:
+    return [
+        {**item, NO_LOSS: 0} if at in row.unlearnt else item for at, item in enumerate(row.messages)
+    ]
 
 
 def normal(text: str) -> str:
@@ -202,79 +228,14 @@ def normal(text: str) -> str:
     return " ".join(kept.split())
 
 
+def asked(question: str) -> str:
+    """Return a question as it counts for being asked twice: ``normal``, and what a sum does.
+
+    Of a question without a letter or digit, the text itself.
+    """
+    signs = _SIGN.sub(lambda sign: f" sign{ord(sign.group(1))} ", question)
+    return normal(signs) or question.casefold().strip()
+
+
 def _rank(row: Row, seed: int) -> str:
     return hashlib.sha256(f"{seed}:{normal(row.questions[0])}".encode()).hexdigest()
-
-
-def parse_line(line: str) -> Any:
-    """Return the JSON value of a line.
-
-    Raises:
-        BadRow: It is no JSON.
-    """
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as exc:
-        raise BadRow(
-            f"not JSON: {exc.msg} at column {exc.colno}", "write one JSON object a line"
-        ) from exc
-    except RecursionError as exc:
-        raise BadRow("nested too deep", "a row is {'messages': [...]}") from exc
-
-
-def check_messages(messages: Any) -> list[Message]:
-    """Return a conversation's messages, each with role and content, in a learnable order.
-
-    Raises:
-        BadRow: A role, a text or their order is wrong.
-    """
-    if not isinstance(messages, list) or not messages:
-        raise BadRow('"messages" is not a list with entries', "give user and assistant turns")
-    return _check_order([_message(item, index) for index, item in enumerate(messages, start=1)])
-
-
-def _messages(line: str) -> list[Message]:
-    value = parse_line(line)
-    if not isinstance(value, dict):
-        raise BadRow("not a JSON object", 'a row is {"messages": [...]}')
-    if "messages" not in value:
-        raise BadRow('no "messages"', 'a row is {"messages": [{"role": ..., "content": ...}]}')
-    return check_messages(value["messages"])
-
-
-def _message(item: Any, index: int) -> Message:
-    if not isinstance(item, dict):
-        raise BadRow(f"message {index} is not an object", "write {'role': ..., 'content': ...}")
-    role, content = item.get("role"), item.get("content")
-    if role not in ROLES:
-        raise BadRow(
-            f"message {index} has the role {role!r}", "use 'system', 'user' or 'assistant'"
-        )
-    if not isinstance(content, str):
-        raise BadRow(f"message {index} ({role}) has no text", "'content' is a string")
-    if not content.strip():
-        raise BadRow(f"message {index} ({role}) is empty", "write the text or remove the row")
-    if any(ord(char) < 32 and char not in "\n\t" for char in content):
-        raise BadRow(
-            f"message {index} ({role}) holds a control character", "remove it, or use \\n and \\t"
-        )
-    if any(0xD800 <= ord(char) <= 0xDFFF for char in content):
-        raise BadRow(
-            f"message {index} ({role}) holds half a surrogate pair", "write the character itself"
-        )
-    return {"role": role, "content": content}
-
-
-def _check_order(messages: list[Message]) -> list[Message]:
-    roles = [item["role"] for item in messages]
-    turns = roles[1:] if roles[0] == "system" else roles
-    if "system" in turns:
-        raise BadRow("a system message that is not the first", "one system message, first")
-    if not turns or turns[0] != "user":
-        raise BadRow("the first turn is not the user's", "start with a user turn")
-    for before, after in itertools.pairwise(turns):
-        if before == after:
-            raise BadRow(f"two {before} turns in a row", "user and assistant take turns")
-    if turns[-1] != "assistant":
-        raise BadRow("ends with the user's turn", "end with the assistant's answer")
-    return messages

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from webslm.base_source import either
 from webslm.cache import Cache
 from webslm.corpus.examination import examine
 from webslm.corpus.rules import problems
@@ -72,6 +73,10 @@ def base_folder(cfg: Config) -> Path | None:
     """Return a folder with the base's tokenizer, or None where the base was never made here."""
     if cfg.base.source is BaseSource.local and cfg.base.path is not None:
         return resolve_data(cfg.base.path)
-    step = next(step for step in plan(cfg) if step.stage == "base")
-    found = Cache(cache_dir()).lookup("base", step.key)
-    return None if found is None else found.path
+    cache = Cache(cache_dir())
+    for choice in either(cfg):
+        step = next(step for step in plan(choice) if step.stage == "base")
+        found = cache.lookup("base", step.key)
+        if found is not None:
+            return found.path
+    return None

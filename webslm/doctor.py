@@ -14,10 +14,11 @@ from typing import Any
 from webslm import matrix, mlc_tool, proc
 from webslm.compilers import MLC_LLM
 from webslm.errors import ToolFailed, WebslmError
+from webslm.graphics.choice import INSTALL, features_hint
 from webslm.memory import available_memory, parameters
 from webslm.paths import PACKAGE, cache_dir
 from webslm.registry import COMPILER_WHEELS
-from webslm.schema import BaseSource, Config
+from webslm.schema import BaseSource, Config, Graphics
 from webslm.toolchain import STAMP, environment_dir, is_elsewhere
 
 GIB = 1 << 30
@@ -160,7 +161,12 @@ def _browser(cfg: Config) -> Iterator[Finding]:
 
     try:
         with running_server(PACKAGE / "proof" / "page") as url:
-            seen = offer(f"{url}blank.html", cfg.verify, cfg.runtime.browser_min)
+            seen = offer(
+                f"{url}blank.html",
+                cfg.verify.browser,
+                cfg.verify.graphics,
+                minimum=cfg.runtime.browser_min,
+            )
     except WebslmError as exc:
         yield Finding(part="browser", state="missing", text=exc.message, hint=exc.hint)
         return
@@ -181,10 +187,12 @@ def _browser(cfg: Config) -> Iterator[Finding]:
         state="missing" if lacking else "ok",
         text=(f"lacks {', '.join(lacking)} for quant={cfg.quant.name}; " if lacking else "")
         + f"{seen.adapter}; {offered}",
-        hint="quant=q4f32_1, or verify.graphics=hardware on a machine with a GPU"
-        if lacking
-        else None,
+        hint=features_hint(seen.graphics) if lacking else None,
     )
+    if seen.graphics is Graphics.swiftshader and cfg.verify.graphics is Graphics.auto:
+        text = "computes on the processor with SwiftShader: no float16, several times slower"
+        hint = f"{INSTALL} (Debian, as root) brings lavapipe"
+        yield Finding(part="graphics", state="note", text=text, hint=hint)
 
 
 def _gpu(_cfg: Config) -> Iterator[Finding]:
@@ -233,9 +241,17 @@ def _memory(cfg: Config) -> Iterator[Finding]:
         yield Finding(part="memory", state="ok", text=text)
 
 
+_HUBLESS = {
+    BaseSource.tiny: "is made on this machine",
+    BaseSource.local: "is a folder",
+    BaseSource.gguf: "is a file",
+    BaseSource.wheel: "comes from the package index",
+}
+
+
 def _hub(cfg: Config) -> Iterator[Finding]:
-    if cfg.base.source is not BaseSource.hub:
-        text = f"not needed: base={cfg.base.name} is made on this machine"
+    if cfg.base.source not in (BaseSource.hub, BaseSource.auto):
+        text = f"not needed: base={cfg.base.name} {_HUBLESS[cfg.base.source]}"
         yield Finding(part="hub", state="ok", text=text)
         return
     from webslm.adapters.hub_token import token_rights

@@ -8,6 +8,7 @@
     |- StageFailed              exit 4   a stage could not do its work
     |  `- ToolFailed                     a subprocess failed: command, code, last lines
     |- VerificationFailed       exit 5   the browser or a gate saw something else
+    |  `- GraphicsDied                   the browser's graphics process died of it
     |- CacheCorrupt             exit 6   only where a check was asked for; else a warning and a miss
     `- PublishError             exit 7   a finished build could not be published
 """
@@ -108,6 +109,10 @@ class VerificationFailed(WebslmError):
 
     exit_code = 5
     label = "verification failed"
+
+
+class GraphicsDied(VerificationFailed):
+    """The browser's graphics process died: its driver is at fault, or somebody killed it."""
 
 
 class CacheCorrupt(WebslmError):

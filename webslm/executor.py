@@ -185,7 +185,8 @@ def _run(step: Step, inputs: Mapping[str, Path], cache: Cache, ctx: Context) -> 
         if exc.errno not in MACHINE_FAULTS:
             raise
         raise EnvironmentMismatch(
-            f"{step.stage}: {exc.strerror or exc}: {exc.filename or cache.root}",
+            # Of a copy the second name is the one that is written.
+            f"{step.stage}: {exc.strerror or exc}: {exc.filename2 or exc.filename or cache.root}",
             hint="check room and rights on that disk, then run the same command again",
         ) from exc
     except MemoryError as exc:

@@ -38,6 +38,7 @@ TYPED = {
     "card.base": "base.name",
     "card.base_id": "base.hub.id",
     "card.base_commit": "base.hub.revision",
+    "card.base_origin": "base.source",
     "card.licence": "base.licence",
     "card.lora": "lora",
     "card.seed": "seed",

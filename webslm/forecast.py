@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from webslm.cache import Cache
 from webslm.explain import nearest
+from webslm.gguf import wheel
 from webslm.plan import Step
 from webslm.schema import BaseSource, BaseStageConf, BundleStageConf, ShapeConf
 
@@ -66,6 +67,10 @@ def _download(step: Step, cache: Cache) -> tuple[int, str]:
         if (kept / (hub.revision or "")).is_dir():
             return 0, ""
         return parameter_count(conf.base.shape) * BYTES_PER_PARAMETER, name
+    if isinstance(conf, BaseStageConf) and conf.base.source is BaseSource.wheel:
+        pinned = conf.base.wheel
+        if wheel.kept(pinned, cache.root) is None:
+            return pinned.bytes, f"{pinned.name} {pinned.version}"
     if isinstance(conf, BundleStageConf):
         packages = (cache.root / "tools" / "npm").glob(f"web-llm-{conf.runtime.web_llm}-*")
         if next(packages, None) is None:

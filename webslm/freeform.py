@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-KEYS = ("data.columns", "data.signatures")
+KEYS = ("base.template_options", "data.columns", "data.signatures")
 
 
 def typed(words: Iterable[str]) -> list[str]:

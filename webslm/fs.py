@@ -1,8 +1,9 @@
-"""Own copies, links and atomic writes of files and trees; know nothing of stages."""
+"""Own copies, links, atomic writes and JSON of files and trees; know nothing of stages."""
 
 from __future__ import annotations
 
 import glob
+import json
 import os
 import shutil
 import socket
@@ -10,6 +11,38 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from webslm.errors import StageFailed
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file holds.
+
+    Raises:
+        StageFailed: It cannot be read, is not JSON, or holds something else.
+    """
+    try:
+        value = json.loads(read_utf8(path))
+    except (ValueError, RecursionError) as exc:
+        raise StageFailed(f"{path}: not JSON: {exc}", hint="fetch or save it again") from exc
+    if not isinstance(value, dict):
+        raise StageFailed(f"{path}: not a JSON object", hint="fetch or save it again")
+    return value
+
+
+def read_utf8(path: Path) -> str:
+    """Return a text file's content.
+
+    Raises:
+        StageFailed: It cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise StageFailed(f"unreadable {path}: {exc.strerror or exc}") from exc
+    except ValueError as exc:
+        raise StageFailed(f"{path}: not UTF-8 text", hint="save the file as UTF-8") from exc
 
 
 def write_text(path: Path, text: str) -> None:

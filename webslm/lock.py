@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from webslm import __version__
+from webslm import __version__, origin
 from webslm.errors import CacheCorrupt, ConfigError
 from webslm.fs import tree_files, write_text
 from webslm.keys import file_digest, plain, tree_digest, without
@@ -49,7 +49,8 @@ def make_lock(
         "base": {
             "name": cfg.base.name,
             "id": cfg.base.hub.id,
-            "commit": cfg.base.hub.revision,
+            "commit": origin.commit(cfg.base),
+            "origin": origin.origin(cfg.base),
             "licence": cfg.base.licence,
             "files": {} if base is None else _files(base.path),
         },

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from webslm.dataset import Row, read_rows
+from webslm.encoding import is_whole, read_text
 from webslm.errors import ConfigError, StageFailed
 from webslm.proof.scoring import evenly_spaced
 from webslm.schema import Align, BundleStageConf, Finetune
@@ -40,7 +41,8 @@ def comparison(data: Path, count: int) -> list[dict[str, Any]]:
     found = []
     for name, trained in (("train.jsonl", True), ("held_out.jsonl", False)):
         path = data / name
-        rows: list[Row] = read_rows(path) if path.read_bytes().strip() else []
+        rows: list[Row] = read_rows(path)
+        rows = [row for row in rows if row.opens_learnt]
         found += [
             {
                 "text": rows[index].questions[0],
@@ -59,13 +61,25 @@ def documents(path: Path) -> list[dict[str, str]]:
         ConfigError: The file is not a list of {id, title, content} texts.
     """
     wanted = ("id", "title", "content")
-    value = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        value = json.loads(read_text(path))
+    except (ValueError, RecursionError) as exc:
+        raise ConfigError(
+            f"domain.knowledge_path: {path.name}: not JSON: {exc}",
+            hint="a list of {id, title, content}, all texts",
+        ) from exc
     items: list[Any] = value if isinstance(value, list) else [None]
     for number, item in enumerate(items, start=1):
         if not isinstance(item, dict) or not all(isinstance(item.get(k), str) for k in wanted):
             raise ConfigError(
                 f"domain.knowledge_path: {path.name}: document {number} is not whole",
                 hint="a list of {id, title, content}, all texts",
+            )
+        if not all(is_whole(item[key]) for key in wanted):
+            raise ConfigError(
+                f"domain.knowledge_path: {path.name}: document {number} holds half a surrogate "
+                "pair",
+                hint="write the character itself",
             )
     return [{key: item[key] for key in wanted} for item in items]
 
@@ -107,6 +121,7 @@ def card(cfg: BundleStageConf, inputs: Mapping[str, Path]) -> dict[str, Any]:
                 "name": cfg.card.base,
                 "id": cfg.card.base_id,
                 "commit": cfg.card.base_commit,
+                "origin": cfg.card.base_origin,
                 "licence": cfg.card.licence,
             },
             "data": {"train": stats["train"], "held_out": stats["held_out"]},

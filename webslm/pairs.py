@@ -1,20 +1,26 @@
-"""Own preference pairs: read JSONL of prompt, chosen and rejected, check it. Know no model."""
+"""Own preference pairs: read a question and two answers to it, check them. Know no model."""
 
 from __future__ import annotations
 
-import itertools
-import json
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from webslm.dataset import normal
+from webslm.corpus import keys
+from webslm.corpus.changes import Changes
+from webslm.corpus.files import data_files, read_records
+from webslm.corpus.keys import BadRow, is_nothing
+from webslm.corpus.messages import Seen, Turn, check_order, text, turns
+from webslm.corpus.shapes import CONVERSATIONS, PREFERENCES, beside_system
+from webslm.dataset import Message, Problem, asked, told
+from webslm.encoding import printable
 from webslm.errors import ConfigError
 
-Message = dict[str, str]
-MAX_REPORTED = 20
 SHAPE = 'a pair is {"prompt": ..., "chosen": ..., "rejected": ...}'
+PROMPTS = ("prompt", "question", "instruction", "input")
+BESIDE = ("input", "context")
+"""What belongs to an instruction, after an empty line."""
 
 
 @dataclass(frozen=True)
@@ -26,138 +32,162 @@ class Pair:
     """System prompt, if there is one, and turns up to the user's last."""
     chosen: str
     rejected: str
+    file: str = ""
+    """Name of its file where several are read as one."""
+
+    def where(self, label: str) -> str:
+        """Return ``FILE:LINE`` for a message."""
+        return f"{self.file or label}:{self.line}"
 
 
-class _BadLine(ValueError):
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
-def read_pairs(path: Path, *, system: str | None, held_out: Collection[str]) -> list[Pair]:
-    """Return the pairs of a JSONL file.
+def read_pairs(
+    path: Path,
+    *,
+    system: str | None,
+    held_out: Collection[str],
+    changes: Changes | None = None,
+) -> list[Pair]:
+    """Return the pairs of a file or folder of any kind that rows may come in.
 
     Args:
         path: The file.
         system: The system prompt of the training rows; pairs without one get it.
-        held_out: Questions kept out of training, as ``dataset.normal`` spells them.
+        held_out: Questions kept out of training, as ``dataset.asked`` spells them.
+        changes: Gets every record counted, with what was not read of it.
 
     Raises:
         ConfigError: Holds one problem per bad line, each with the file, the line and what to do.
     """
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        why = exc.strerror if isinstance(exc, OSError) else "not UTF-8 text"
-        raise ConfigError(
-            f"dpo.path: {path}: {why}", hint="dpo.path=FILE names a JSONL file of pairs"
-        ) from exc
+    files = _files(path)
+    changes = Changes() if changes is None else changes
+    label = printable(path.name)
     pairs: list[Pair] = []
-    problems: list[tuple[str, str | None]] = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            pairs.append(_pair(line, number, system))
-        except _BadLine as exc:
-            problems.append((f"{path.name}:{number}: {exc}", exc.hint))
-    problems += _common_problems(pairs, path.name, held_out)
+    problems: list[Problem] = []
+    for file in files:
+        name = printable(file.name)
+        for number, record in read_records(file, "dpo.path"):
+            changes.read += 1
+            try:
+                seen = Seen()
+                pair = _pair(record, number, system, seen)
+            except BadRow as exc:
+                problems.append((f"{name}:{number}: {exc}", exc.hint))
+            else:
+                changes.notice(seen)
+                pairs.append(replace(pair, file=name if len(files) > 1 else ""))
+    problems += _common_problems(pairs, label, held_out)
     if not pairs and not problems:
-        problems.append((f"{path.name}: no pairs", SHAPE))
+        problems.append((f"{label}: no pairs", SHAPE))
     if problems:
-        raise ConfigError(problems=tuple(problems[:MAX_REPORTED]))
+        raise told(problems, label)
     return pairs
 
 
-def _common_problems(
-    pairs: list[Pair], label: str, held_out: Collection[str]
-) -> Iterator[tuple[str, str | None]]:
-    seen: dict[tuple[str, ...], int] = {}
+def _files(path: Path) -> list[Path]:
+    try:
+        path.stat()
+    except OSError as exc:
+        raise ConfigError(
+            f"dpo.path: {printable(path)}: {exc.strerror}",
+            hint="dpo.path=FILE names a file of pairs",
+        ) from exc
+    return data_files(path)
+
+
+def _common_problems(pairs: list[Pair], label: str, held_out: Collection[str]) -> Iterator[Problem]:
+    seen: dict[tuple[str, ...], Pair] = {}
     for pair in pairs:
         question = pair.messages[-1]["content"]
-        turns = tuple(normal(item["content"]) for item in pair.messages)
-        key = (*turns, normal(pair.chosen), normal(pair.rejected))
-        swapped = (*turns, normal(pair.rejected), normal(pair.chosen))
+        before = tuple(asked(item["content"]) for item in pair.messages)
+        key = (*before, pair.chosen.strip(), pair.rejected.strip())
+        swapped = (*before, pair.rejected.strip(), pair.chosen.strip())
+        where = pair.where(label)
         if key in seen:
-            yield f"{label}:{pair.line}: the same pair as line {seen[key]}", "keep one of the two"
+            yield f"{where}: the same pair as line {seen[key].line}", "keep one of the two"
         elif swapped in seen:
             yield (
-                f"{label}:{pair.line}: prefers what line {seen[swapped]} rejects",
+                f"{where}: prefers what line {seen[swapped].line} rejects",
                 "decide for one of the two",
             )
-        if normal(question) in held_out:
+        if asked(question) in held_out:
             yield (
-                f"{label}:{pair.line}: asks a held-out question: {question!r}",
+                f"{where}: asks a held-out question: {question!r}",
                 "remove it: what is held out may not be learnt",
             )
-        seen.setdefault(key, pair.line)
+        seen.setdefault(key, pair)
 
 
-def _pair(line: str, number: int, system: str | None) -> Pair:
-    try:
-        value: Any = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as exc:
-        raise _BadLine("not JSON", "write one JSON object a line") from exc
-    if not isinstance(value, dict):
-        raise _BadLine("not a JSON object", SHAPE)
-    messages = _prompt(value)
-    own = messages[0]["content"] if messages[0]["role"] == "system" else None
+def _pair(record: Any, number: int, system: str | None, seen: Seen) -> Pair:
+    if isinstance(record, BadRow):
+        raise record
+    if not isinstance(record, Mapping):
+        raise BadRow("not a JSON object", SHAPE)
+    names = next((both for both in PREFERENCES if both[0] in record or both[1] in record), None)
+    if names is None:
+        raise BadRow(f'no "chosen" and "rejected" (keys: {keys.listed(record)})', SHAPE)
+    (before, chosen), (again, rejected) = (_answered(record, name, seen) for name in names)
+    used = set(names)
+    if before or again:
+        if before != again:
+            raise BadRow(f"{names[0]} and {names[1]} answer different questions", SHAPE)
+        prompt = [turn for turn in before if turn.role != "system"]
+        # As UltraFeedback has it: the question once more beside whole conversations.
+        used |= {key for key in PROMPTS if record.get(key) in [turn.content for turn in prompt]}
+        used |= {key for key in CONVERSATIONS if record.get(key) == record[names[0]]}
+    else:
+        before, read = _prompt(record, seen)
+        used |= read
+    before, systems = beside_system(record, before, seen)
+    check_order(before, ends="user")
+    keys.check_record(record, used | systems, seen.unread)
+    if chosen.strip() == rejected.strip():
+        raise BadRow("chosen and rejected are the same", "there is nothing to prefer")
+    asking = tuple(turn.message for turn in _with_rows_system(before, system))
+    return Pair(number, asking, chosen, rejected)
+
+
+def _with_rows_system(before: Sequence[Turn], system: str | None) -> list[Turn]:
+    own = before[0].content if before[0].role == "system" else None
     if own is None and system is not None:
-        messages = [{"role": "system", "content": system}, *messages]
-    elif own != system:
-        raise _BadLine(
+        return [Turn(role="system", content=system), *before]
+    if own != system:
+        raise BadRow(
             "another system prompt than the training rows",
             "leave it out: pairs get the rows' own, which is the one the page sends",
         )
-    chosen, rejected = (_answer(value, name) for name in ("chosen", "rejected"))
-    if chosen.strip() == rejected.strip():
-        raise _BadLine("chosen and rejected are the same", "there is nothing to prefer")
-    return Pair(number, tuple(messages), chosen, rejected)
+    return list(before)
 
 
-def _prompt(value: dict[str, Any]) -> list[Message]:
-    if ("prompt" in value) == ("messages" in value):
-        raise _BadLine('not exactly one of "prompt" and "messages"', SHAPE)
-    found = value.get("prompt", value.get("messages"))
+def _prompt(record: Mapping[str, Any], seen: Seen) -> tuple[list[Turn], set[str]]:
+    """Return the turns before the answers, and the keys that were read."""
+    given = [key for key in (*PROMPTS, *CONVERSATIONS) if not is_nothing(record.get(key))]
+    beside = [key for key in given if key in BESIDE] if "instruction" in given else []
+    given = [key for key in given if key not in beside]
+    if len(given) != 1:
+        raise BadRow(f"not exactly one of {', '.join((*PROMPTS, *CONVERSATIONS))}", SHAPE)
+    (key,) = given
+    found = record[key]
+    if isinstance(found, Mapping):
+        # OpenAI's preference files: the request itself.
+        keys.check_record(found, {"messages"}, seen.unread)
+        found = found.get("messages")
     if isinstance(found, str):
-        found = [{"role": "user", "content": found}]
+        parts = [text(record[name], f'"{name}"', seen) for name in (key, *beside)]
+        return [Turn(role="user", content="\n\n".join(parts))], {key, *beside}
     if not isinstance(found, list) or not found:
-        raise _BadLine("the prompt is neither text nor messages", SHAPE)
-    messages = [_message(item, index) for index, item in enumerate(found, start=1)]
-    roles = [item["role"] for item in messages]
-    turns = roles[1:] if roles[0] == "system" else roles
-    if "system" in turns:
-        raise _BadLine("a system message that is not the first", "one system message, first")
-    if not turns or turns[0] != "user" or turns[-1] != "user":
-        raise _BadLine(
-            "the prompt does not begin and end with a user turn",
-            "the answers stand in chosen and rejected",
-        )
-    if any(before == after for before, after in itertools.pairwise(turns)):
-        raise _BadLine("two turns of one role in a row", "user and assistant take turns")
-    return messages
+        raise BadRow("the prompt is neither text nor messages", SHAPE)
+    return turns(found, key, seen), {key}
 
 
-def _message(item: Any, index: int) -> Message:
-    role = item.get("role") if isinstance(item, dict) else None
-    if role not in ("system", "user", "assistant"):
-        raise _BadLine(f"message {index} has the role {role!r}", "system, user or assistant")
-    return {"role": role, "content": _text(item.get("content"), f"message {index}")}
-
-
-def _answer(value: dict[str, Any], name: str) -> str:
-    found = value.get(name)
-    if isinstance(found, list):
-        # As trl's data sets have it: a list of one assistant message.
-        if len(found) != 1 or _message(found[0], 1)["role"] != "assistant":
-            raise _BadLine(f"{name} is not one assistant turn", SHAPE)
-        found = found[0]["content"]
-    return _text(found, name)
-
-
-def _text(found: Any, where: str) -> str:
-    if not isinstance(found, str):
-        raise _BadLine(f"{where} has no text", SHAPE)
-    if not found.strip():
-        raise _BadLine(f"{where} is empty", "write the text or remove the pair")
-    return found
+def _answered(record: Mapping[str, Any], name: str, seen: Seen) -> tuple[list[Turn], str]:
+    """Return (turns before the answer, answer): a text, a message, or a whole conversation."""
+    found = record.get(name)
+    if isinstance(found, Mapping):
+        found = [found]
+    if not isinstance(found, list):
+        return [], text(found, name, seen, SHAPE)
+    said = turns(found, name, seen)
+    last = said[-1:] and said[-1]
+    if not last or last.role != "assistant" or not last.learnt:
+        raise BadRow(f"{name} is not one assistant turn", SHAPE)
+    return said[:-1], last.content

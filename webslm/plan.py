@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
+from webslm.gguf.location import is_packed, locate
 from webslm.keys import (
     file_digest,
     lines_digest,
@@ -45,7 +46,7 @@ def plan(cfg: Config, stages: Sequence[StageSpec] = STAGES) -> list[Step]:
         data ----------+--> inspect (for the report)
                        +--> finetune --> merge --> normalize --> convert --+--> golden --+
         base ----------+                              |                    |             |
-             +--> evaluate (base, finetune, merge, convert; if asked for) ---------------+
+             +--> evaluate_base (base, data) --> evaluate (finetune, merge, convert) ----+
              +--> convert_base (if a mode compares) ------------------------------------+
                                                       +-> chat_config -------------------+
         scale (merge, data; if asked for) comes between merge and convert
@@ -117,12 +118,15 @@ def _file_digests(config: Any, dotted_keys: Sequence[str]) -> dict[str, str]:
         paths = value if isinstance(value, list) else [value]
         for index, path in enumerate(paths):
             if path is not None:
-                digests[f"{dotted}.{index}"] = _digest(resolve_data(path))
+                digests[f"{dotted}.{index}"] = _digest(path)
     return digests
 
 
-def _digest(path: Path) -> str:
+def _digest(name: str) -> str:
     """Digest a file, or the files (not the folders) of a folder such as a checkpoint."""
+    if is_packed(name):
+        return locate(name).digest()
+    path = resolve_data(name)
     if path.is_dir():
         return tree_digest(sorted(file for file in path.iterdir() if file.is_file()))
     return file_digest(path)

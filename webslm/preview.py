@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from webslm import footprint
+from webslm import base_template, footprint
 from webslm.cache import Cache
 from webslm.errors import ConfigError, WebslmError
 from webslm.explain import explain
@@ -26,7 +26,7 @@ def preview(cfg: Config, steps: Sequence[Step], cache: Cache, console: Console) 
         shared = open_remote(cfg.cache.remote, push=False)
         size = _no_size if shared is None else shared.size
         show_plan(console, steps, forecast(steps, cache, size))
-        for line in footprint.lines(cfg, _compiled(steps, cache)):
+        for line in (*base_template.lines(cfg), *footprint.lines(cfg, _compiled(steps, cache))):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     if cfg.explain is None:
         return

@@ -9,7 +9,13 @@ from webslm import schema, stage_conf
 from webslm.schema import Align, Config, Finetune, Precision, Scale
 
 TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
-TRAINING_SOURCES = ("adapters/tokenizer.py", "adapters/torch_mode.py", "adapters/turns.py")
+TRAINING_SOURCES = (
+    "adapters/loading.py",
+    "adapters/tokenizer.py",
+    "adapters/torch_mode.py",
+    "adapters/turns.py",
+    "prompts",
+)
 FINETUNE_WHEELS = (*TRAINING_WHEELS, "peft", "trl", "accelerate", "datasets")
 FINETUNE_SOURCES = (
     "adapters/trainer.py",
@@ -24,10 +30,20 @@ FINETUNE_SOURCES = (
     "adapters/heap.py",
     "adapters/losses.py",
     "adapters/answers.py",
+    "adapters/frozen_layers.py",
     "adapters/low_rank.py",
+    "adapters/rounded_weights.py",
     *TRAINING_SOURCES,
 )
 WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
+CHECKPOINT_SOURCES = (
+    "compiler/checkpoint.py",
+    "compiler/checkpoint_files.py",
+    "compiler/completeness.py",
+    "compiler/quantization.py",
+    "compiler/safetensors_file.py",
+    *WEIGHT_MAP_SOURCES,
+)
 COMPILER_WHEELS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
 ROW_TEXTS = (
     *("runtime.name", "runtime.browser_min", "runtime.allowed"),
@@ -35,6 +51,7 @@ ROW_TEXTS = (
 )
 """What a matrix row says of itself and of the machine: no artifact depends on it."""
 PROMPT_SOURCES = (
+    "prompts",
     "compiler/conversation.py",
     "compiler/chat_template.py",
     "compiler/page_prompts.py",
@@ -68,17 +85,31 @@ class StageSpec:
 
 CONVERT_SOURCES = (
     "stages/convert.py",
-    "compiler/quantization.py",
     "compiler/shards.py",
-    "compiler/checkpoint.py",
     "compiler/conversion.py",
     "compiler/mlc_config.py",
     "compiler/mlc_weights.py",
     *MLC_SOURCES,
-    *WEIGHT_MAP_SOURCES,
+    *CHECKPOINT_SOURCES,
 )
 
-
+ASKING_SOURCES = (
+    "stages/evaluate_base.py",
+    "evaluation/choice.py",
+    "evaluation/general.py",
+    "evaluation/intervals.py",
+    "evaluation/scores.py",
+    "evaluation/survival.py",
+    "corpus",
+    "dataset.py",
+    "encoding.py",
+    "proof/scoring.py",
+    "adapters/evaluating.py",
+    "adapters/generating.py",
+    "adapters/questions.py",
+    "adapters/reference.py",
+    *TRAINING_SOURCES,
+)
 COMPILE_SOURCES = (
     "stages/compile.py",
     "compiler",
@@ -102,28 +133,39 @@ STAGES: tuple[StageSpec, ...] = (
             "stages/data.py",
             "dataset.py",
             "corpus",
+            "encoding.py",
             "adapters/hub_rows.py",
         ),
         wheels=("datasketch",),
-        external=("data.path", "data.held_out_path", "data.paraphrases_path"),
+        external=(
+            *("data.path", "data.held_out_path", "data.paraphrases_path"),
+            "data.rehearsal_path",
+        ),
     ),
     StageSpec(
         name="base",
         configure=lambda cfg: schema.BaseStageConf(base=cfg.base, seed=cfg.seed),
         sources=(
             "stages/base.py",
+            "encoding.py",
             "adapters/tiny.py",
             "adapters/heap.py",
             "adapters/losses.py",
+            "adapters/gguf_base.py",
+            "adapters/gguf_tokenizer.py",
+            "adapters/gguf_weights.py",
+            "gguf",
             "adapters/hub.py",
             "adapters/hub_cache.py",
             "adapters/random_weights.py",
-            "adapters/template.py",
-            *WEIGHT_MAP_SOURCES,
+            "settled_base.py",
+            "compiler/checkpoint_folder.py",
+            "compiler/vocabulary.py",
+            *CHECKPOINT_SOURCES,
             *TRAINING_SOURCES,
         ),
-        wheels=TRAINING_WHEELS,
-        external=("base.tiny.chat_path", "base.tiny.text_paths", "base.path"),
+        wheels=(*TRAINING_WHEELS, "gguf"),
+        external=("base.tiny.chat_path", "base.tiny.text_paths", "base.path", "base.template_path"),
     ),
     StageSpec(
         name="inspect",
@@ -134,7 +176,7 @@ STAGES: tuple[StageSpec, ...] = (
         sources=(
             "stages/inspect.py",
             "adapters/inspection.py",
-            "adapters/reference.py",
+            "compiler/vocabulary.py",
             *TRAINING_SOURCES,
         ),
         wheels=("transformers", "tokenizers"),
@@ -149,7 +191,10 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/adoption.py",
             "adapters/processes.py",
             "adapters/worker.py",
+            "compiler/quantization.py",
+            "compiler/rounding.py",
             *FINETUNE_SOURCES,
+            *WEIGHT_MAP_SOURCES,
         ),
         wheels=FINETUNE_WHEELS,
         external=("adapter.path",),
@@ -163,7 +208,9 @@ STAGES: tuple[StageSpec, ...] = (
         sources=(
             "stages/align.py",
             "pairs.py",
+            "corpus",
             "dataset.py",
+            "encoding.py",
             "adapters/dpo.py",
             *FINETUNE_SOURCES,
         ),
@@ -226,18 +273,22 @@ STAGES: tuple[StageSpec, ...] = (
         ignored=("python",),
     ),
     StageSpec(
+        name="evaluate_base",
+        needs=("base", "data"),
+        configure=stage_conf.evaluate_base,
+        sources=ASKING_SOURCES,
+        wheels=TRAINING_WHEELS,
+        external=("questions.general_path",),
+        wanted=lambda cfg: cfg.evaluate.enabled,
+    ),
+    StageSpec(
         name="evaluate",
-        needs=("base", "finetune", "merge", "normalize", "convert", "data"),
+        needs=("base", "evaluate_base", "finetune", "merge", "normalize", "convert", "data"),
         configure=stage_conf.evaluate,
         sources=(
             "stages/evaluate.py",
             "evaluation",
-            "corpus",
-            "dataset.py",
-            "proof/scoring.py",
-            "adapters/evaluating.py",
-            "adapters/reference.py",
-            *TRAINING_SOURCES,
+            *ASKING_SOURCES,
             *CONVERT_SOURCES,
         ),
         wheels=(*TRAINING_WHEELS, "peft", "sacrebleu"),
@@ -314,6 +365,7 @@ STAGES: tuple[StageSpec, ...] = (
             "page_facts.py",
             "records.py",
             "dataset.py",
+            "encoding.py",
             "proof/scoring.py",
             "adapters/npm.py",
             "compiler/wasm/contract.py",
@@ -334,11 +386,15 @@ STAGES: tuple[StageSpec, ...] = (
             "stages/verify.py",
             "proof",
             "dataset.py",
+            "graphics",
             "serve.py",
             "delivery.py",
             "http_rules.py",
+            "compiler/wasm/zig.py",
             "adapters/browser.py",
             "adapters/driver.py",
+            "adapters/graphics_process.py",
+            "adapters/webgpu.py",
             "adapters/reference.py",
             *PROMPT_SOURCES,
             *TRAINING_SOURCES,

@@ -25,6 +25,7 @@ from webslm.errors import ConfigError, WebslmError
 from webslm.forecast import Forecast
 from webslm.fs import write_text
 from webslm.plan import Step
+from webslm.reporting.terminal import told_of_reading
 from webslm.stage import Progress as ProgressLike
 from webslm.stage import Result, SilentProgress, Status
 
@@ -48,7 +49,7 @@ class LiveDisplay:
             yield SilentProgress()
             return
         columns = (
-            TextColumn("{task.fields[stage]:<11}"),
+            TextColumn("{task.fields[stage]:<13}"),
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
             TextColumn("eta"),
@@ -63,8 +64,12 @@ class LiveDisplay:
         hit = result.status is Status.HIT
         mark = "[cyan]hit[/]" if hit else "[green]ran[/]"
         took = "" if hit else f"{result.seconds:7.1f} s  {result.peak_rss_bytes / MIB:7.0f} MiB"
-        line = f"{mark} {result.stage:<11} {result.key[:16]}  {took}"
+        line = f"{mark} {result.stage:<13} {result.key[:16]}  {took}"
         self.console.print(line.rstrip(), highlight=False)
+        for told in told_of_reading(result.metrics):
+            self.console.print(
+                f"    {told}", markup=False, highlight=False, emoji=False, soft_wrap=True
+            )
 
 
 class _Bar:

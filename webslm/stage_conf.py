@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
-from webslm import schema
+from webslm import origin, schema
 from webslm.compilers import MLC_LLM
 from webslm.hosting import shard_bytes
 from webslm.schema import Config, Finetune, RuntimeConf
@@ -50,8 +50,15 @@ def lora(cfg: Config) -> schema.LoraConf:
 def finetune(cfg: Config) -> schema.FinetuneStageConf:
     """Return what a fine-tune is made by; only the method that reads an adapter sees its path."""
     adapter = cfg.adapter if cfg.finetune is Finetune.adapter else schema.AdapterConf()
+    aware = cfg.lora.quantization_aware and cfg.quant.bits > 0
     return schema.FinetuneStageConf(
-        lora=lora(cfg), seed=cfg.seed, method=cfg.finetune, adapter=adapter, launch=cfg.launch
+        lora=lora(cfg),
+        seed=cfg.seed,
+        method=cfg.finetune,
+        adapter=adapter,
+        launch=cfg.launch,
+        quant=cfg.quant if aware else None,
+        shape=cfg.base.shape if aware else None,
     )
 
 
@@ -98,13 +105,24 @@ def bundle(cfg: Config) -> schema.BundleStageConf:
         card=schema.CardConf(
             base=cfg.base.name,
             base_id=cfg.base.hub.id,
-            base_commit=cfg.base.hub.revision,
+            base_commit=origin.commit(cfg.base),
+            base_origin=origin.origin(cfg.base),
             licence=cfg.base.licence,
             lora=lora(cfg),
             seed=cfg.seed,
             method=cfg.finetune,
             align=cfg.align,
         ),
+    )
+
+
+def evaluate_base(cfg: Config) -> schema.EvaluateBaseStageConf:
+    """Return what the base is asked: nothing that only judges its answers."""
+    names = [field.name for field in fields(schema.QuestionsConf)]
+    return schema.EvaluateBaseStageConf(
+        questions=schema.QuestionsConf(**{name: getattr(cfg.evaluate, name) for name in names}),
+        num_prompts=cfg.verify.num_prompts,
+        seed=cfg.seed,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from webslm.schema import Align, Arithmetic, Config, Device, Finetune, Sharding
+from webslm.schema import Align, Arithmetic, Config, Device, Finetune, Precision, Scale, Sharding
 from webslm.targets import targets
 from webslm.validate_base import Problem, positive
 
@@ -18,6 +18,7 @@ SCHEDULERS = (
     "inverse_sqrt",
 )
 SHORT = (Arithmetic.bfloat16, Arithmetic.float16)
+UNTUNED = (Finetune.none, Finetune.adapter)
 TUNED_BY_TARGET = (Finetune.lora, Finetune.dora, Finetune.qlora)
 
 
@@ -25,6 +26,7 @@ def problems(cfg: Config) -> Iterator[Problem]:
     """Yield what is wrong with fine-tune and launch."""
     yield from _lora(cfg)
     yield from _course(cfg)
+    yield from _layers(cfg)
     yield from _method(cfg)
     yield from _align(cfg)
     yield from _launch(cfg)
@@ -116,6 +118,37 @@ def _course(cfg: Config) -> Iterator[Problem]:
         )
     if lora.neftune_alpha is not None and not 0 < lora.neftune_alpha < 100:
         yield f"lora.neftune_alpha: {lora.neftune_alpha} is out of range", "5, or null for none"
+
+
+def _layers(cfg: Config) -> Iterator[Problem]:
+    """Yield what is wrong with which layers learn and through what rounding."""
+    lora, depth = cfg.lora, cfg.base.shape.num_hidden_layers
+    if lora.layers is not None:
+        if lora.layers < 1 or (depth and lora.layers > depth):
+            yield f"lora.layers: {lora.layers} of {depth or 'its'} layers", "null lets all learn"
+        if cfg.finetune is Finetune.full:
+            yield "lora.layers: finetune=full lets all layers learn", "lora=reference"
+    if not lora.quantization_aware or cfg.finetune in UNTUNED:
+        return
+    if cfg.finetune is not Finetune.lora:
+        yield (
+            f"lora.quantization_aware: finetune={cfg.finetune.value} cannot learn through rounding",
+            "lora.quantization_aware=false",
+        )
+    if lora.dropout:
+        yield "lora.quantization_aware: the weight is rounded whole", "lora.dropout=0"
+    if cfg.launch.processes > 1:
+        yield "lora.quantization_aware: trained by one process", "launch=single"
+    if cfg.precision is Precision.auto:
+        yield (
+            "lora.quantization_aware: precision=auto chooses the format after the fine-tune",
+            "name it, such as quant=q4f32_1",
+        )
+    if cfg.scale is not Scale.none:
+        yield (
+            f"lora.quantization_aware: scale={cfg.scale.value} would round otherwise than learnt",
+            "scale=none, or lora.quantization_aware=false",
+        )
 
 
 def _align(cfg: Config) -> Iterator[Problem]:

@@ -22,7 +22,7 @@ from webslm.evaluation import rules as evaluation
 from webslm.matrix import mismatches
 from webslm.publish import rules as publish_rules
 from webslm.registry import STAGE_NAMES, STAGES
-from webslm.schema import Config, Mode, Scale
+from webslm.schema import Config, Finetune, Mode, Scale
 from webslm.toolchain import CHOICES
 from webslm.validate_base import Problem, positive
 
@@ -142,7 +142,7 @@ def _windows(cfg: Config) -> Iterator[Problem]:
             f"of {compiler.context_window_size}",
             f"compiler.prefill_chunk_size={compiler.context_window_size}",
         )
-    if cfg.lora.max_length > limit:
+    if cfg.finetune is not Finetune.none and cfg.lora.max_length > limit:
         yield (
             f"lora.max_length: {cfg.lora.max_length} is above the {limit} tokens "
             "the base was made for",

@@ -24,6 +24,7 @@ def full_site(medical: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("full")
     words = (
         "domain=medical",
+        "base=tiny",
         "quant=q4f32_1",
         "app=full",
         "name=full",

@@ -13,6 +13,7 @@ from typing import Any
 
 from webslm.adapters import browser
 from webslm.adapters.browser import Session
+from webslm.graphics.choice import choose
 from webslm.http_rules import HEADERS, TYPES, byte_range
 from webslm.schema import Graphics
 
@@ -153,17 +154,19 @@ def profile(folder: Path, *, timeout_s: float) -> Iterator[Session]:
     from playwright.sync_api import sync_playwright
 
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    chosen = choose(Graphics.auto)
     with sync_playwright() as playwright:
         context = playwright.chromium.launch_persistent_context(
             str(folder),
             executable_path=browser.find(None),
-            args=[*browser.QUIET_FLAGS, *browser.WEBGPU_FLAGS[Graphics.software]],
+            args=[*browser.QUIET_FLAGS, *chosen.flags],
+            env=dict(chosen.environment),
             chromium_sandbox=not is_root,
             locale="en-GB",
             reduced_motion="reduce",
         )
         try:
             version = context.browser.version if context.browser else ""
-            yield Session(version=version, context=context, timeout_s=timeout_s)
+            yield Session(version=version, chosen=chosen, context=context, timeout_s=timeout_s)
         finally:
             context.close()

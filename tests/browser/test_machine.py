@@ -11,23 +11,29 @@ from tests.browser.chain import QUANT, context, verify_conf
 from tests.integration.conftest import run_build
 from webslm.adapters import browser
 from webslm.errors import EnvironmentMismatch
+from webslm.graphics import choice
 from webslm.proof.machine import check_machine
 from webslm.schema import Graphics, VerifyStageConf
 from webslm.stages import verify
 
 pytestmark = pytest.mark.browser
-# Chromium's software adapter, which every session uses, has no 16-bit floats.
 Q4F16 = replace(QUANT, name="q4f16_1", dtype="float16", scale_encoding="raw")
+# SwiftShader has no 16-bit floats, on any machine.
+SWIFTSHADER = Graphics.swiftshader
 
 
 def test_software_adapter_runs_float32() -> None:
-    check_machine(verify_conf())
+    seen = check_machine(verify_conf(graphics=SWIFTSHADER))
+    assert seen.adapter == "google swiftshader"
 
 
 @pytest.mark.parametrize(
     ("cfg", "message"),
     [
-        (verify_conf(Q4F16), r"swiftshader\) lacks shader-f16, which quant=q4f16_1 needs"),
+        (
+            verify_conf(Q4F16, graphics=SWIFTSHADER),
+            r"swiftshader\) lacks shader-f16, which quant=q4f16_1 needs",
+        ),
         (verify_conf(browser_min=9999), "is too old, 9999 is the lowest"),
     ],
     ids=["no feature", "old browser"],
@@ -40,25 +46,24 @@ def test_verify_asks_for_what_it_needs_before_it_reads_anything(
 
 
 def test_browser_without_webgpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    flags = {Graphics.software: browser.NO_WEBGPU_FLAGS}
-    monkeypatch.setattr(browser, "WEBGPU_FLAGS", flags)
+    monkeypatch.setattr(choice, "SWIFTSHADER", browser.NO_WEBGPU_FLAGS)
     with pytest.raises(EnvironmentMismatch, match="offers no WebGPU adapter") as caught:
-        check_machine(verify_conf())
+        check_machine(verify_conf(graphics=SWIFTSHADER))
     assert "until=bundle" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("words", "message"),
     [
-        ("quant=q4f16_1", "lacks shader-f16"),
-        ("runtime.browser_min=9999", "is too old, 9999"),
-        ("verify.browser=nothing", "no browser at 'nothing'"),
+        (("quant=q4f16_1", "verify.graphics=swiftshader"), "lacks shader-f16"),
+        (("runtime.browser_min=9999",), "is too old, 9999"),
+        (("verify.browser=nothing",), "no browser at 'nothing'"),
     ],
 )
 def test_build_that_cannot_be_proven_does_not_start(
-    tmp_path: Path, own_cache: Path, word: str, message: str
+    tmp_path: Path, own_cache: Path, words: tuple[str, ...], message: str
 ) -> None:
-    done = run_build(word, cwd=tmp_path, cache=own_cache)
+    done = run_build(*words, cwd=tmp_path, cache=own_cache)
     assert done.returncode == 3, done.stderr
     assert message in done.stderr
     assert "hint:" in done.stderr

@@ -18,10 +18,10 @@ from tests.integration.test_chat_families import ROWS, made
 from tests.site_inputs import configuration, write_inputs
 from webslm.adapters import browser, reference
 from webslm.adapters.browser import Session
-from webslm.adapters.turns import stop_ids
 from webslm.compiler.architectures import architecture
 from webslm.dataset import read_rows
 from webslm.errors import VerificationFailed
+from webslm.prompts.ends import stop_ids
 from webslm.proof.rendering import compare_in
 from webslm.schema import (
     ChatConfigStageConf,
@@ -232,7 +232,7 @@ def test_every_medical_prompt_is_rendered_alike(stages: dict[str, Path], session
 
 @pytest.mark.slow
 def test_whole_build_passes_its_proof(medical: Path, tmp_path: Path) -> None:
-    words = ("domain=medical", "quant=q4f32_1", "app.template=page", "name=paged")
+    words = ("domain=medical", "base=tiny", "quant=q4f32_1", "app.template=page", "name=paged")
     done = run_build(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
     seen = read_report(tmp_path / "outputs" / "paged")["verify"]

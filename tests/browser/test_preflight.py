@@ -14,6 +14,7 @@ from tests.browser.faults import faulty_server
 from tests.site_inputs import configuration, context, write_half, write_inputs
 from webslm.adapters import browser
 from webslm.adapters.browser import Session, Tab
+from webslm.schema import Graphics
 from webslm.stages import bundle
 
 pytestmark = pytest.mark.browser
@@ -63,7 +64,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[Session]:
-    with browser.session(None, timeout_s=30) as found:
+    # Nothing is computed here, and this adapter is the same on every machine.
+    with browser.session(None, timeout_s=30, graphics=Graphics.swiftshader) as found:
         yield found
 
 
@@ -232,7 +234,7 @@ def test_a_bundle_with_two_libraries_loads_the_one_that_fits(
 def test_a_site_with_two_libraries_tells_its_choice_and_obeys_its_address(
     session: Session, tmp_path: Path
 ) -> None:
-    """Chromium's software adapter lacks shader-f16."""
+    """SwiftShader lacks shader-f16."""
     inputs = write_inputs(tmp_path)
     inputs["compile_f16"] = write_half(tmp_path / "compile_f16")
     bundle.run(configuration(), inputs, tmp_path / "bundle", context(tmp_path))

@@ -13,6 +13,7 @@ from tests.browser.faults import faulty_server
 from tests.site_inputs import configuration, context, write_inputs
 from webslm.adapters import browser
 from webslm.adapters.browser import Session, Tab
+from webslm.schema import Graphics
 from webslm.serve import running_server
 from webslm.stages import bundle
 
@@ -151,14 +152,15 @@ def test_two_tabs_at_once_both_answer(session: Session, url: str) -> None:
         tab.close()
 
 
-def test_chip_without_16_bit_arithmetic_is_told_before_any_download(
-    session: Session, tmp_path: Path
-) -> None:
-    """Chromium's software adapter lacks shader-f16, which this build needs."""
+def test_chip_without_16_bit_arithmetic_is_told_before_any_download(tmp_path: Path) -> None:
+    """SwiftShader lacks shader-f16, which this build needs."""
     out = tmp_path / "bundle"
     cfg = configuration(dtype="float16")
     bundle.run(cfg, write_inputs(tmp_path), out, context(tmp_path))
-    with faulty_server(out) as (address, faults):
+    with (
+        faulty_server(out) as (address, faults),
+        browser.session(None, timeout_s=TIMEOUT_S, graphics=Graphics.swiftshader) as session,
+    ):
         page = session.tab()
         page.open(address)
         page.wait_for("html[data-state=unsupported]", "the page did not notice")

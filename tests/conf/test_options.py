@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import checkpoints, gguf_files
+from tests.integration.architecture_models import random_model
 from webslm.compose import compose
 from webslm.errors import ConfigError
 from webslm.paths import conf_dir, data_dir, resolve_data
@@ -54,6 +56,10 @@ def test_option_composes_passes_and_plans(group: str, option: str, tmp_path: Pat
     if option == "local":
         write_folder(tmp_path)
         words.append(f"base.path={tmp_path}")
+    if option == "gguf":
+        shape = gguf_files.LAYOUTS["smollm2"]
+        file = gguf_files.write(tmp_path / "m.gguf", gguf_files.parts(random_model(shape), shape))
+        words += [f"base.path={file}", "lora.max_length=256", "app.decoding.max_tokens=64"]
     cfg = compose(words)
     preflight(cfg)
     wanted = [spec.name for spec in STAGES if spec.wanted(cfg)]
@@ -88,8 +94,8 @@ def test_real_base_takes_the_reference_recipe_and_tiny_its_own() -> None:
 
 def test_name_comes_from_domain_base_and_quant() -> None:
     cfg = compose(["domain=legal", "quant=q0f32"])
-    assert cfg.name == "legal-tiny-q0f32"
-    assert cfg.output_dir == "outputs/legal-tiny-q0f32"
+    assert cfg.name == "legal-smollm2_135m-q0f32"
+    assert cfg.output_dir == "outputs/legal-smollm2_135m-q0f32"
 
 
 def test_quant_changes_neither_data_nor_training() -> None:
@@ -218,7 +224,7 @@ def test_chosen_precision_shares_every_artifact_with_the_declared_format(
     assert set(found) - {"calibrate"} == set(keys(f"quant={name}"))
     library = {stage: found[stage] for stage in ("convert", "compile", "bundle", "verify")}
     assert library == {
-        stage: keys(f"quant={name}", "name=medical-tiny-auto")[stage] for stage in library
+        stage: keys(f"quant={name}", "name=medical-smollm2_135m-auto")[stage] for stage in library
     }
 
 
@@ -295,7 +301,7 @@ def test_scaling_beside_a_packer_of_its_own_is_refused() -> None:
 def test_local_base_takes_shape_and_windows_from_its_folder(tmp_path: Path) -> None:
     write_folder(tmp_path, max_position_embeddings=1000)
     cfg = compose(["base=local", f"base.path={tmp_path}"])
-    assert (cfg.base.shape.hidden_size, cfg.base.shape.num_hidden_layers) == (64, 2)
+    assert (cfg.base.shape.hidden_size, cfg.base.shape.num_hidden_layers) == (16, 2)
     assert cfg.base.shape.rope_theta == 12345.0
     assert cfg.compiler.context_window_size == cfg.base.context_window_size == 1000
     chosen = ["base=local", f"base.path={tmp_path}", "compiler.context_window_size=300"]
@@ -316,13 +322,13 @@ def test_local_base_is_keyed_by_its_files_not_its_place(tmp_path: Path) -> None:
 def test_local_base_that_lacks_a_file_is_named_before_work(name: str, tmp_path: Path) -> None:
     write_folder(tmp_path)
     (tmp_path / name).unlink()
-    expected = "*.safetensors" if name.endswith("safetensors") else name
-    with pytest.raises(ConfigError, match=f"has no {re.escape(expected)}"):
+    with pytest.raises(ConfigError, match=f"has no {re.escape(name)}"):
         compose(["base=local", f"base.path={tmp_path}"])
 
 
 def test_local_base_of_an_unknown_model_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    write_folder(tmp_path, model_type="gpt2")
+    write_folder(tmp_path)
+    checkpoints.edit(tmp_path / "config.json", lambda config: config.update(model_type="gpt2"))
     with pytest.raises(ConfigError, match="model_type 'gpt2' cannot be compiled") as caught:
         compose(["base=local", f"base.path={tmp_path}"])
     assert "qwen2" in str(caught.value.problems[0][1])
@@ -337,22 +343,7 @@ def test_random_weights_need_no_pin_and_refuse_a_local_folder(tmp_path: Path) ->
 
 
 def write_folder(folder: Path, **changes: object) -> None:
-    """Write what is looked at before a build: no weights are read then."""
-    config = {
-        "model_type": "qwen2",
-        "hidden_size": 64,
-        "intermediate_size": 96,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "vocab_size": 512,
-        "max_position_embeddings": 8192,
-        "rope_theta": 12345.0,
-        **changes,
-    }
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    for name in ("tokenizer.json", "tokenizer_config.json", "model.safetensors"):
-        (folder / name).write_text("{}", encoding="utf-8")
+    checkpoints.write(folder, **{"max_position_embeddings": 8192, "rope_theta": 12345.0, **changes})
 
 
 def asked(path: str) -> set[str]:

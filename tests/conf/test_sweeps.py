@@ -16,7 +16,10 @@ MISTAKES = {
     ),
     "a word that cannot be read": (["lora.r=8,16", "x=["], ["'x=[' cannot be read"]),
     "an unknown key": (["lora.rr=8,16"], ["unknown key 'lora.rr'", "did you mean 'lora.r'?"]),
-    "one value twice": (["lora.r=8,8"], ["would both write to outputs/medical-tiny-q4f32_1-r8"]),
+    "one value twice": (
+        ["lora.r=8,8"],
+        ["would both write to outputs/medical-smollm2_135m-q4f32_1-r8"],
+    ),
     "one output for all": (["lora.r=8,16", "output_dir=x"], ["would both write to x"]),
     "an interval without a search": (["lora.r=interval(1,2)"], ["lora.r: names no value to try"]),
     "no glob match": (["domain=glob(zz*)"], ["domain: names no value to try"]),
@@ -64,9 +67,11 @@ def test_dry_run_shows_what_jobs_share(
     assert run(["-m", "lora.r=8,16", "quant=q4f32_1,q0f32", "dry_run=true", "until=convert"]) == 0
     lines = capsys.readouterr().out.splitlines()
     jobs = {line.split()[0]: line for line in lines if line.startswith("medical-")}
-    assert set(jobs) == {f"medical-tiny-{q}-r{r}" for q in ("q4f32_1", "q0f32") for r in (8, 16)}
-    assert "base" in jobs["medical-tiny-q4f32_1-r8"]
-    assert jobs["medical-tiny-q0f32-r8"].split()[1:] == ["convert", "6"]
+    assert set(jobs) == {
+        f"medical-smollm2_135m-{q}-r{r}" for q in ("q4f32_1", "q0f32") for r in (8, 16)
+    }
+    assert "base" in jobs["medical-smollm2_135m-q4f32_1-r8"]
+    assert jobs["medical-smollm2_135m-q0f32-r8"].split()[1:] == ["convert", "6"]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -77,9 +82,9 @@ def test_globs_and_recipes_bring_their_own_names(
     assert run(["-m", "recipe=glob(*_tiny)", "dry_run=true", "until=data"]) == 0
     out = capsys.readouterr().out
     for domain in ("insurance", "legal", "math", "medical"):
-        assert f"\n{domain}-tiny-q4f32_1 " in out
+        assert f"\n{domain}-smollm2_135m-q4f32_1 " in out
     assert run(["-m", "recipe=medical_tiny,legal_tiny", "seed=0,1", "dry_run=true"]) == 0
-    assert "\nmedical-tiny-q4f32_1-seed1 " in capsys.readouterr().out
+    assert "\nmedical-smollm2_135m-q4f32_1-seed1 " in capsys.readouterr().out
     # Nothing but the recipe keeps these two apart.
     words = ["recipe=medical_tiny,legal_tiny", "name=mine", "dry_run=true"]
     assert run(["-m", *words]) == 0

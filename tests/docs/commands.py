@@ -39,6 +39,7 @@ NOT_RUN = {
     "pip install": "installs a gigabyte; scripts/setup.sh and tests/package do these steps",
     "cache.remote=s3://": "needs a bucket; tests/unit/test_store.py uses folders",
     "compiler=prebuilt": "names what a reader has; tests/integration/test_prebuilt.py builds so",
+    "base.path=package:": "needs that package; tests/unit/test_gguf_header.py makes one",
     "doctor compiler=mlc_llm": "no mlc_llm here; tests/integration/test_mlc_llm.py has a stand-in",
     "python -m bench.dawn": "measures a GPU; tests/unit/test_bench_dawn.py reads what it writes",
     "docker ": "no container engine here; tests/docs/test_container.py runs the steps",

@@ -9,13 +9,17 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests import gguf_files
 from tests.conftest import chat_row
 from tests.docs.commands import NOT_RUN, WORDS, Block, Command, blocks
+from tests.integration.architecture_models import random_model
 from tests.integration.conftest import SMALL, stored
 from webslm.cli import VERBS, run
 from webslm.paths import cache_dir, conf_dir
@@ -51,8 +55,11 @@ def is_long(command: Command) -> bool:
 def place(medical: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what the pages speak of: a finished build, rows, options, a checkpoint."""
     (tmp_path / "outputs").mkdir()
-    (tmp_path / "outputs" / medical.name).symlink_to(medical)
+    for name in (medical.name, "medical-smollm2_135m-q4f32_1"):
+        # One build stands in for the other: what its verbs do is the same.
+        (tmp_path / "outputs" / name).symlink_to(medical)
     (tmp_path / "my-checkpoint").symlink_to(stored(medical)["base"])
+    add_gguf_files(tmp_path)
     rows = [chat_row(f"What is {word}?", "Ask a gardener.") for word in WORDS]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     (tmp_path / "my.jsonl").write_text(lines, encoding="utf-8")
@@ -62,6 +69,16 @@ def place(medical: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     mine.write_text(shipped, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def add_gguf_files(folder: Path) -> None:
+    shape = replace(gguf_files.LAYOUTS["smollm2"], max_position_embeddings=4096)
+    file = folder / "my-model.gguf"
+    gguf_files.write(file, gguf_files.parts(random_model(shape), shape))
+    (folder / "my-model.Q4_K_M.gguf").symlink_to(file)
+    (folder / "template.jinja").write_text(gguf_files.TEMPLATE, encoding="utf-8")
+    with zipfile.ZipFile(folder / "some_model-1.0-py3-none-any.whl", "w") as archive:
+        archive.write(file, "some_model/model.gguf")
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +167,15 @@ def long_ones() -> Iterator[Command]:
             or "-m" in words
             or any(
                 part in command.text
-                for part in ("qwen", "gemma", "fsdp", "recipe=frozen", "recipe=my-")
+                for part in (
+                    "qwen",
+                    "gemma",
+                    "smollm",
+                    "gguf",
+                    "fsdp",
+                    "recipe=frozen",
+                    "recipe=my-",
+                )
             )
         )
         if is_long(command) or (builds and not planned_only):
@@ -177,6 +202,8 @@ def test_long_commands_do_what_they_say(
         # These need what is stored already.
         cache = cache_dir()
         words = [word for word in words if word not in SMALL]
+        if is_build(words) and not any(word.startswith(("base=", "recipe=")) for word in words):
+            words.append("base=tiny")
     env = {**os.environ, "WEBSLM_CACHE": str(cache)}
     done = subprocess.run(
         (sys.executable, "-m", "webslm", *words),

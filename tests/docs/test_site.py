@@ -15,7 +15,6 @@ import pytest
 
 from webslm.adapters.browser import session
 from webslm.paths import PACKAGE
-from webslm.schema import Graphics
 
 CHECKOUT = PACKAGE.parent
 
@@ -58,7 +57,7 @@ def test_every_page_is_in_the_navigation(site: Path) -> None:
 @pytest.mark.browser
 def test_pages_ask_no_other_host_and_find_words(address: str) -> None:
     asked: list[str] = []
-    with session(None, timeout_s=60, minimum=113, graphics=Graphics.software) as browser:
+    with session(None, timeout_s=60, minimum=113) as browser:
         page = browser.tab()._page
         page.on("request", lambda request: asked.append(request.url))
         problems: list[str] = []

@@ -13,6 +13,7 @@ from webslm.paths import cache_dir
 
 # Small enough to train in seconds; every stage is the real one.
 SMALL = (
+    "base=tiny",
     "base.shape.hidden_size=64",
     "base.shape.intermediate_size=128",
     "base.shape.num_hidden_layers=2",

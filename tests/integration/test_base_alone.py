@@ -32,7 +32,10 @@ def base_site(built: Mapping[str, Path], folder: Path) -> Path:
         folder: Where the new artifacts go.
     """
     ctx = Context(cache_dir=cache_dir(), log_dir=folder / "log")
-    conf = {step.stage: step.conf for step in plan(compose(["domain=medical", "quant=q4f32_1"]))}
+    conf = {
+        step.stage: step.conf
+        for step in plan(compose(["domain=medical", "base=tiny", "quant=q4f32_1"]))
+    }
     inputs = {**built, "merge": built["base"]}
     for stage in ("normalize", "convert", "chat_config", "bundle"):
         (folder / stage).mkdir()

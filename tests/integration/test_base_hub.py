@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -151,9 +152,11 @@ def test_checkpoint_is_fetched_by_commit_and_loads(
     facts = json.loads((out / "base.json").read_text())
     assert (facts["id"], facts["commit"], facts["source"]) == (NAME, COMMIT, "hub")
     assert (facts["licence"], facts["licence_on_hub"]) == ("Apache-2.0", "apache-2.0")
-    assert facts["files"] == {
-        name: hashlib.sha256(data).hexdigest() for name, data in checkpoint.items()
-    }
+    fetched = {name: hashlib.sha256(data).hexdigest() for name, data in checkpoint.items()}
+    assert facts["files_on_hub"] == fetched
+    # config.json is spelt so that every reader reads it alike.
+    changed = {name for name in fetched if facts["files"][name] != fetched[name]}
+    assert changed == {"config.json"}
     assert sorted(p.name for p in out.iterdir()) == sorted([*checkpoint, "base.json"])
     assert reference.greedy(reference.load_model(out), [1, 5, 6], 3).tokens
     assert all(COMMIT in path for _, path, _ in hub.requests)
@@ -165,6 +168,27 @@ def test_neither_code_nor_pickles_are_asked_for(hub: Hub, tmp_path: Path) -> Non
     assert "model.safetensors" in asked
     assert ".bin" not in asked
     assert ".py" not in asked
+
+
+def test_of_two_sets_of_weights_transformers_choice_is_fetched(hub: Hub, tmp_path: Path) -> None:
+    first = "model-00001-of-00001.safetensors"
+    index = {"metadata": {}, "weight_map": {"model.norm.weight": first}}
+    hub.files |= {first: b"old", "consolidated.safetensors": b"other"}
+    hub.files["model.safetensors.index.json"] = json.dumps(index).encode()
+    out = build(tmp_path)
+    asked = " ".join(path for _, path, _ in hub.requests)
+    assert first not in asked
+    assert "consolidated" not in asked
+    assert [path.name for path in out.glob("*.safetensors*")] == ["model.safetensors"]
+
+
+@pytest.mark.usefixtures("hub")
+def test_weights_of_another_shape_are_refused_before_training(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(training, "SHAPE", replace(training.SHAPE, intermediate_size=100))
+    with pytest.raises(StageFailed, match=r"intermediate_size: checkpoint 96, base\.shape 100"):
+        build(tmp_path)
 
 
 def test_second_build_fetches_no_file_again(hub: Hub, tmp_path: Path) -> None:

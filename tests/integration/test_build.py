@@ -51,7 +51,7 @@ def test_tuned_model_answers_what_it_was_taught_and_the_base_does_not(medical: P
 
 def test_second_run_executes_no_stage_and_needs_no_browser(medical: Path) -> None:
     root = medical.parent.parent
-    words = ("domain=medical", "quant=q4f32_1", "verify.browser=nothing")
+    words = ("domain=medical", "base=tiny", "quant=q4f32_1", "verify.browser=nothing")
     done = run_build(*words, cwd=root)
     assert done.returncode == 0, done.stderr
     assert {step["status"] for step in read_report(medical)["steps"]} == {"hit"}
@@ -89,7 +89,7 @@ def test_touched_output_is_restored_by_the_next_run(medical: Path) -> None:
     page = medical / "bundle" / "index.html"
     original = page.read_bytes()
     page.write_bytes(original + b" ")
-    done = run_build("domain=medical", "quant=q4f32_1", cwd=medical.parent.parent)
+    done = run_build("domain=medical", "base=tiny", "quant=q4f32_1", cwd=medical.parent.parent)
     assert done.returncode == 0, done.stderr
     assert page.read_bytes() == original
 
@@ -97,11 +97,13 @@ def test_touched_output_is_restored_by_the_next_run(medical: Path) -> None:
 def test_shorter_build_leaves_the_site_and_its_lock_alone(medical: Path) -> None:
     lock = (medical / "webslm.lock.json").read_bytes()
     for word in ("until=data", "only=convert"):
-        done = run_build("domain=medical", "quant=q4f32_1", word, cwd=medical.parent.parent)
+        done = run_build(
+            "domain=medical", "base=tiny", "quant=q4f32_1", word, cwd=medical.parent.parent
+        )
         assert done.returncode == 0, done.stderr
     assert (medical / "webslm.lock.json").read_bytes() == lock
     done = run_build("lock", "check", str(medical), cwd=medical)
     assert done.returncode == 0, done.stderr
     # Other files of tests find the build's artifacts by its report.
-    done = run_build("domain=medical", "quant=q4f32_1", cwd=medical.parent.parent)
+    done = run_build("domain=medical", "base=tiny", "quant=q4f32_1", cwd=medical.parent.parent)
     assert done.returncode == 0, done.stderr

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from tests.graphics import needs_float16
 from tests.integration.architecture_models import SHAPES
-from tests.integration.compiler_models import Q0F32, Q4F32, shape
+from tests.integration.compiler_models import Q0F16, Q0F32, Q3F16, Q4F16, Q4F32, Q8F16, shape
+from webslm.adapters import browser
+from webslm.adapters.browser import Tab
 from webslm.compiler.library import compile_library, webgpu_target
 from webslm.compiler.passes.limits import check_shaders, shader_modules, shaders
 from webslm.schema import QuantConf
+from webslm.serve import running_server
 
-FLAGS = (
-    *("--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 COMPILE = """
-async (shaders) => {
+async ([shaders, requiredFeatures]) => {
   const adapter = await navigator.gpu.requestAdapter();
-  const device = await adapter.requestDevice({requiredLimits: {
+  const device = await adapter.requestDevice({requiredFeatures, requiredLimits: {
     maxStorageBuffersPerShaderStage: 10, maxComputeWorkgroupStorageSize: 32768}});
   const found = {};
   for (const [name, code] of Object.entries(shaders)) {
@@ -42,19 +41,18 @@ async (shaders) => {
 
 
 @pytest.fixture(scope="module")
-def page() -> Any:
-    from playwright.sync_api import sync_playwright
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    folder = tmp_path_factory.mktemp("empty")
+    (folder / "index.html").write_text("<!doctype html>")
+    with running_server(folder) as url, browser.session(None, timeout_s=120) as session:
+        tab = session.tab()
+        tab.open(url)
+        yield tab
 
-    browser_path = os.environ.get("WEBSLM_BROWSER") or shutil.which("chromium")
-    assert browser_path, "no Chromium: install it or set WEBSLM_BROWSER"
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=browser_path, args=list(FLAGS))
-        page = browser.new_page()
-        # WebGPU exists in secure contexts only; file: and about:blank are none.
-        page.route("**/*", lambda route: route.fulfill(body="<!doctype html>"))
-        page.goto("http://localhost:9/")
-        yield page
-        browser.close()
+
+def refused(tab: Tab, found: Mapping[str, str], *features: str) -> Any:
+    """Return the compiler's messages by shader."""
+    return tab.call(COMPILE, [dict(found), list(features)], "compiling shaders")
 
 
 @pytest.mark.browser
@@ -63,9 +61,13 @@ def page() -> Any:
     [
         pytest.param(Q0F32, id="q0f32", marks=pytest.mark.slow),
         pytest.param(Q4F32, id="q4f32_1"),
+        pytest.param(Q4F16, id="q4f16_1", marks=needs_float16),
+        pytest.param(Q0F16, id="q0f16", marks=[needs_float16, pytest.mark.slow]),
+        pytest.param(Q8F16, id="q8f16_1", marks=[needs_float16, pytest.mark.slow]),
+        pytest.param(Q3F16, id="q3f16_1", marks=[needs_float16, pytest.mark.slow]),
     ],
 )
-def test_browser_accepts_every_shader(page: Any, quant: QuantConf) -> None:
+def test_browser_accepts_every_shader(tab: Tab, quant: QuantConf) -> None:
     compiled = compile_library(
         shape(vocab_size=5000, tie_word_embeddings=quant is Q0F32),
         quant,
@@ -83,13 +85,13 @@ def test_browser_accepts_every_shader(page: Any, quant: QuantConf) -> None:
     assert {"attention_prefill_kernel", "nucleus_masses_kernel", "nucleus_draw_kernel"} <= set(
         found
     )
-    assert page.evaluate(COMPILE, found) == {}
+    assert refused(tab, found, *quant.required_features) == {}
 
 
 @pytest.mark.browser
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
-def test_browser_accepts_every_architecture(page: Any, name: str) -> None:
+def test_browser_accepts_every_architecture(tab: Tab, name: str) -> None:
     compiled = compile_library(
         SHAPES[name],
         Q4F32,
@@ -99,11 +101,11 @@ def test_browser_accepts_every_architecture(page: Any, name: str) -> None:
     )
     found = shaders(compiled.executable)
     check_shaders(found, dtype="float32")
-    assert page.evaluate(COMPILE, found) == {}
+    assert refused(tab, found) == {}
 
 
 @pytest.mark.browser
-def test_browser_refuses_what_the_check_calls_wrong(page: Any) -> None:
+def test_browser_refuses_what_the_check_calls_wrong(tab: Tab) -> None:
     """The page's verdict is one: a bad shader does come back with a message."""
     bad = "@compute @workgroup_size(1) fn bad() { var __x : u16 = 0; }"
-    assert list(page.evaluate(COMPILE, {"bad": bad})) == ["bad"]
+    assert list(refused(tab, {"bad": bad})) == ["bad"]

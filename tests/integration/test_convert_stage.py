@@ -236,11 +236,11 @@ def test_convert_names_unused_and_missing_tensors(
 ) -> None:
     extra = {"model.layers.0.self_attn.q_proj.lora_A.weight": np.zeros((2, 2), np.float32)}
     adapter = broken(merged[0], tmp_path / "adapter", lambda t: t.update(extra))
-    with pytest.raises(StageFailed, match=r"used by nothing: .*lora_A") as caught:
+    with pytest.raises(StageFailed, match=r"nothing uses its .*lora_A") as caught:
         convert(adapter, "q4f32_1", "a")
     assert "adapter" in str(caught.value.hint)
     headless = broken(merged[0], tmp_path / "less", lambda t: t.pop("model.norm.weight"))
-    with pytest.raises(StageFailed, match=r"^model\.norm\.weight: not in the checkpoint"):
+    with pytest.raises(StageFailed, match=r"it lacks model\.norm\.weight"):
         convert(headless, "q4f32_1", "b")
 
 

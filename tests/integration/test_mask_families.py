@@ -9,9 +9,10 @@ import pytest
 from transformers import AutoTokenizer
 
 from tests import training
-from tests.chat_families import FAMILIES, LLAMA3, Family, write_tokenizer
+from tests.chat_families import FAMILIES, Family, write_tokenizer
 from webslm.adapters import turns
 from webslm.errors import ConfigError, StageFailed
+from webslm.prompts.ends import stop_ids
 from webslm.schema import Loss
 from webslm.stages import base
 
@@ -103,7 +104,8 @@ def encode(
     tokenizer: Any, name: str, messages: list[dict[str, str]], loss: Loss = Loss.assistant_only
 ) -> turns.Row:
     stops = frozenset({tokenizer.convert_tokens_to_ids(STOP[name])})
-    return turns.encode(tokenizer, messages, number=1, stops=stops, loss=loss)
+    (row,) = turns.encode(tokenizer, messages, number=1, stops=stops, loss=loss)
+    return row
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -138,7 +140,7 @@ def test_one_start_token_and_a_trained_stop_token_for_every_answer(
         assert row.labels[0] == turns.IGNORED
     tokenizer.bos_token = START[name] or "<|endoftext|>"
     tokenizer.chat_template = tokenizer.bos_token * 2 + tokenizer.chat_template
-    with pytest.raises(StageFailed, match="more than once"):
+    with pytest.raises(StageFailed, match=r"begins with the start token .* twice"):
         encode(tokenizer, name, MESSAGES)
 
 
@@ -152,14 +154,15 @@ def test_template_that_ends_no_answer_is_refused(tmp_path: Path, name: str) -> N
         encode(tokenizer, name, MESSAGES)
 
 
-def test_stop_token_that_the_base_does_not_name_is_refused(tmp_path: Path) -> None:
-    """Llama-3 base models name the end of a text only: such a tune would never end a turn."""
+def test_stop_token_of_the_template_counts_though_the_base_does_not_name_it(
+    tmp_path: Path,
+) -> None:
+    """Llama-3 base models name the end of a text only; their tune ends turns as the template."""
     tokenizer = load(tmp_path, "llama3")
-    stops = turns.stop_ids(tmp_path, tokenizer)
-    assert stops == {tokenizer.convert_tokens_to_ids("<|end_of_text|>")}
-    assert "<|eot_id|>" in LLAMA3
-    with pytest.raises(StageFailed, match="no stop token follows the answer"):
-        turns.encode(tokenizer, MESSAGES, number=1, stops=stops, loss=Loss.assistant_only)
+    stops = stop_ids(tmp_path, tokenizer)
+    assert stops == set(tokenizer.convert_tokens_to_ids(["<|end_of_text|>", "<|eot_id|>"]))
+    (row,) = turns.encode(tokenizer, MESSAGES, number=1, stops=stops, loss=Loss.assistant_only)
+    assert row == encode(tokenizer, "llama3", MESSAGES)
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -29,7 +29,7 @@ from webslm.schema import CompileStageConf, ConvertStageConf, QuantConf
 from webslm.stages import bundle, convert
 from webslm.stages import compile as stage
 
-BUILD = ("domain=medical", "quant=q4f32_1", "until=compile")
+BUILD = ("domain=medical", "base=tiny", "quant=q4f32_1", "until=compile")
 SHAPE = training.SHAPE
 FORMATS = {
     "q0f32": QuantConf(name="q0f32", bits=0, dtype="float32"),
@@ -65,7 +65,7 @@ def library(medical: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library of the medical build, from the machine's own store."""
     assert medical.is_dir()
     root = tmp_path_factory.mktemp("built")
-    done = run_build("domain=medical", "quant=q4f32_1", "only=compile", cwd=root)
+    done = run_build("domain=medical", "base=tiny", "quant=q4f32_1", "only=compile", cwd=root)
     assert done.returncode == 0, done.stderr + done.stdout
     (found,) = stored(root / "outputs" / "medical-tiny-q4f32_1")["compile"].glob("*.wasm")
     return found
@@ -73,7 +73,7 @@ def library(medical: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def conf(python: Path, *words: str) -> CompileStageConf:
     spec = next(spec for spec in STAGES if spec.name == "compile")
-    words = ("domain=medical", "quant=q4f32_1", "compiler=mlc_llm", *words)
+    words = ("domain=medical", "base=tiny", "quant=q4f32_1", "compiler=mlc_llm", *words)
     found = spec.configure(compose([*words, f"compiler.python={python}"]))
     assert isinstance(found, CompileStageConf)
     return found

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from webslm.compiler.architectures.canonical import canonical
 from webslm.errors import StageFailed
 from webslm.schema import NormalizeStageConf, ShapeConf
 from webslm.stage import Context
-from webslm.stages.normalize import canonical, run
+from webslm.stages.normalize import run
 
 SHAPE = ShapeConf(
     model_type="qwen2",
@@ -199,7 +200,7 @@ def test_normalize_tells_which_model_types_are_supported(
         ({"num_experts": 8}, "experts"),
         ({"layer_types": ["full_attention", "chunked_attention"]}, "chunked_attention"),
         ({"hidden_act": "gelu"}, "hidden_act 'gelu'"),
-        ({"quantization_config": {"bits": 4}}, "quantization_config"),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "(gptq, 4 bits)"),
     ],
 )
 def test_normalize_refuses_what_the_library_does_not_compute(

@@ -78,8 +78,11 @@ def test_block_writes_nothing_for_the_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("family", "message"),
     [
-        (replace(FAMILIES["llama3"], template="{{ bos_token }}" + LLAMA3), "2 start tokens"),
-        (replace(CHATML, template=DROPPED), "drops or changes an answer of an earlier turn"),
+        (
+            replace(FAMILIES["llama3"], template="{{ bos_token }}" + LLAMA3),
+            "begins with the start token",
+        ),
+        (replace(CHATML, template=DROPPED), "does not render the answer"),
         (replace(CHATML, template=NUMBERED.replace("<|im_end|>", "")), "no special token"),
         (replace(FAMILIES["gemma"], fold=None), "there is no system role"),
     ],

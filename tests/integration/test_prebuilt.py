@@ -30,12 +30,12 @@ from webslm.stages import compile as stage
 def conf(*words: str, **compiler: Any) -> CompileStageConf:
     """Return the stage's configuration of the medical build with a prebuilt library."""
     spec = next(spec for spec in STAGES if spec.name == "compile")
-    found = spec.configure(compose(["domain=medical", "quant=q4f32_1", *words]))
+    found = spec.configure(compose(["domain=medical", "base=tiny", "quant=q4f32_1", *words]))
     assert isinstance(found, CompileStageConf)
     return replace(found, compiler=replace(found.compiler, name="prebuilt", **compiler))
 
 
-BUILD = ("domain=medical", "quant=q4f32_1", "until=bundle")
+BUILD = ("domain=medical", "base=tiny", "quant=q4f32_1", "until=bundle")
 
 
 @pytest.fixture(scope="module")

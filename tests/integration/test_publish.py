@@ -406,12 +406,18 @@ def test_model_files_need_cors(output: Path, cors: str | None, *, told: bool) ->
 
 
 def test_build_publishes_last_and_keeps_its_record(medical: Path, tmp_path: Path) -> None:
-    words = ("domain=medical", "quant=q4f32_1", "publish=folder", f"publish.path={tmp_path}/site")
+    words = (
+        "domain=medical",
+        "base=tiny",
+        "quant=q4f32_1",
+        "publish=folder",
+        f"publish.path={tmp_path}/site",
+    )
     done = run_build(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "site" / "index.html").is_file()
     output = tmp_path / "outputs" / "medical-tiny-q4f32_1"
-    again = run_build(*words[:2], cwd=tmp_path)
+    again = run_build(*words[:3], cwd=tmp_path)
     assert again.returncode == 0
     assert read_lock(output)["published"][0]["place"] == f"{tmp_path}/site"
 
@@ -422,7 +428,13 @@ def test_failed_publication_has_its_own_code_and_the_build_is_delivered(
     hook = remote / "hooks" / "pre-receive"
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
-    words = ("domain=medical", "quant=q4f32_1", "publish=pages", f"publish.remote={remote}")
+    words = (
+        "domain=medical",
+        "base=tiny",
+        "quant=q4f32_1",
+        "publish=pages",
+        f"publish.remote={remote}",
+    )
     # The limits of static are those that the build in the store was made with.
     done = run_build(*words, "host=static", cwd=tmp_path)
     assert done.returncode == 7, done.stderr

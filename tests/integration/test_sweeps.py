@@ -150,7 +150,12 @@ def test_slurm_jobs_meet_in_the_store(tmp_path: Path) -> None:
         "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "WEBSLM_CACHE": str(tmp_path / "store"),
     }
-    words = ("hydra/launcher=slurm", "hydra.launcher.partition=night", "domain=medical,legal")
+    words = (
+        "hydra/launcher=slurm",
+        "hydra.launcher.partition=night",
+        "domain=medical,legal",
+        "base=tiny",
+    )
     done = subprocess.run(
         [sys.executable, "-m", "webslm", "-m", *words, "until=data", "sweep.name=s"],
         cwd=tmp_path,

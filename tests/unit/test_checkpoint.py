@@ -92,12 +92,12 @@ def test_index_and_shards_must_agree(tmp_path: Path, tensors: dict[str, Array]) 
     with pytest.raises(StageFailed, match=r"norm\.weight: in a\.safetensors but not in"):
         Checkpoint(tmp_path)
     write_index(tmp_path, {"q.weight": "gone.safetensors"})
-    with pytest.raises(StageFailed, match=r"unreadable .*gone\.safetensors"):
+    with pytest.raises(StageFailed, match=r"names gone\.safetensors, and .* has no such file"):
         Checkpoint(tmp_path)
 
 
 def test_folder_without_weights(tmp_path: Path) -> None:
-    with pytest.raises(StageFailed, match="no weights in") as caught:
+    with pytest.raises(StageFailed, match=r"has no model\.safetensors") as caught:
         Checkpoint(tmp_path)
     assert caught.value.hint is not None
 
@@ -105,7 +105,7 @@ def test_folder_without_weights(tmp_path: Path) -> None:
 def test_check_names_a_missing_tensor(tmp_path: Path, tensors: dict[str, Array]) -> None:
     del tensors["k.weight"]
     save_file(tensors, tmp_path / "model.safetensors")
-    with pytest.raises(StageFailed, match=r"^k\.weight: not in the checkpoint"):
+    with pytest.raises(StageFailed, match=r"it lacks k\.weight"):
         Checkpoint(tmp_path).check(MAP)
 
 
@@ -115,7 +115,7 @@ def test_check_names_unused_tensors_but_for_known_ones(
     tensors["layers.0.rotary_emb.inv_freq"] = np.zeros(2, dtype=np.float32)
     save_file(tensors, tmp_path / "model.safetensors")
     Checkpoint(tmp_path).check(MAP, ignorable=(".rotary_emb.inv_freq",))
-    with pytest.raises(StageFailed, match=r"1 checkpoint tensors .*: layers\.0\.rotary_emb"):
+    with pytest.raises(StageFailed, match=r"nothing uses its layers\.0\.rotary_emb"):
         Checkpoint(tmp_path).check(MAP)
 
 

@@ -9,7 +9,7 @@ import pytest
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from webslm.compiler.chat_template import Render, derive, end_of_turn, probe
+from webslm.compiler.chat_template import Render, derive, probe
 from webslm.compiler.conversation import (
     Message,
     continued_pieces,
@@ -18,6 +18,7 @@ from webslm.compiler.conversation import (
     render,
 )
 from webslm.errors import StageFailed
+from webslm.prompts.rendering import Refused
 
 PLAIN: dict[str, Any] = {
     "system_template": "<s>{system_message}</s>",
@@ -86,7 +87,7 @@ def jinja(source: str) -> Render:
                 raise_exception=refuse,
             )
         except TemplateError as exc:
-            raise StageFailed(str(exc)) from exc
+            raise Refused(str(exc)) from exc
 
     return call
 
@@ -209,14 +210,6 @@ def test_derive_continued_chat_loses_nothing(name: str) -> None:
     )
 
 
-def test_end_of_turn_is_the_token_after_an_answer() -> None:
-    found = {n: end_of_turn(probe(jinja(s)).next_turn, t) for n, (s, t) in SPECIALS.items()}
-    assert found["chatml"] == "<|im_end|>"
-    assert found["llama3"] == "<|eot_id|>"
-    assert found["mistral"] == "</s>"
-    assert found["gemma"] == "<end_of_turn>"
-
-
 @pytest.mark.parametrize(
     ("source", "system", "message"),
     [
@@ -232,10 +225,3 @@ def test_derive_says_what_cannot_be_expressed(source: str, system: str, message:
     specials = [token for _, tokens in SPECIALS.values() for token in tokens]
     with pytest.raises(StageFailed, match=message):
         derive(probe(jinja(source)), specials, system, name="n")
-
-
-def test_end_of_turn_must_be_a_token() -> None:
-    source = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant: "
-    with pytest.raises(StageFailed, match="no special token") as caught:
-        end_of_turn(probe(jinja(source)).next_turn, ["</s>"])
-    assert "never stop" in str(caught.value.hint)

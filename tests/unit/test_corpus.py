@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from tests.conftest import SYSTEM, chat_row
+from webslm.corpus.changes import Changes
 from webslm.corpus.rules import problems
-from webslm.corpus.source import Changes, Split, load_split, read
+from webslm.corpus.source import Split, load_split, read
 from webslm.errors import ConfigError
+from webslm.paths import resolve_data
 from webslm.schema import DataConf, HubRowsConf
 
 Writer = Callable[..., Path]
@@ -86,11 +88,11 @@ def test_shape_becomes_a_conversation(write_jsonl: Writer, shape: str) -> None:
     ("record", "told"),
     [
         ({"text": "x"}, 'no "messages"'),
-        ({"conversations": ["x"]}, '"conversations" is not a list of turns'),
-        ({"conversations": [{"from": "tool", "value": "x"}]}, "a turn is from 'tool'"),
+        ({"conversations": ["x"]}, "message 1 is not an object"),
+        ({"conversations": [{"from": "tool", "value": "x"}]}, "message 1 has the role 'tool'"),
         ({"conversations": [{"from": "gpt", "value": "x"}]}, "the first turn is not the user's"),
-        ({"instruction": None, "output": "x"}, "message 1 (user) has no text"),
-        ({"instruction": "x", "output": " "}, "message 2 (assistant) is empty"),
+        ({"instruction": None, "output": "x"}, "the question has no text"),
+        ({"instruction": "x", "output": " "}, "the answer is empty"),
     ],
 )
 def test_record_that_fits_no_shape_is_named(
@@ -102,6 +104,67 @@ def test_record_that_fits_no_shape_is_named(
     ((message, hint),) = caught.value.problems
     assert message.startswith(f"x.jsonl:2: {told}")
     assert hint
+
+
+USER = {"role": "user", "content": "q"}
+ASSISTANT = {"role": "assistant", "content": "a"}
+TOLD = {"role": "system", "content": "s"}
+
+BAD_LINES: dict[str, Any] = {
+    "not JSON": "{",
+    "not a JSON object": "[1]",
+    'no "messages"': '{"text": "x"}',
+    '"messages" is not a list with entries': '{"messages": []}',
+    "message 1 is not an object": '{"messages": ["x"]}',
+    "message 1 has the role 'bot'": {"messages": [{"role": "bot", "content": "x"}]},
+    'message 1 has neither "role" nor "from" (keys: content)': {"messages": [{"content": "x"}]},
+    "message 1 (user) has no text": {"messages": [{"role": "user", "content": 3}]},
+    "message 2 (assistant) is empty": {"messages": [USER, {**ASSISTANT, "content": "  "}]},
+    "message 2 (assistant) holds a control": {"messages": [USER, {**ASSISTANT, "content": "\x07"}]},
+    "message 1 (user) holds half a surrogate": (
+        '{"messages": [{"role": "user", "content": "\\ud800"}]}'
+    ),
+    "a system message that is not the first": {"messages": [USER, TOLD, ASSISTANT]},
+    "the first turn is not the user's": {"messages": [TOLD, ASSISTANT]},
+    "two user turns in a row": {"messages": [USER, USER, ASSISTANT]},
+    "two assistant turns in a row": {"messages": [USER, ASSISTANT, ASSISTANT]},
+    "ends with the user's turn": {"messages": [USER, ASSISTANT, USER]},
+}
+
+
+@pytest.mark.parametrize("expected", BAD_LINES)
+def test_bad_line_is_named_with_its_number(write_jsonl: Writer, expected: str) -> None:
+    path = write_jsonl("my.jsonl", [chat_row("fine", "fine"), "", BAD_LINES[expected]])
+    with pytest.raises(ConfigError) as caught:
+        read(path, conf(path), Changes())
+    ((message, hint),) = caught.value.problems
+    assert message.startswith(f"my.jsonl:3: {expected}")
+    assert hint
+
+
+def test_every_bad_line_is_reported_at_once(write_jsonl: Writer) -> None:
+    path = write_jsonl("my.jsonl", ["{", chat_row("q", "a"), "[]"])
+    with pytest.raises(ConfigError) as caught:
+        read(path, conf(path), Changes())
+    assert [message.split(":")[1] for message, _ in caught.value.problems] == ["1", "3"]
+
+
+def test_text_in_another_encoding_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "latin.jsonl"
+    path.write_bytes(json.dumps(chat_row("q", "a")).encode() + b"\n\xe9\n")
+    with pytest.raises(ConfigError, match=r"latin\.jsonl:2: not UTF-8"):
+        read(path, conf(path), Changes())
+
+
+@pytest.mark.parametrize("kind", ["absent", "folder", "empty"])
+def test_file_that_holds_no_rows_is_a_sentence(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x.jsonl"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "empty":
+        path.write_text("\n\n")
+    with pytest.raises(ConfigError, match=r"no such file|a folder|no rows"):
+        read(path, conf(path), Changes())
 
 
 def write_table(path: Path) -> Path:
@@ -143,7 +206,10 @@ def test_json_list_and_folder_are_read_in_order_with_their_places(tmp_path: Path
 
 
 BROKEN: dict[str, tuple[bytes, str]] = {
-    "x.json": (b'{"messages": []}', "not a list of records"),
+    "x.json": (
+        b'{\n "data": []\n}',
+        r"one JSON object, not a list of records \(keys: data",
+    ),
     "y.json": (b"[", "not JSON"),
     "x.parquet": (b"PAR1 no", "not Parquet"),
     "x.csv": (b"question,answer\nWhy?\n", "x.csv:2: has another number of fields"),
@@ -214,7 +280,8 @@ def test_bad_repeated_and_leaked_rows_are_left_out_and_counted(write_jsonl: Writ
         "asks what an earlier row asks": 1,
         "held out, and trained as well": 1,
     }
-    assert split.changes.examples[0].startswith("t.jsonl:2: not JSON")
+    (example,) = split.changes.examples["a mistake in the row"]
+    assert example.startswith("t.jsonl:2: not JSON")
 
 
 def test_paraphrases_are_kept_apart_with_the_answers_of_their_rows(write_jsonl: Writer) -> None:
@@ -272,3 +339,34 @@ def test_rule_that_cannot_be_is_said_with_what_to_type(told: str) -> None:
     ((message, hint),) = problems(MISTAKES[told])
     assert message.startswith(told)
     assert hint
+
+
+def test_rehearsal_stands_under_the_datas_prompt_and_asks_nothing_twice(tmp_path: Path) -> None:
+    from webslm.corpus.rehearsal import rehearsal
+
+    def row(question: str, *, system: bool) -> str:
+        start = [{"role": "system", "content": "Be brief."}] if system else []
+        turns = [{"role": "user", "content": question}, {"role": "assistant", "content": "Yes."}]
+        return json.dumps({"messages": [*start, *turns]}) + "\n"
+
+    own, general = tmp_path / "own.jsonl", tmp_path / "general.jsonl"
+    own.write_text(row("Is tea hot?", system=True) + row("Is ice cold?", system=True))
+    general.write_text(row("Is ICE cold", system=False) + row("Is Rome in Italy?", system=False))
+    conf = DataConf(path=str(own), rehearsal_path=str(general), held_out_fraction=0.5)
+    kept, left_out = rehearsal(conf, load_split(conf))
+    assert [(item.system, item.questions[0]) for item in kept] == [
+        ("Be brief.", "Is Rome in Italy?")
+    ]
+    assert left_out == 1
+
+
+def test_shipped_rehearsal_asks_nothing_that_the_general_questions_ask() -> None:
+    from webslm.dataset import normal
+
+    asked: dict[str, set[str]] = {}
+    for name in ("rehearsal", "questions"):
+        file = resolve_data(f"shipped:general/{name}.jsonl")
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        asked[name] = {normal(one["messages"][0]["content"]) for one in rows}
+        assert len(asked[name]) == len(rows)
+    assert not asked["rehearsal"] & asked["questions"]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,65 +10,6 @@ from webslm.dataset import check_leakage, check_rows, dump_rows, read_rows, spli
 from webslm.errors import ConfigError
 
 Writer = Callable[..., Path]
-USER = {"role": "user", "content": "q"}
-ASSISTANT = {"role": "assistant", "content": "a"}
-SYSTEM = {"role": "system", "content": "s"}
-
-BAD_LINES = {
-    "not JSON": "{",
-    "not a JSON object": "[1]",
-    'no "messages"': '{"text": "x"}',
-    '"messages" is not a list with entries': '{"messages": []}',
-    "message 1 is not an object": '{"messages": ["x"]}',
-    "message 1 has the role 'bot'": {"messages": [{"role": "bot", "content": "x"}]},
-    "message 1 has the role None": {"messages": [{"content": "x"}]},
-    "message 1 (user) has no text": {"messages": [{"role": "user", "content": 3}]},
-    "message 2 (assistant) is empty": {"messages": [USER, {**ASSISTANT, "content": "  "}]},
-    "message 2 (assistant) holds a control": {"messages": [USER, {**ASSISTANT, "content": "\x07"}]},
-    "message 1 (user) holds half a surrogate": (
-        '{"messages": [{"role": "user", "content": "\\ud800"}]}'
-    ),
-    "a system message that is not the first": {"messages": [USER, SYSTEM, ASSISTANT]},
-    "the first turn is not the user's": {"messages": [SYSTEM, ASSISTANT]},
-    "two user turns in a row": {"messages": [USER, USER, ASSISTANT]},
-    "two assistant turns in a row": {"messages": [USER, ASSISTANT, ASSISTANT]},
-    "ends with the user's turn": {"messages": [USER, ASSISTANT, USER]},
-}
-
-
-@pytest.mark.parametrize("expected", BAD_LINES)
-def test_bad_line_is_named_with_its_number(write_jsonl: Writer, expected: str) -> None:
-    path = write_jsonl("my.jsonl", [chat_row("fine", "fine"), "", BAD_LINES[expected]])
-    with pytest.raises(ConfigError) as caught:
-        read_rows(path)
-    ((message, hint),) = caught.value.problems
-    assert message.startswith(f"my.jsonl:3: {expected}")
-    assert hint
-
-
-def test_every_bad_line_is_reported_at_once(write_jsonl: Writer) -> None:
-    path = write_jsonl("my.jsonl", ["{", chat_row("q", "a"), "[]"])
-    with pytest.raises(ConfigError) as caught:
-        read_rows(path)
-    assert [message.split(":")[1] for message, _ in caught.value.problems] == ["1", "3"]
-
-
-def test_text_in_another_encoding_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "latin.jsonl"
-    path.write_bytes(json.dumps(chat_row("q", "a")).encode() + b"\n\xe9\n")
-    with pytest.raises(ConfigError, match=r"latin\.jsonl:2: not UTF-8"):
-        read_rows(path)
-
-
-@pytest.mark.parametrize("kind", ["absent", "folder", "empty"])
-def test_file_that_holds_no_rows_is_a_sentence(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / "x.jsonl"
-    if kind == "folder":
-        path.mkdir()
-    elif kind == "empty":
-        path.write_text("\n\n")
-    with pytest.raises(ConfigError, match=r"no such file|a folder|no rows"):
-        read_rows(path)
 
 
 def test_second_system_prompt_is_refused(write_jsonl: Writer) -> None:

@@ -12,15 +12,18 @@ from rich.console import Console
 
 from tests.conftest import chat_row
 from webslm.cli import run
+from webslm.corpus.changes import Changes
 from webslm.corpus.examination import examine
-from webslm.corpus.source import Changes, Split
+from webslm.corpus.source import Split
 from webslm.dataset import Row
 from webslm.dataset_doctor import asked, overrides
+from webslm.report import LiveDisplay
 from webslm.reporting.page import render
 from webslm.reporting.pictures import bars
 from webslm.reporting.rows import facts
 from webslm.reporting.terminal import LEARNT, marked, show_rows, show_tokens
 from webslm.schema import DataConf
+from webslm.stage import Result, Status
 
 HOSTILE = "<script>[bold]alert(1)[/bold]</script>"
 LENGTHS: dict[str, Any] = {
@@ -33,6 +36,7 @@ LENGTHS: dict[str, Any] = {
     "max_length": 30,
     "context_window_size": 64,
     "too_long": {"count": 1, "lines": [3]},
+    "answer_by_answer": 0,
     "histogram": [[0, 19, 2], [20, 40, 1]],
     "plan": {"steps": 6, "steps_per_epoch": 2, "epochs": 3.0, "rows_per_step": 2, "copies": 0},
     "samples": [
@@ -64,7 +68,35 @@ def test_terminal_shows_sets_findings_and_what_to_type() -> None:
     assert "with the signature 'closing'" in told
     assert "look at  1 answers lack the signature 'closing'" in told
     assert HOSTILE in told
-    assert "type: data.held_out_fraction=0.1" in told
+    assert "records: 0 read = 1 learnt + 0 held out" in told
+    assert "type: data.held_out_path=FILE" in told
+
+
+def test_build_tells_the_account_of_rows_and_what_it_did_not_use(tmp_path: Path) -> None:
+    changes = Changes(read=3)
+    changes.unread["zebra"] = 1
+    changes.leave_out("a mistake in the row", "x:2: not JSON")
+    rows = [Row(n, tuple(chat_row(f"{n}?", "So.")["messages"])) for n in (1, 3)]  # type: ignore[arg-type]
+    metrics = examine(Split(train=rows, held_out=[], changes=changes), DataConf(path="x"))
+    console = Console(width=40, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    with console.file:
+        LiveDisplay(console).finished(
+            Result(
+                stage="data",
+                key="0" * 64,
+                status=Status.HIT,
+                seconds=0.0,
+                peak_rss_bytes=0,
+                path=tmp_path,
+                metrics=metrics,
+            )
+        )
+        told = console.export_text().splitlines()
+    assert told[1:] == [
+        "    records: 3 read = 2 learnt + 0 held out + 1 left out",
+        "    1 row left out: a mistake in the row",
+        "    keys not read: zebra x 1",
+    ]
 
 
 def test_terminal_shows_lengths_limits_steps_and_the_mask() -> None:

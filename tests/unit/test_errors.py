@@ -37,6 +37,7 @@ def test_exit_codes_are_the_documented_ones() -> None:
         "StageFailed": 4,
         "ToolFailed": 4,
         "VerificationFailed": 5,
+        "GraphicsDied": 5,
         "CacheCorrupt": 6,
         "PublishError": 7,
     }

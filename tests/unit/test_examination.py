@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from tests.conftest import chat_row
+from webslm.corpus.changes import Changes
 from webslm.corpus.examination import KINDS, describe, examine
 from webslm.corpus.personal import hidden, personal_data
 from webslm.corpus.similarity import near_duplicates
-from webslm.corpus.source import Changes, Split
+from webslm.corpus.source import Split
 from webslm.dataset import Row
 from webslm.errors import ConfigError
 from webslm.schema import DataConf
@@ -96,13 +97,52 @@ PERSONAL = {
     "bank account (IBAN)": "Pay to GB82 WEST 1234 5698 7654 32 now.",
     "US social security number": "Her number is 078-05-1120 on file.",
 }
+PHONES = (
+    "(555) 123-4567",
+    "Tel.: 0711 / 123456-7",
+    "030 901820 is the number",
+    "ring 07885 577 899",
+    "+49 (0)30 901820",
+    "0049 30 901820",
+    "910.538.0115",
+    "1-800-555-0199",
+    "Phone: 555-0199",
+    "\u624b\u673a13812345678",
+    "+1 (212) 555-0187",
+    "+86 138 1234 5678",
+    "090-1234-5678",
+    "Mobile: 9876543210",
+    "(02) 9876 5432",
+    "+55 11 91234-5678",
+    "06 12 34 56 78",
+)
 IMPERSONAL = (
     "Call 112 or 999 in an emergency.",
     "Between 1990 and 2024 prices rose by 1 500 000.",
     "Version 2.13.0 of 2026-11-21 weighs 12345678 bytes.",
     "Card 4111 1111 1111 1112 fails the check digit.",
     "Take 400 mg every 6-8 hours, 3 times a day.",
+    "(52 + 103 + 107 + 99) / 4 = 90.25",
+    "0110 0101 + 0001 0011 = 0111 1000",
+    "0001 0010 0011 0100",
+    "C = arccos(-0.3571428571) and 0.9235687435",
+    "3 * (11003885 * 3 + 5) = 9",
+    "472547338\n+960397912423686\n= 960398384971024",
+    "100-200-3000 = -3100",
+    "from (2011-2015), (10) 2000-2010",
+    "start (2023-01-01), end 03/16/2016, at 2024-11-02 10:15:30",
+    "ISBN 978-0-394-80001-9, 9780747542155",
+    "A/C No. 00632000001783",
+    "192.168.100.200 and 10.0.0.1:8080",
+    "01 02 03 04 05 06 and 2 3 5 7 11 13 17 19 23",
+    "275.43397884615385, 4212883012996 and 1007411131329104",
+    "000-12-3456 and 900-12-3456",
 )
+
+
+@pytest.mark.parametrize("text", PHONES)
+def test_telephone_numbers_of_many_countries_are_flagged(text: str) -> None:
+    assert [kind for kind, _ in personal_data(text)] == ["telephone number"]
 
 
 @pytest.mark.parametrize("kind", PERSONAL)

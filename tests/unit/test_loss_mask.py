@@ -11,6 +11,7 @@ from tests.training import ANSWERS, SYSTEM, rows
 from webslm.adapters import tokenizer as tiny_tokenizer
 from webslm.adapters import turns
 from webslm.errors import ConfigError, StageFailed
+from webslm.prompts.ends import stop_ids
 from webslm.schema import Loss
 
 QUESTION, ANSWER = next(iter(ANSWERS.items()))
@@ -35,7 +36,8 @@ def tokenizer(folder: Path) -> Any:
 
 def encode(tokenizer: Any, messages: turns.Messages, loss: Loss = Loss.assistant_only) -> turns.Row:
     stops = frozenset({tokenizer.eos_token_id})
-    return turns.encode(tokenizer, messages, number=7, stops=stops, loss=loss)
+    (row,) = turns.encode(tokenizer, messages, number=7, stops=stops, loss=loss)
+    return row
 
 
 def test_single_turn_learns_the_answer_and_its_stop_token_and_nothing_else(tokenizer: Any) -> None:
@@ -77,6 +79,21 @@ def test_every_turn_of_a_conversation_is_learnt_with_its_stop_token(tokenizer: A
     )
 
 
+@pytest.mark.parametrize("loss", list(Loss))
+def test_turn_of_weight_0_carries_no_loss_and_stays_in_the_row(tokenizer: Any, loss: Loss) -> None:
+    first = next(at for at, item in enumerate(DOUBLE) if item["role"] == "assistant")
+    unlearnt: Any = [
+        {**item, "weight": 0} if at == first else item for at, item in enumerate(DOUBLE)
+    ]
+    row, whole = encode(tokenizer, unlearnt, loss), encode(tokenizer, DOUBLE, loss)
+    assert row.input_ids == whole.input_ids
+    changed = [at for at, label in enumerate(row.labels) if label != whole.labels[at]]
+    text = tokenizer.decode([row.input_ids[at] for at in changed])
+    assert text == "Salt is a mineral that seasons food.<|im_end|>"
+    assert {row.labels[at] for at in changed} == {turns.IGNORED}
+    assert turns.first_learnt(unlearnt) > first
+
+
 def test_prompt_of_the_page_is_what_precedes_the_answer(tokenizer: Any) -> None:
     row = encode(tokenizer, DOUBLE)
     prompt = turns.prompt_ids(tokenizer, DOUBLE[:4])
@@ -106,7 +123,7 @@ def test_rows_above_max_length_are_all_named_and_none_is_cut(tokenizer: Any) -> 
     long = [(line, length) for line, length in enumerate(lengths, 1) if length > limit]
     assert len(long) == 2
     assert [message for message, _ in raised.value.problems] == [
-        f"lora.max_length: train.jsonl line {line} has {length} tokens, {limit} are allowed"
+        f"lora.max_length: training row {line} has {length} tokens, {limit} are allowed"
         for line, length in long
     ]
     kept = turns.encode_all(
@@ -136,25 +153,55 @@ def test_template_without_a_stop_token_is_refused(tokenizer: Any) -> None:
         encode(tokenizer, SINGLE)
 
 
-def test_stop_token_of_a_later_turn_does_not_count(tokenizer: Any) -> None:
-    """Only the last assistant turn is closed: the first would never learn to stop."""
-    tokenizer.chat_template = (
-        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}"
-        "{% if loop.last %}<|im_end|>{% endif %}\n{% endfor %}"
-        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-    )
-    with pytest.raises(StageFailed, match=r"row 7, message 3"):
-        encode(tokenizer, DOUBLE)
+def answers_apart(tokenizer: Any, messages: turns.Messages) -> list[str]:
+    """Return what is learnt, of each row that one conversation makes."""
+    stops = frozenset({tokenizer.eos_token_id})
+    rows = turns.encode(tokenizer, messages, number=7, stops=stops, loss=Loss.assistant_only)
+    for row in rows:
+        begin = next(at for at, label in enumerate(row.labels) if label != turns.IGNORED)
+        asked = [turns.prompt_ids(tokenizer, messages[:at]) for at in (2, 4)]
+        assert row.input_ids[:begin] in asked
+    return [
+        "".join(piece["text"] for piece in turns.sample(tokenizer, row) if piece["loss"])
+        for row in rows
+    ]
 
 
-def test_template_that_rewrites_past_turns_is_refused(tokenizer: Any) -> None:
+@pytest.mark.parametrize(
+    "past",
+    [
+        # Past answers have no end of their own, are left out, or have no thoughts any more.
+        "{{ m['content'] }}{% if loop.last or m['role'] != 'assistant' %}<|im_end|>{% endif %}\n",
+        "{% if loop.last or m['role'] != 'assistant' %}{{ m['content'] }}{% endif %}<|im_end|>\n",
+        "{% if loop.last and m['role'] == 'assistant' %}(no thought)\n{% endif %}"
+        "{{ m['content'] }}<|im_end|>\n",
+    ],
+)
+def test_answers_that_the_template_renders_otherwise_later_are_learnt_one_by_one(
+    tokenizer: Any, past: str
+) -> None:
     tokenizer.chat_template = (
         "{% for m in messages %}<|im_start|>{{ m['role'] }}\n"
-        "{% if loop.last or m['role'] != 'assistant' %}{{ m['content'] }}{% endif %}<|im_end|>\n"
-        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+        + past
+        + "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
+        + ("(no thought)\n" if "no thought" in past else "")
+        + "{% endif %}"
     )
-    with pytest.raises(StageFailed, match=r"row 7, message"):
-        encode(tokenizer, DOUBLE)
+    first, second = (m["content"] for m in DOUBLE if m["role"] == "assistant")
+    learnt = [f"{first}<|im_end|>", f"{second}<|im_end|>"]
+    assert answers_apart(tokenizer, DOUBLE) == learnt
+
+
+def test_text_that_the_template_adds_to_an_answer_is_not_learnt_silently(tokenizer: Any) -> None:
+    for added in ("Well: {}", "{} (end)"):
+        tokenizer.chat_template = (
+            "{% for m in messages %}<|im_start|>{{ m['role'] }}\n"
+            "{% if m['role'] == 'assistant' %}" + added.format("{{ m['content'] }}") + "{% else %}"
+            "{{ m['content'] }}{% endif %}<|im_end|>\n{% endfor %}"
+            "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+        )
+        with pytest.raises(StageFailed, match=r"the chat template makes .* of the answer"):
+            encode(tokenizer, SINGLE)
 
 
 def test_prompt_that_differs_from_the_training_row_is_refused(tokenizer: Any) -> None:
@@ -188,17 +235,19 @@ def test_text_of_a_template_gets_no_second_start_token(tokenizer: Any, folder: P
     tokenizer.chat_template = start + tokenizer.chat_template
     assert encode(tokenizer, SINGLE).input_ids.count(tokenizer.bos_token_id) == 1
     tokenizer.chat_template = start + tokenizer.chat_template
-    with pytest.raises(StageFailed, match="more than once"):
+    with pytest.raises(StageFailed, match=r"begins with the start token .* twice"):
         encode(tokenizer, SINGLE)
 
 
 def test_stop_ids_are_those_of_generation_config_and_tokenizer(
     tokenizer: Any, tmp_path: Path
 ) -> None:
-    assert turns.stop_ids(tmp_path, tokenizer) == {tokenizer.eos_token_id}
+    assert stop_ids(tmp_path, tokenizer) == {tokenizer.eos_token_id}
     (tmp_path / "generation_config.json").write_text('{"eos_token_id": [0, 5]}')
-    assert turns.stop_ids(tmp_path, tokenizer) == {0, 5, tokenizer.eos_token_id}
+    assert stop_ids(tmp_path, tokenizer) == {0, 5, tokenizer.eos_token_id}
     (tmp_path / "generation_config.json").write_text("{}")
     tokenizer.eos_token = None
+    assert stop_ids(tmp_path, tokenizer) == {tokenizer.convert_tokens_to_ids("<|im_end|>")}
+    tokenizer.chat_template = tokenizer.chat_template.replace("+ '<|im_end|>' ", "")
     with pytest.raises(StageFailed, match="no stop token"):
-        turns.stop_ids(tmp_path, tokenizer)
+        stop_ids(tmp_path, tokenizer)

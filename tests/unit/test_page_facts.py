@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from webslm.page_facts import blank_tokens, special_tokens
+from webslm.errors import ConfigError
+from webslm.page_facts import blank_tokens, documents, special_tokens
 
 BYTE_LEVEL = {
     "model": {"vocab": {"a": 0, "Ġ": 1, "ĊĊ": 2, "Ġa": 3, "č": 4, "ĉ": 5, "▁": 6}},
@@ -42,3 +43,30 @@ def test_special_tokens_come_longest_first(tmp_path: Path) -> None:
     added = [{"content": text} for text in ("<s>", "<|end|>", "<s>")]
     path.write_text(json.dumps({"added_tokens": added}), encoding="utf-8")
     assert special_tokens(path) == ["<|end|>", "<s>"]
+
+
+DOCUMENT = {"id": "a", "title": "T", "content": "C"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_documents_are_read_with_their_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "knowledge.json"
+    path.write_text(json.dumps([DOCUMENT]), encoding=encoding)
+    assert documents(path) == [DOCUMENT]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[", "not JSON"),
+        (json.dumps([{**DOCUMENT, "content": "\ud83d"}]), "document 1 holds half a surrogate pair"),
+        (json.dumps([DOCUMENT, {"id": "b"}]), "document 2 is not whole"),
+        ("{}", "document 1 is not whole"),
+    ],
+)
+def test_document_that_cannot_be_shown_is_named(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "knowledge.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=told) as caught:
+        documents(path)
+    assert caught.value.hint

@@ -47,12 +47,12 @@ def test_text_and_messages_become_the_same_kind_of_pair(tmp_path: Path) -> None:
 
 MISTAKES: dict[str, tuple[list[Any], str]] = {
     "not json": (["{"], "pairs.jsonl:1: not JSON"),
-    "a list": ([[]], "pairs.jsonl:1: not a JSON object"),
+    "a list": ([[1]], "pairs.jsonl:1: not a JSON object"),
     "no prompt": ([{"chosen": "a", "rejected": "b"}], "not exactly one of"),
     "two prompts": ([{**GOOD, "messages": TURNS}], "not exactly one of"),
     "number for a prompt": ([{**GOOD, "prompt": 3}], "neither text nor messages"),
     "answered prompt": ([{**GOOD, "prompt": TURNS[:2]}], "begin and end with a user turn"),
-    "two questions": ([{**GOOD, "prompt": [TURNS[0], TURNS[2]]}], "two turns of one role"),
+    "two questions": ([{**GOOD, "prompt": [TURNS[0], TURNS[2]]}], "two user turns in a row"),
     "unknown role": ([{**GOOD, "prompt": [{"role": "bot", "content": "x"}]}], "role 'bot'"),
     "late system": (
         [{**GOOD, "prompt": [TURNS[0], {"role": "system", "content": SYSTEM}]}],

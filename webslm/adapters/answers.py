@@ -1,26 +1,42 @@
-"""Own where a fine-tune on a CPU computes logits: at the tokens that carry loss, nowhere else.
+"""Own how a fine-tune on a CPU computes a batch's loss: nothing twice, and only what it needs.
 
-trl computes them for every position, and again on the way back; with a vocabulary that is wide
-beside the model this was a quarter of a step. What is learnt is the same.
+Logits only where a token carries loss (with a vocabulary that is wide beside the model all others
+were a quarter of a step), the start that all rows share only once, and the layers below those that
+learn not at all (``frozen_layers``). What is learnt is the same.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from webslm.adapters.frozen_layers import FrozenLayers
 from webslm.adapters.losses import summed
 from webslm.adapters.turns import IGNORED
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+WORTH_SHARING = 8
+"""Tokens of a common start from which a pass of its own is cheaper than its copies."""
+
 
 class Answers:
     """A model whose head can be told which positions matter."""
 
-    def __init__(self, model: Any) -> None:
-        """Watch the head of ``model``, a causal language model or its peft wrapper."""
+    def __init__(
+        self, model: Any, frozen: FrozenLayers | None = None, *, shares: bool = False
+    ) -> None:
+        """Watch the head of ``model``, a causal language model or its peft wrapper.
+
+        Args:
+            model: The model.
+            frozen: Its layers that do not learn.
+            shares: Whether rows of a batch lie below each other, padded on the right, so that
+                their common start may be computed once.
+        """
         self._rows: Tensor | None = None
+        self._frozen = frozen
+        self._shares = shares and _attends_to_all(model.config)
         model.get_output_embeddings().register_forward_pre_hook(self._select)
 
     def loss(self, model: Any, inputs: dict[str, Any]) -> tuple[Tensor, int]:
@@ -34,16 +50,87 @@ class Answers:
         # The last position of a row says nothing: its label is one that is never predicted.
         told = labels.roll(-1, 1)
         told[:, -1] = IGNORED
-        flat = told.flatten()
-        self._rows = (flat != IGNORED).nonzero()[:, 0]
+        start = _common_start(inputs["input_ids"], told) if self._shares else 0
+        states = self._states(inputs)
         rest = {name: value for name, value in inputs.items() if name != "labels"}
-        try:
-            logits = model(**rest, use_cache=False).logits
-        finally:
-            rows, self._rows = self._rows, None
+        if start:
+            rest = self._after_start(model, rest, start, states)
+            states = None if states is None else states[:, start:]
+            told = told[:, start:]
+        flat = told.flatten()
+        rows = (flat != IGNORED).nonzero()[:, 0]
+        logits = self._run(model, {"use_cache": False, **rest}, states, rows).logits
         return summed(logits, flat[rows]), len(rows)
+
+    def _states(self, inputs: dict[str, Any]) -> Tensor | None:
+        if self._frozen is None:
+            return None
+        lengths = inputs["attention_mask"].sum(1).tolist()
+        return self._frozen.states(inputs["input_ids"], lengths)
+
+    def _after_start(
+        self, model: Any, rest: dict[str, Any], start: int, states: Tensor | None
+    ) -> dict[str, Any]:
+        """Compute the common start once; return the inputs of what follows it."""
+        import torch
+        from transformers import DynamicCache
+
+        ids, seen = rest["input_ids"], rest["attention_mask"]
+        kept = DynamicCache()
+        first = {
+            "input_ids": ids[:1, :start],
+            "attention_mask": seen[:1, :start],
+            "past_key_values": kept,
+            "use_cache": True,
+        }
+        none = torch.empty(0, dtype=torch.long, device=ids.device)
+        self._run(model, first, None if states is None else states[:1, :start], none)
+        for layer in kept.layers:
+            if layer.is_initialized:
+                layer.keys = layer.keys.expand(len(ids), -1, -1, -1)
+                layer.values = layer.values.expand(len(ids), -1, -1, -1)
+        length = ids.shape[1]
+        places = torch.arange(length, device=ids.device)
+        hidden = (places[None, :] > places[start:, None]) | (seen[:, None, None, :] == 0)
+        kind = next(model.parameters()).dtype
+        return {
+            "input_ids": ids[:, start:],
+            "position_ids": places[None, start:].expand(len(ids), -1),
+            "attention_mask": hidden.to(kind) * torch.finfo(kind).min,
+            "past_key_values": kept,
+            "use_cache": True,
+        }
+
+    def _run(self, model: Any, inputs: dict[str, Any], states: Tensor | None, rows: Tensor) -> Any:
+        self._rows = rows
+        if self._frozen is not None:
+            self._frozen.telling(states)
+        try:
+            return model(**inputs)
+        finally:
+            self._rows = None
+            if self._frozen is not None:
+                self._frozen.telling(None)
 
     def _select(self, _head: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         if self._rows is None:
             return None
         return (inputs[0].flatten(0, 1).index_select(0, self._rows),)
+
+
+def _attends_to_all(config: Any) -> bool:
+    """Return whether every layer sees every earlier token: a window would need masks of its own."""
+    kinds = getattr(config, "layer_types", None)
+    window = getattr(config, "sliding_window", None)
+    return set(kinds) == {"full_attention"} if kinds else window is None
+
+
+def _common_start(ids: Tensor, told: Tensor) -> int:
+    """Return how many tokens all rows of a batch start with, before any that says something."""
+    if len(ids) < 2:
+        return 0
+    same = int((ids == ids[0]).all(0).cumprod(0).sum())
+    says = (told != IGNORED).any(0).nonzero()
+    first = int(says[0, 0]) if len(says) else ids.shape[1] - 1
+    start = min(same, first)
+    return start if start >= WORTH_SHARING else 0

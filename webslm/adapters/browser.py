@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from webslm.adapters import driver
-from webslm.errors import EnvironmentMismatch, VerificationFailed
+from webslm.adapters.graphics_process import GraphicsProcess
+from webslm.errors import EnvironmentMismatch, GraphicsDied, VerificationFailed
+from webslm.graphics.choice import Chosen, choose
 from webslm.schema import Graphics
 
 if TYPE_CHECKING:
@@ -48,15 +50,6 @@ HINT = (
     "install one (Debian: apt-get install chromium; or python -m playwright install chromium), "
     f"or name it: verify.browser=/path/to/chrome or {VARIABLE}=/path/to/chrome"
 )
-WEBGPU_FLAGS = {
-    Graphics.software: ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"),
-    # Chromium on Linux reaches a GPU through Vulkan only, and not by default.
-    Graphics.hardware: (
-        "--enable-unsafe-webgpu",
-        "--enable-features=Vulkan",
-        "--ignore-gpu-blocklist",
-    ),
-}
 NO_WEBGPU_FLAGS = ("--disable-features=WebGPU", "--disable-blink-features=WebGPU")
 QUIET_FLAGS = (
     "--disable-background-networking",
@@ -271,6 +264,8 @@ class Session:
     """A running browser."""
 
     version: str
+    chosen: Chosen | None
+    """What its pages compute with; None: it has no WebGPU."""
     context: BrowserContext
     timeout_s: float
 
@@ -308,7 +303,7 @@ def session(
     webgpu: bool = True,
     dark: bool = False,
     minimum: int = 0,
-    graphics: Graphics = Graphics.software,
+    graphics: Graphics = Graphics.auto,
 ) -> Iterator[Session]:
     """Start a headless browser with a fresh profile; close it whatever happens.
 
@@ -321,14 +316,16 @@ def session(
         graphics: Which WebGPU adapter it offers.
 
     Raises:
-        EnvironmentMismatch: There is no browser, it does not start or end, or it is too old.
+        EnvironmentMismatch: There is no browser, it does not start or end, or it is too old; or
+            the graphics that were asked for cannot be had.
+        GraphicsDied: The block failed because the browser's graphics process had died.
     """
     executable = find(named)
     name = executable or "Playwright's Chromium"
-    flags = WEBGPU_FLAGS[graphics] if webgpu else NO_WEBGPU_FLAGS
+    chosen = choose(graphics) if webgpu else None
     with driver.running() as held:
         with held.deadline(START_S, f"browser: {name} did not start"):
-            browser = _launch(held.playwright, executable, flags)
+            browser = _launch(held.playwright, executable, chosen)
         with held.ending(browser.close, END_S, f"browser: {name} did not end"):
             match = _VERSION.match(browser.version)
             if match and int(match.group(1)) < minimum:
@@ -341,17 +338,30 @@ def session(
                 color_scheme="dark" if dark else "light",
                 reduced_motion="reduce",
             )
-            yield Session(version=browser.version, context=context, timeout_s=timeout_s)
+            process = GraphicsProcess(browser)
+            try:
+                yield Session(
+                    version=browser.version, chosen=chosen, context=context, timeout_s=timeout_s
+                )
+            except VerificationFailed as exc:
+                if process.died():
+                    raise GraphicsDied(
+                        f"the browser's graphics process died: {exc.message}", hint=exc.hint
+                    ) from exc
+                raise
 
 
-def _launch(playwright: Playwright, executable: str | None, flags: Sequence[str]) -> Browser:
+def _launch(playwright: Playwright, executable: str | None, chosen: Chosen | None) -> Browser:
     from playwright.sync_api import Error
+
+    flags = chosen.flags if chosen else NO_WEBGPU_FLAGS
 
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     try:
         return playwright.chromium.launch(
             executable_path=executable,
             args=[*QUIET_FLAGS, *flags],
+            env=dict(chosen.environment) if chosen else None,
             # Chromium's own sandbox cannot start as root.
             chromium_sandbox=not is_root,
             timeout=LAUNCH_S * 1000,

@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from webslm.adapters import heap, low_rank, methods, sft, trainer
+from webslm.adapters.loading import load_tokenizer
 from webslm.adapters.order import BucketSampler
 from webslm.adapters.sft import Report
 from webslm.adapters.snapshots import Snapshots
 from webslm.adapters.torch_mode import quiet, reproducible
-from webslm.adapters.turns import IGNORED, encode, stop_ids
+from webslm.adapters.turns import encode_last
 from webslm.errors import ConfigError, StageFailed
 from webslm.pairs import Pair
-from webslm.schema import DpoConf, Finetune, LaunchConf, LoraConf, Loss
+from webslm.prompts.ends import stop_ids
+from webslm.schema import DpoConf, Finetune, LaunchConf, LoraConf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,12 +101,12 @@ def align(job: Job, report: Report) -> Alignment:
 
 def _trainer(job: Job, report: Report, snapshots: Snapshots | None) -> Any:
     from datasets import Dataset
-    from transformers import AutoTokenizer, PrinterCallback
+    from transformers import PrinterCallback
     from trl import DPOConfig, DPOTrainer
 
     device = methods.find_device(job.lora.device)
     precision = methods.find_precision(job.lora.precision, device)
-    tokenizer: Any = AutoTokenizer.from_pretrained(job.base, local_files_only=True)
+    tokenizer = load_tokenizer(job.base)
     rows = _encoded(job, tokenizer)
     lengths = [len(row["prompt_ids"]) + len(row["chosen_ids"]) for row in rows]
     sampler = BucketSampler(lengths, job.dpo.batch_size, job.seed)
@@ -198,9 +200,4 @@ def _answered(
 ) -> tuple[list[int], list[int]]:
     """Return (prompt, answer with its stop token) as the page would exchange them."""
     messages = [*pair.messages, {"role": "assistant", "content": answer}]
-    row = encode(tokenizer, messages, number=pair.line, stops=stops, loss=Loss.assistant_only)
-    end = max(index for index, label in enumerate(row.labels) if label != IGNORED) + 1
-    begin = end
-    while begin and row.labels[begin - 1] != IGNORED:
-        begin -= 1
-    return row.input_ids[:begin], row.input_ids[begin:end]
+    return encode_last(tokenizer, messages, number=pair.line, stops=stops)

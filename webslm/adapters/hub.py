@@ -93,6 +93,36 @@ def fetch(hub: HubConf, *, cache: Path, folder: Path) -> Download:
     return Download(licence=_licence(info), files=files)
 
 
+def why_unreachable(hub: HubConf, cache: Path, *, seconds: float) -> str | None:
+    """Return why the pinned checkpoint cannot be had from the hub now; None: it can.
+
+    Args:
+        hub: What is pinned.
+        cache: Where fetched checkpoints are kept.
+        seconds: How long the hub may take to answer.
+    """
+    name, commit = check(hub)
+    from httpx2 import HTTPError
+    from huggingface_hub import HfApi
+
+    try:
+        hub_cache.find(name, commit, cache)
+        return None
+    except EnvironmentMismatch:
+        if hub_cache.is_offline():
+            return "HF_HUB_OFFLINE is set"
+    api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=os.environ.get("HF_TOKEN") or False)
+    try:
+        api.model_info(name, revision=commit, timeout=seconds)
+    except (OSError, HTTPError) as exc:
+        told = _translate(exc, name, commit)
+        unanswered = isinstance(told, EnvironmentMismatch) and not hasattr(exc, "response")
+        if unanswered:
+            return f"the hub does not answer ({type(exc).__name__})"
+        return told.message.removeprefix("base: ")
+    return None
+
+
 def _check_listing(name: str, commit: str, found: str | None, announced: dict[str, Any]) -> None:
     if found != commit:
         raise StageFailed(f"base: the hub answers {name}@{commit} with commit {found}")
@@ -107,7 +137,7 @@ def _check_listing(name: str, commit: str, found: str | None, announced: dict[st
 
 
 def _snapshot(api: HfApi, name: str, commit: str, cache: Path, announced: list[str]) -> Path:
-    wanted = [file for file in announced if hub_cache.is_wanted(file)]
+    wanted = hub_cache.wanted_files(announced)
     return Path(
         api.snapshot_download(name, revision=commit, cache_dir=cache, allow_patterns=wanted)
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -29,6 +30,7 @@ PATTERNS = (
     "tokenizer.json",
     "tokenizer_config.json",
     "chat_template.jinja",
+    "chat_template.json",
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.json",
@@ -98,10 +100,18 @@ def is_wanted(name: str) -> bool:
     return "/" not in name and any(fnmatch(name, pattern) for pattern in PATTERNS)
 
 
+def wanted_files(names: Iterable[str]) -> list[str]:
+    """Return which files of a repository take part: of sets of weights transformers' choice."""
+    found = sorted(name for name in names if is_wanted(name))
+    if SINGLE in found:
+        return [name for name in found if ".safetensors" not in name or name == SINGLE]
+    return [name for name in found if not name.startswith("consolidated")]
+
+
 def _missing(folder: Path) -> str | None:
     """Return the first file of a checkpoint that a folder lacks; None: it is whole."""
     shards = [SINGLE]
-    if (folder / INDEX).is_file():
+    if not (folder / SINGLE).is_file() and (folder / INDEX).is_file():
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         shards = sorted(set(index["weight_map"].values()))
     return next((file for file in (*NEEDED, *shards) if not (folder / file).is_file()), None)

@@ -17,7 +17,11 @@ from webslm.fs import link_or_copy, temporary_dir
 from webslm.keys import text_digest
 from webslm.schema import HubRowsConf
 
-KINDS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+KINDS = tuple(
+    kind + packed
+    for kind in (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+    for packed in ("", ".gz", ".bz2", ".xz")
+)
 NOT_ROWS = ("dataset_infos.json", "dataset_info.json", "state.json")
 
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters.reference import load_tokenizer
-from webslm.adapters.turns import Messages, Row, encode, sample, stop_ids
+from webslm.adapters.loading import load_tokenizer
+from webslm.adapters.turns import Messages, Row, encode, sample
+from webslm.fs import read_object
+from webslm.prompts.ends import stop_ids
 from webslm.schema import LoraConf
 
 INSPECTED = 2000
@@ -36,12 +38,13 @@ def inspect_rows(
     stops = stop_ids(base, tokenizer)
     count = min(len(rows), INSPECTED)
     chosen = [index * len(rows) // count for index in range(count)]
-    seen = [
+    read = [
         encode(tokenizer, rows[index], number=index + 1, stops=stops, loss=lora.loss)
         for index in chosen
     ]
+    seen = [row for answers in read for row in answers]
     lengths = [len(row.input_ids) for row in seen]
-    long = [row.number for row in seen if len(row.input_ids) > lora.max_length]
+    long = list(dict.fromkeys(r.number for r in seen if len(r.input_ids) > lora.max_length))
     return {
         "rows": len(rows),
         "inspected": count,
@@ -50,10 +53,12 @@ def inspect_rows(
         "trained_share": round(sum(row.trained for row in seen) / sum(lengths), 4),
         "loss": lora.loss.value,
         "max_length": lora.max_length,
+        "positions": read_object(base / "config.json").get("max_position_embeddings"),
         "context_window_size": context,
         "too_long": {"count": len(long), "lines": long[:NAMED]},
         "histogram": histogram(lengths),
-        "plan": planned(len(rows), lora),
+        "answer_by_answer": sum(len(answers) > 1 for answers in read),
+        "plan": planned(round(len(rows) * len(seen) / count), lora),
         "samples": [
             {"line": row.number, "tokens": len(row.input_ids), "pieces": sample(tokenizer, row)}
             for row in _samples(seen, rows)

@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 def quicken(model: Any) -> int:
     """Give plain LoRA layers this arithmetic; return how many. DoRA and 4 bits keep peft's."""
-    from peft.tuners.lora.layer import Linear
-
-    found = [layer for layer in model.modules() if type(layer) is Linear and _is_plain(layer)]
+    found = plain_layers(model)
     for layer in found:
         layer.forward = partial(_forward, layer)
     return len(found)
+
+
+def plain_layers(model: Any) -> list[Any]:
+    """Return the LoRA layers of a peft model that hold one plain adapter over a frozen weight."""
+    from peft.tuners.lora.layer import Linear
+
+    return [layer for layer in model.modules() if type(layer) is Linear and _is_plain(layer)]
 
 
 def _is_plain(layer: Any) -> bool:

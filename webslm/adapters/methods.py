@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.adapters.loading import load_causal_lm
 from webslm.errors import ConfigError, EnvironmentMismatch
 from webslm.schema import Arithmetic, Device, Finetune, LoraConf, Sharding
 
@@ -89,21 +90,17 @@ def load(
     adapter in it is float32.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
     if method is Finetune.qlora:
         return _in_four_bits(base, device, precision)
     # On a CPU the plain attention of short rows is faster than the fused one (15-20 % a step).
     attention = "eager" if device == "cpu" else "sdpa"
     whole = method is Finetune.full or sharding is Sharding.fsdp
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+    return load_causal_lm(
         base,
         dtype=torch.float32 if whole else getattr(torch, precision),
         attn_implementation=attention,
-        local_files_only=True,
-        use_safetensors=True,
     )
-    return model
 
 
 def _in_four_bits(base: Path, device: str, precision: str) -> PreTrainedModel:
@@ -113,11 +110,11 @@ def _in_four_bits(base: Path, device: str, precision: str) -> PreTrainedModel:
     prepares, cost two thirds more memory and a tenth of the speed.
     """
     import torch
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import BitsAndBytesConfig
 
     kind = getattr(torch, precision)
     place = "cpu" if device == "cpu" else f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+    model = load_causal_lm(
         base,
         dtype=kind,
         quantization_config=BitsAndBytesConfig(
@@ -127,8 +124,6 @@ def _in_four_bits(base: Path, device: str, precision: str) -> PreTrainedModel:
             bnb_4bit_compute_dtype=kind,
         ),
         device_map={"": place},
-        local_files_only=True,
-        use_safetensors=True,
     )
     for weight in model.parameters():
         weight.requires_grad = False
@@ -145,13 +140,39 @@ def keep_learning_in_float32(model: Any) -> None:
             weight.data = weight.data.float()
 
 
-def peft_config(lora: LoraConf, method: Finetune) -> Any:
-    """Return peft's configuration of a fresh adapter; None: all weights learn."""
+def first_learning(lora: LoraConf, num_layers: int) -> int:
+    """Return the lowest layer that learns, from 0.
+
+    Raises:
+        ConfigError: More layers should learn than the base has.
+    """
+    if lora.layers is None:
+        return 0
+    if lora.layers > num_layers:
+        raise ConfigError(
+            f"lora.layers: {lora.layers} layers should learn, the base has {num_layers}",
+            hint="lora.layers=null lets all learn",
+        )
+    return num_layers - lora.layers
+
+
+def peft_config(lora: LoraConf, method: Finetune, num_layers: int) -> Any:
+    """Return peft's configuration of a fresh adapter; None: all weights learn.
+
+    Raises:
+        ConfigError: More layers should learn than the base has.
+    """
     from peft import LoraConfig
 
     if method is Finetune.full:
         return None
+    first = first_learning(lora, num_layers)
+    upper = {
+        "layers_to_transform": list(range(first, num_layers)),
+        "layers_pattern": "layers",
+    }
     return LoraConfig(
+        **(upper if first else {}),
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from webslm.adapters.torch_mode import quiet
+from webslm.adapters.loading import load_causal_lm, load_tokenizer
 from webslm.adapters.turns import prompt_ids
 from webslm.errors import StageFailed
 
@@ -51,14 +51,6 @@ class Greedy:
         return [step[0][1] - step[1][1] for step in self.best]
 
 
-def load_tokenizer(checkpoint: Path) -> Any:
-    """Return the tokenizer of a folder."""
-    with quiet():
-        from transformers import AutoTokenizer
-
-        return AutoTokenizer.from_pretrained(checkpoint, local_files_only=True)
-
-
 def decode(tokenizer: Any, tokens: Sequence[int]) -> str:
     """Return the text of an answer without its special tokens."""
     text: str = tokenizer.decode(list(tokens), skip_special_tokens=True)
@@ -74,20 +66,12 @@ def load_model(checkpoint: Path, state: Mapping[str, np.ndarray] | None = None) 
             A tied output head need not be given.
 
     Raises:
-        StageFailed: ``state`` lacks a weight, has one too many or one of another shape.
+        StageFailed: The checkpoint or ``state`` lacks a weight, has one too many or one of another
+            shape.
     """
     import torch
 
-    with quiet():
-        from transformers import AutoModelForCausalLM
-
-        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
-            checkpoint,
-            dtype=torch.float32,
-            attn_implementation="eager",
-            local_files_only=True,
-            use_safetensors=True,
-        )
+    model = load_causal_lm(checkpoint, dtype=torch.float32, attn_implementation="eager")
     if state is not None:
         _replace(model, state)
     return model.eval()

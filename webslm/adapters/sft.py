@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from webslm.adapters import low_rank, methods, stopping
+from webslm.adapters import low_rank, methods, rounded_weights, stopping
 from webslm.adapters.answers import Answers
+from webslm.adapters.frozen_layers import FrozenLayers
 from webslm.adapters.order import BucketSampler
+from webslm.adapters.rounded_weights import Rounding
 from webslm.adapters.snapshots import Snapshots, callback
 from webslm.adapters.stopping import HeldOut
 from webslm.adapters.turns import Row
@@ -42,6 +44,12 @@ class Setup:
     folder: Path
     peft_config: Any
     """peft's configuration of a fresh adapter; None: all weights learn."""
+    first_learning: int = 0
+    """The lowest layer that learns, from 0."""
+    rounding: Rounding | None = None
+    """The weight format that the training computes in; None: weights as they are."""
+    note: Callable[[str], None] = lambda _: None
+    """Is told what is computed before the first step."""
 
 
 def trainer(
@@ -107,6 +115,7 @@ def trainer(
         padding_free=setup.lora.packing,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
+    to_round = [] if setup.rounding is None else rounded_weights.weights(model, setup.rounding)
     made = BucketedTrainer(
         model=model,
         args=on_one_gpu(args),
@@ -121,12 +130,29 @@ def trainer(
         callbacks=callbacks(sampler, report, snapshots, "finetune", early),
     )
     made.remove_callback(PrinterCallback)
-    if setup.device == "cpu":
-        answers = Answers(made.model)
-    if setup.launch.sharding is Sharding.none:
+    if setup.rounding is not None:
+        rounded_weights.apply(made.model, setup.rounding, to_round)
+    elif setup.launch.sharding is Sharding.none:
         low_rank.quicken(made.model)
     methods.keep_learning_in_float32(made.model)
+    if setup.device == "cpu":
+        answers = _answers(made.model, setup, encoded)
     return made
+
+
+def _answers(model: Any, setup: Setup, encoded: Sequence[Row]) -> Answers:
+    """Return how the loss of a batch is computed on a CPU."""
+    lora = setup.lora
+    frozen = None
+    # Noise on the embeddings and rows behind each other are other states every time.
+    if setup.first_learning and lora.neftune_alpha is None and not lora.packing:
+        frozen = FrozenLayers(model, setup.first_learning)
+        setup.note(
+            f"layers 1 to {setup.first_learning} stay: computed once for {len(encoded)} rows"
+        )
+        frozen.fill([row.input_ids for row in encoded])
+    shares = not lora.packing and not lora.gradient_checkpointing and setup.launch.processes == 1
+    return Answers(model, frozen, shares=shares)
 
 
 def batch_share(lora: LoraConf, processes: int) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from webslm.adapters import heap, losses
 from webslm.adapters import tokenizer as tokenizers
 from webslm.adapters.torch_mode import quiet, reproducible
+from webslm.encoding import is_whole, lines, read_text
 from webslm.errors import ConfigError, StageFailed
 from webslm.fs import write_text
 from webslm.paths import resolve_data
@@ -89,20 +90,29 @@ def _read(path: str, one_of: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return the objects of a JSONL file or of a file that is one JSON list."""
     file = resolve_data(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file)
     except OSError as exc:
         raise ConfigError(f"base.tiny: cannot read {path!r}: {exc.strerror}") from exc
     try:
         if text.lstrip().startswith("["):
             rows = json.loads(text)
         else:
-            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
-    except ValueError as exc:
+            rows = [json.loads(line) for line in lines(text) if line.strip()]
+    except (ValueError, RecursionError) as exc:
         raise ConfigError(f"base.tiny: {path!r} is not JSON or JSON lines: {exc}") from exc
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict) or not any(row.get(key) for key in one_of):
             raise ConfigError(f"base.tiny: {path!r} row {number}: no {' or '.join(one_of)}")
+        if not all(map(_is_text, row.get("messages") or [row.get(key, "") for key in one_of])):
+            raise ConfigError(f"base.tiny: {path!r} row {number}: what it says is no whole text")
     return rows  # type: ignore[no-any-return]
+
+
+def _is_text(said: Any) -> bool:
+    """Return whether a text, or a message with role and content, can be learnt."""
+    if isinstance(said, dict):
+        return _is_text(said.get("role")) and _is_text(said.get("content"))
+    return isinstance(said, str) and is_whole(said)
 
 
 def build(shape: ShapeConf) -> PreTrainedModel:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from webslm.adapters import budget, heap, methods, sft, stopping, training_rows
+from webslm.adapters.loading import load_tokenizer
 from webslm.adapters.order import batches
+from webslm.adapters.rounded_weights import Rounding
 from webslm.adapters.sft import Report
 from webslm.adapters.snapshots import Snapshots
 from webslm.adapters.stopping import HeldOut
@@ -38,6 +40,8 @@ class Job:
     """Where the adapter goes, or the whole model."""
     scratch: Path | None = None
     """Where checkpoints go that a killed training goes on from; None: nowhere."""
+    rounding: Rounding | None = None
+    """The weight format that the training computes in; None: weights as they are."""
     held_out: Sequence[Messages] = ()
     """Rows whose loss ends the training, where ``lora`` asks for that."""
     note: Callable[[str], None] = lambda _: None
@@ -94,14 +98,13 @@ def finetune(job: Job, report: Report) -> Training:
         reproducible(job.seed) as threads,
         kept_snapshots(job.launch, job.scratch) as snapshots,
     ):
-        from transformers import AutoTokenizer
-
         device = methods.find_device(lora.device)
-        tokenizer: Any = AutoTokenizer.from_pretrained(job.base, local_files_only=True)
-        encoded = training_rows.encoded(tokenizer, job.base, job.rows, lora, job.seed)
+        tokenizer = load_tokenizer(job.base)
+        given, copies = training_rows.encoded(tokenizer, job.base, job.rows, lora, job.seed)
+        encoded = [*given, *copies]
         precision = methods.find_precision(lora.precision, device)
         model = methods.load(job.base, device, job.method, precision, job.launch.sharding)
-        peft_config = methods.peft_config(lora, job.method)
+        peft_config = methods.peft_config(lora, job.method, model.config.num_hidden_layers)
         if peft_config is not None:
             methods.check_targets(model, lora.target_modules)
         setup = sft.Setup(
@@ -112,6 +115,9 @@ def finetune(job: Job, report: Report) -> Training:
             precision=precision,
             folder=job.folder,
             peft_config=peft_config,
+            first_learning=methods.first_learning(lora, model.config.num_hidden_layers),
+            rounding=job.rounding,
+            note=job.note,
         )
         held_out = _watched(job, tokenizer)
         trainer = sft.trainer(model, tokenizer, encoded, setup, report, snapshots, held_out)
@@ -131,7 +137,7 @@ def finetune(job: Job, report: Report) -> Training:
         epochs=round(float(trainer.state.epoch or 0.0), 3),
         tokens=sum(len(row.input_ids) for row in encoded),
         trained_tokens=sum(row.trained for row in encoded),
-        augmented=len(encoded) - len(job.rows),
+        augmented=len(copies),
         loss=[[entry["step"], round(entry["loss"], 4)] for entry in history],
         lr=[[entry["step"], float(f"{entry['learning_rate']:.4g}")] for entry in history],
         seconds=round(seconds, 1),

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from webslm.adapters.augment import augmented
-from webslm.adapters.turns import Messages, Row, encode, encode_all, stop_ids
+from webslm.adapters.turns import Messages, Row, encode, encode_all
+from webslm.fs import read_object
+from webslm.prompts.ends import stop_ids
 from webslm.schema import LoraConf
 
 
 def encoded(
     tokenizer: Any, base: Path, rows: Sequence[Messages], lora: LoraConf, seed: int
-) -> list[Row]:
-    """Return the given rows, then the copies that ``lora.augment`` asks for.
+) -> tuple[list[Row], list[Row]]:
+    """Return the given rows, and the copies that ``lora.augment`` asks for.
 
     A copy that came out longer than ``lora.max_length`` is left out.
 
@@ -25,16 +27,17 @@ def encoded(
     given = as_given(tokenizer, base, rows, lora)
     stops = stop_ids(base, tokenizer)
     copies = (
-        encode(
+        row
+        for index, messages in enumerate(augmented(rows, lora.augment, seed))
+        for row in encode(
             tokenizer,
             messages,
             number=index // lora.augment.copies + 1,
             stops=stops,
             loss=lora.loss,
         )
-        for index, messages in enumerate(augmented(rows, lora.augment, seed))
     )
-    return [*given, *(row for row in copies if len(row.input_ids) <= lora.max_length)]
+    return given, [row for row in copies if len(row.input_ids) <= lora.max_length]
 
 
 def as_given(tokenizer: Any, base: Path, rows: Sequence[Messages], lora: LoraConf) -> list[Row]:
@@ -45,4 +48,11 @@ def as_given(tokenizer: Any, base: Path, rows: Sequence[Messages], lora: LoraCon
         stops=stop_ids(base, tokenizer),
         loss=lora.loss,
         max_length=lora.max_length,
+        positions=positions(base),
     )
+
+
+def positions(base: Path) -> int | None:
+    """Return how many tokens a base was made for, as its config.json says."""
+    found: int | None = read_object(base / "config.json").get("max_position_embeddings")
+    return found

@@ -8,17 +8,24 @@ the page sends as a prompt must be, token for token, what precedes the answer in
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters.torch_mode import quiet
+from webslm.adapters.loading import load_tokenizer
 from webslm.errors import ConfigError, StageFailed
+from webslm.prompts import rendering
+from webslm.prompts.ends import check_start, follows
 from webslm.schema import Loss
 
 IGNORED = -100
 """Label of a token without loss."""
+SHOWN = 40
+"""Characters of a text that a sentence quotes."""
+
+NO_LOSS = "weight"
+"""Key of a message that the data stage writes (as 0) where an answer is not learnt."""
 
 Messages = list[dict[str, str]]
 
@@ -39,63 +46,148 @@ class Row:
 
 
 def read_rows(path: Path) -> list[Messages]:
-    """Return the conversations of a JSONL file as the data stage wrote it."""
+    """Return the conversations of a JSONL file as the data stage wrote it.
+
+    A message keeps its ``NO_LOSS``, where it has one.
+    """
     with path.open(encoding="utf-8") as file:
         return [json.loads(line)["messages"] for line in file if line.strip()]
 
 
-def stop_ids(checkpoint: Path, tokenizer: Any) -> frozenset[int]:
-    """Return the ids that end an answer: those of generation_config.json and the tokenizer's.
+def learnt_rows(data: Path) -> list[Messages]:
+    """Return what a fine-tune learns of a data artifact: its rows, then those rehearsed."""
+    rows = read_rows(data / "train.jsonl")
+    rehearsed = data / "rehearsal.jsonl"
+    return [*rows, *read_rows(rehearsed)] if rehearsed.is_file() else rows
 
-    Raises:
-        StageFailed: There are none.
-    """
-    found: set[int | None] = {tokenizer.eos_token_id}
-    file = checkpoint / "generation_config.json"
-    if file.is_file():
-        declared = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
-        found.update(declared if isinstance(declared, list) else [declared])
-    ids = frozenset(token for token in found if token is not None)
-    if not ids:
-        raise StageFailed(
-            "the base names no stop token", hint="add eos_token_id to its generation_config.json"
-        )
-    return ids
+
+def is_learnt(message: Mapping[str, Any]) -> bool:
+    """Return whether a message of the data stage is an answer that carries loss."""
+    return message["role"] == "assistant" and NO_LOSS not in message
+
+
+def first_learnt(messages: Messages) -> int:
+    """Return the position of the first answer that carries loss; every row has one."""
+    return next(at for at, message in enumerate(messages) if is_learnt(message))
 
 
 def encode(
     tokenizer: Any, messages: Messages, *, number: int, stops: frozenset[int], loss: Loss
-) -> Row:
+) -> list[Row]:
     """Render and tokenize one conversation and mark what is learnt.
+
+    Where the template renders an answer otherwise once the conversation goes on (thoughts of past
+    answers go, say), no one text holds all of them as they are said: the answers are then learnt
+    one by one, each in a row of its own that ends with it.
+
+    Returns:
+        One row, or one for each answer.
 
     Raises:
         ConfigError: The chat template refuses the roles of the row, or a text holds a stop token.
-        StageFailed: A prompt is not a prefix of its training row, or an answer's stop token is
-            missing: such a model would never have been asked what it learnt, or never stop.
+        StageFailed: A prompt is not a prefix of its training row, text that is not the row's
+            would be learnt, or an answer's stop token is missing: such a model would never have
+            been asked what it learnt, or never stop.
     """
     _check_texts(tokenizer, messages, number, stops)
-    ids = _tokens(tokenizer, messages, number, prompt=False)
-    _check_one_start(tokenizer, ids, number)
-    labels = [IGNORED] * len(ids)
-    for index, message in enumerate(messages):
-        if message["role"] != "assistant":
-            continue
-        prompt = _tokens(tokenizer, messages[:index], number, prompt=True)
-        end = _end_of_turn(ids, len(prompt), stops)
-        if ids[: len(prompt)] != prompt:
-            raise StageFailed(
-                f"row {number}, message {index + 1}: the prompt's tokens are not the ones that "
-                "precede the answer in the training row",
-                hint="the base's chat template renders past turns differently; use another base",
-            )
-        told = _tokens(tokenizer, messages[: index + 1], number, prompt=False)
-        if end is None or told[:end] != ids[:end]:
-            raise StageFailed(
-                f"row {number}, message {index + 1}: no stop token follows the answer",
-                hint="the base's chat template must end an assistant turn with an eos token",
-            )
-        labels[len(prompt) : end] = ids[len(prompt) : end]
-    return Row(number=number, input_ids=ids, labels=list(ids) if loss is Loss.full else labels)
+    answers = [
+        _answer(tokenizer, messages, index, number, stops)
+        for index, message in enumerate(messages)
+        if message["role"] == "assistant"
+    ]
+    whole = _tokens(tokenizer, messages, number, prompt=False)
+    check_start(tokenizer, whole, stops, f"row {number}")
+    if all(whole[: answer.end] == answer.ids[: answer.end] for answer in answers):
+        return [_row(number, whole, answers, loss)]
+    return [_row(number, answer.ids, [answer], loss) for answer in answers if answer.is_learnt]
+
+
+def encode_last(
+    tokenizer: Any, messages: Messages, *, number: int, stops: frozenset[int]
+) -> tuple[list[int], list[int]]:
+    """Return (prompt, answer with its stop token) of a conversation's last message.
+
+    Raises:
+        ConfigError: As ``encode``.
+        StageFailed: As ``encode``.
+    """
+    _check_texts(tokenizer, messages, number, stops)
+    answer = _answer(tokenizer, messages, len(messages) - 1, number, stops)
+    check_start(tokenizer, answer.ids, stops, f"row {number}")
+    return answer.ids[: answer.begin], answer.ids[answer.begin : answer.end]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """An answer as the last message of its conversation."""
+
+    ids: list[int]
+    """Tokens of the conversation up to it."""
+    begin: int
+    end: int
+    """Behind its stop token."""
+    is_learnt: bool
+
+
+def _answer(
+    tokenizer: Any, messages: Messages, index: int, number: int, stops: frozenset[int]
+) -> _Answer:
+    """Return where an answer stands, having proved that it is what is learnt and asked for."""
+    asked = _text(tokenizer, messages[:index], number, prompt=True)
+    told = _text(tokenizer, messages[: index + 1], number, prompt=False)
+    prompt, ids = rendering.tokenized(tokenizer, asked), rendering.tokenized(tokenizer, told)
+    where = f"row {number}, message {index + 1}"
+    if ids[: len(prompt)] != prompt:
+        option = rendering.helpful_option(tokenizer, messages, index)
+        raise StageFailed(
+            f"{where}: the prompt's tokens are not the ones that precede the answer in the "
+            f"training row: {_parting(asked, told)}",
+            hint=f"{option} makes them the same" if option else rendering.OTHER_TEMPLATE,
+        )
+    stop = next((at for at in range(len(prompt), len(ids)) if ids[at] in stops), None)
+    if stop is None:
+        raise StageFailed(
+            f"{where}: no stop token follows the answer",
+            hint="the base's chat template must end an assistant turn with an eos token",
+        )
+    ended = tokenizer.decode([ids[stop]]).strip()
+    _check_learnt(told[len(asked) :], messages[index]["content"], ended, where)
+    return _Answer(ids=ids, begin=len(prompt), end=stop + 1, is_learnt=is_learnt(messages[index]))
+
+
+def _check_learnt(rest: str, content: str, stop: str, where: str) -> None:
+    """Raise StageFailed where what follows a prompt is not the row's answer and its stop token."""
+    wanted = content.strip()
+    before, said, after = rest.partition(wanted) if wanted else ("", stop, rest)
+    if said and not before.strip() and follows(after, stop):
+        return
+    learnt = rest.partition(stop)[0]
+    # A template may set the white space inside an answer anew, as around its thoughts.
+    if "".join(learnt.split()) == "".join(wanted.split()):
+        return
+    raise StageFailed(
+        f"{where}: the chat template makes {learnt.strip()[:SHOWN]!r} of the answer "
+        f"{wanted[:SHOWN]!r}, and that would be learnt and said",
+        hint="write the answer as the template renders it, or " + rendering.OTHER_TEMPLATE,
+    )
+
+
+def _parting(asked: str, told: str) -> str:
+    """Return where a prompt and the row that should begin with it part."""
+    pairs = enumerate(zip(asked, told, strict=False))
+    at = next((at for at, (one, two) in pairs if one != two), min(len(asked), len(told)))
+    if at == len(asked):
+        return "its last token joins the answer's first letters"
+    start = max(0, at - SHOWN // 2)
+    return f"{asked[start : at + SHOWN]!r} is asked, {told[start : at + SHOWN]!r} is learnt"
+
+
+def _row(number: int, ids: list[int], answers: Sequence[_Answer], loss: Loss) -> Row:
+    labels = list(ids) if loss is Loss.full else [IGNORED] * len(ids)
+    for answer in answers:
+        said = ids[answer.begin : answer.end]
+        labels[answer.begin : answer.end] = said if answer.is_learnt else [IGNORED] * len(said)
+    return Row(number=number, input_ids=ids, labels=labels)
 
 
 def encode_all(
@@ -105,23 +197,29 @@ def encode_all(
     stops: frozenset[int],
     loss: Loss,
     max_length: int,
+    positions: int | None = None,
 ) -> list[Row]:
-    """Encode every row; none is cut.
+    """Encode every row, in order; none is cut.
+
+    ``positions`` is how many tokens the base was made for, where that is known.
 
     Raises:
         ConfigError: Rows are longer than ``max_length`` tokens (all of them are named), or none
             has an assistant turn.
     """
     encoded = [
-        encode(tokenizer, messages, number=number, stops=stops, loss=loss)
+        row
         for number, messages in enumerate(rows, 1)
+        for row in encode(tokenizer, messages, number=number, stops=stops, loss=loss)
     ]
     longest = max((len(row.input_ids) for row in encoded), default=0)
     problems = tuple(
         (
-            f"lora.max_length: train.jsonl line {row.number} has {len(row.input_ids)} tokens, "
+            f"lora.max_length: training row {row.number} has {len(row.input_ids)} tokens, "
             f"{max_length} are allowed",
-            f"set lora.max_length={longest} or shorten the row",
+            f"set lora.max_length={longest} or shorten the row"
+            if positions is None or longest <= positions
+            else f"shorten the row: the base was made for {positions} tokens",
         )
         for row in encoded
         if len(row.input_ids) > max_length
@@ -130,7 +228,7 @@ def encode_all(
         raise ConfigError(problems=problems)
     for row in encoded:
         if not row.trained:
-            raise ConfigError(f"train.jsonl line {row.number}: no assistant turn to learn from")
+            raise ConfigError(f"training row {row.number}: no assistant turn to learn from")
     return encoded
 
 
@@ -147,22 +245,21 @@ def sample(tokenizer: Any, row: Row) -> list[dict[str, Any]]:
 
 def prompt_ids(tokenizer: Any, messages: Messages) -> list[int]:
     """Return the tokens a page sends to get the next assistant turn."""
-    return _tokens(tokenizer, messages, 0, prompt=True)
+    return rendering.token_ids(tokenizer, messages, prompt=True)
 
 
 def _tokens(tokenizer: Any, messages: Messages, number: int, *, prompt: bool) -> list[int]:
-    from jinja2.exceptions import TemplateError
+    return rendering.tokenized(tokenizer, _text(tokenizer, messages, number, prompt=prompt))
 
+
+def _text(tokenizer: Any, messages: Messages, number: int, *, prompt: bool) -> str:
+    said = [{key: message[key] for key in ("role", "content")} for message in messages]
     try:
-        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
-    except TemplateError as exc:
-        raise ConfigError(
-            f"row {number}: the base's chat template refuses it: {exc}",
-            hint="for a base without system role, base.system_fold puts it into the user message",
-        ) from exc
-    # The template writes the special tokens itself; adding them again would start a row twice.
-    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-    return ids
+        return rendering.text(tokenizer, said, prompt=prompt)
+    except rendering.Refused as exc:
+        raise ConfigError(f"row {number}: {exc.message}", hint=exc.hint) from exc
+    except StageFailed as exc:
+        raise StageFailed(f"row {number}: {exc.message}", hint=exc.hint) from exc
 
 
 def _check_texts(tokenizer: Any, messages: Messages, number: int, stops: frozenset[int]) -> None:
@@ -178,26 +275,9 @@ def _check_texts(tokenizer: Any, messages: Messages, number: int, stops: frozens
             )
 
 
-def _check_one_start(tokenizer: Any, ids: Sequence[int], number: int) -> None:
-    start = tokenizer.bos_token_id
-    if start is not None and start != tokenizer.eos_token_id and ids.count(start) > 1:
-        raise StageFailed(f"row {number}: the start token {start} stands there more than once")
-
-
-def _end_of_turn(ids: Sequence[int], start: int, stops: frozenset[int]) -> int | None:
-    """Return the index after the first stop token from ``start`` on."""
-    for index in range(start, len(ids)):
-        if ids[index] in stops:
-            return index + 1
-    return None
-
-
 def probe_ids(base: Path, rows: Sequence[Messages], *, count: int, tokens: int) -> list[list[int]]:
     """Return the first ``tokens`` tokens of ``count`` rows evenly spaced over the data."""
-    with quiet():
-        from transformers import AutoTokenizer
-
-        tokenizer: Any = AutoTokenizer.from_pretrained(base, local_files_only=True)
+    tokenizer = load_tokenizer(base)
     spacing = max(1, len(rows) // count)
     return [
         _tokens(tokenizer, messages, number + 1, prompt=False)[:tokens]

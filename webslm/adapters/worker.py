@@ -39,7 +39,7 @@ def main(path: Path) -> int:
         done = trainer.finetune(
             trainer.Job(
                 base=Path(job["base"]),
-                rows=turns.read_rows(Path(job["rows"])),
+                rows=turns.learnt_rows(Path(job["data"])),
                 method=Finetune[job["method"]],
                 lora=_lora(job["lora"]),
                 launch=_launch(job["launch"]),

@@ -16,13 +16,15 @@ from dataclasses import dataclass
 
 from webslm.compiler.conversation import SYSTEM_PLACEHOLDER, ConvTemplate, Message, js_replace
 from webslm.errors import StageFailed
+from webslm.prompts.ends import ANSWER, ASKED_ON, FIRST, SECOND
+from webslm.prompts.rendering import FOLD_HINT, Refused
 
 Render = Callable[[Sequence[Message]], str]
 """The tokenizer's own template, messages to a prompt with the reply's header; StageFailed where it
 refuses them."""
 PAGE_HINT = "app.template=page has the page render the chat template itself"
 """What helps wherever only web-llm's block is too poor."""
-SYSTEM, FIRST, ANSWER, SECOND = "zqSystemqz", "zqFirstqz", "zqAnswerqz", "zqSecondqz"
+SYSTEM = "zqSystemqz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,8 @@ class Parts:
     """From an answer to the next user message."""
     reply: str
     """After the last user message when an answer is asked for."""
+    no_system: StageFailed | None = None
+    """Why the template takes no system message."""
 
 
 def probe(template: Render) -> Parts:
@@ -49,13 +53,12 @@ def probe(template: Render) -> Parts:
     Raises:
         StageFailed: It drops, repeats or moves a content, or fails on a plain conversation.
     """
-    turns = [_user(FIRST), {"role": "assistant", "content": ANSWER}, _user(SECOND)]
-    plain = _cut(template(turns), FIRST, ANSWER, SECOND)
-    before = after = None
+    plain = _cut(template(ASKED_ON), FIRST, ANSWER, SECOND)
+    before = after = no_system = None
     try:
-        text = template([{"role": "system", "content": SYSTEM}, *turns])
-    except StageFailed:
-        text = ""  # how a template refuses a system message
+        text = template([{"role": "system", "content": SYSTEM}, *ASKED_ON])
+    except StageFailed as exc:
+        text, no_system = "", exc
     if text:
         before, after, *rest = _cut(text, SYSTEM, FIRST, ANSWER, SECOND)
         if rest != plain[1:]:
@@ -69,22 +72,8 @@ def probe(template: Render) -> Parts:
         turn=plain[1],
         next_turn=plain[2],
         reply=plain[3],
+        no_system=no_system,
     )
-
-
-def end_of_turn(following: str, specials: Sequence[str]) -> str:
-    """Return the special token that ends an answer, given the text that follows the answer.
-
-    Raises:
-        StageFailed: Text follows an answer instead: the model cannot tell where to stop.
-    """
-    found = [token for token in specials if following.startswith(token)]
-    if not found:
-        raise StageFailed(
-            f"the chat template ends an answer with {following[:20]!r}, no special token",
-            hint="web-llm would never stop; choose a base whose template has an end-of-turn token",
-        )
-    return max(found, key=len)
 
 
 def derive(parts: Parts, specials: Sequence[str], system_prompt: str, name: str) -> ConvTemplate:
@@ -129,9 +118,11 @@ def _layout(parts: Parts, specials: Sequence[str], system_prompt: str) -> tuple[
     first = parts.before_user
     if system_prompt:
         if before is None or after is None:
+            if parts.no_system is not None and not isinstance(parts.no_system, Refused):
+                raise parts.no_system
             raise StageFailed(
                 "the chat template takes no system message, but the training rows have one",
-                hint="base.system_fold='\\n\\n' puts it into the first user message on all sides",
+                hint=FOLD_HINT if parts.no_system is None else parts.no_system.hint,
             )
         first = after
     user = _shared_end(parts.next_turn, first, specials)
@@ -223,7 +214,3 @@ def _cut(text: str, *markers: str) -> list[str]:
         part, _, text = text.partition(marker)
         found.append(part)
     return [*found, text]
-
-
-def _user(text: str) -> Message:
-    return {"role": "user", "content": text}

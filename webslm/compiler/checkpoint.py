@@ -1,51 +1,26 @@
-"""Own reading of Hugging Face checkpoint folders, in blocks of rows; know no architecture.
-
-Files are read, not mapped: pages of a mapped file count as this process's memory, and a
-checkpoint may be larger than the machine's.
-"""
+"""Own reading of Hugging Face checkpoint folders, in blocks of rows; know no architecture."""
 
 from __future__ import annotations
 
-import json
-import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from webslm.compiler.checkpoint_files import INDEX, find_weights
+from webslm.compiler.safetensors_file import ITEM_BYTES, Tensor, read_header, read_rows
 from webslm.compiler.weights import Parameter
 from webslm.errors import StageFailed
 
 if TYPE_CHECKING:
     from webslm.compiler.quantization import Float32
 
-WEIGHTS_NAME = "model.safetensors"
-INDEX_NAME = "model.safetensors.index.json"
-ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
-MAX_HEADER_BYTES = 100 << 20
 BLOCK_BYTES = 8 << 20
 """Float32 bytes read at once."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tensor:
-    """Where a tensor lies."""
-
-    path: Path
-    dtype: str
-    """F32, F16 or BF16; another type is refused when the tensor is read."""
-    shape: tuple[int, ...]
-    offset: int
-    """First byte in the file."""
-    nbytes: int
-
-    @property
-    def row_elements(self) -> int:
-        """Return the elements of one row (of one element, for a vector)."""
-        count = 1
-        for size in self.shape[1:]:
-            count *= size
-        return count
+NAMED = 3
+"""Tensors of a kind that a sentence names."""
+DESCRIBED = "config.json and weights are not of one save: fetch or save both again"
+FOREIGN = "it is of another architecture, or still holds an adapter"
 
 
 class Checkpoint:
@@ -55,19 +30,25 @@ class Checkpoint:
         """Read the headers only.
 
         Raises:
-            StageFailed: No weights, a broken header, or an index that points elsewhere.
+            StageFailed: No weights, a broken header, or an index and shards that disagree.
         """
         self.folder = folder
+        self.files = find_weights(folder)
         self.tensors: dict[str, Tensor] = {}
-        if (folder / INDEX_NAME).is_file():
-            self._read_shards(_read_index(folder / INDEX_NAME))
-        elif (folder / WEIGHTS_NAME).is_file():
-            self.tensors.update(_read_header(folder / WEIGHTS_NAME))
-        else:
-            raise StageFailed(
-                f"no weights in {folder}: neither {WEIGHTS_NAME} nor {INDEX_NAME}",
-                hint="save the model with safe_serialization (safetensors)",
-            )
+        for file_name in self.files.names:
+            for name, tensor in read_header(folder / file_name).items():
+                self._add(name, tensor, file_name)
+        for name, file_name in (self.files.weight_map or {}).items():
+            if name not in self.tensors:
+                raise StageFailed(
+                    f"{name}: {INDEX} says {file_name}, it is not there", hint="fetch them again"
+                )
+
+    @property
+    def paths(self) -> list[Path]:
+        """Return the files that are read: the weights and their index, if they have one."""
+        index = [] if self.files.weight_map is None else [INDEX]
+        return [self.folder / name for name in (*self.files.names, *index)]
 
     @property
     def nbytes(self) -> int:
@@ -80,16 +61,14 @@ class Checkpoint:
         Raises:
             StageFailed: No such tensor, a type that is no weight, or a file that ends early.
         """
-        tensor = self._find(name)
-        if tensor.dtype not in ITEM_BYTES:
-            raise StageFailed(
-                f"{name}: stored as {tensor.dtype}",
-                hint="only F32, F16 and BF16 checkpoints can be converted",
-            )
+        if name not in self.tensors:
+            raise StageFailed(f"{name}: not in the checkpoint {self.folder}", hint=DESCRIBED)
+        tensor = self.tensors[name]
+        _check_type(name, tensor)
         rows = tensor.shape[0] if tensor.shape else 1
         step = max(1, block_bytes // (4 * max(1, tensor.row_elements)))
         for start in range(0, rows, step):
-            yield _read_rows(name, tensor, start, min(step, rows - start))
+            yield read_rows(name, tensor, start, min(step, rows - start))
 
     def check(self, parameters: Sequence[Parameter], *, ignorable: Iterable[str] = ()) -> None:
         """Raise StageFailed unless every tensor makes exactly one parameter of the right shape.
@@ -98,124 +77,74 @@ class Checkpoint:
             parameters: The weight map.
             ignorable: Ends of tensor names that may be there without being used.
         """
-        used: set[str] = set()
-        for parameter in parameters:
-            for source in parameter.sources:
-                if source in used:
-                    raise StageFailed(f"{source}: mapped to more than one parameter")
-                used.add(source)
-            self._check_shape(parameter)
-        endings = tuple(ignorable)
-        unused = [n for n in self.tensors if n not in used and not n.endswith(endings)]
-        if unused:
-            listed = ", ".join(sorted(unused)[:5]) + (" ..." if len(unused) > 5 else "")
+        sources = [source for parameter in parameters for source in parameter.sources]
+        twice = [source for source, count in Counter(sources).items() if count > 1]
+        if twice:
+            raise StageFailed(f"{min(twice)}: mapped to more than one parameter")
+        wanted, endings = set(sources), tuple(ignorable)
+        lost = sorted(wanted - set(self.tensors))
+        extra = sorted(n for n in self.tensors if n not in wanted and not n.endswith(endings))
+        shaped = [p for p in parameters if not set(p.sources) & set(lost) and not self._fits(p)]
+        problems = [
+            *([f"it lacks {_listed(lost)}"] if lost else []),
+            *([f"nothing uses its {_listed(extra)}"] if extra else []),
+            *(self._shapes(parameter) for parameter in shaped[:1]),
+            *([f"and {len(shaped) - 1} more of other sizes"] if shaped[1:] else []),
+        ]
+        if problems:
             raise StageFailed(
-                f"{len(unused)} checkpoint tensors are used by nothing: {listed}",
-                hint="the checkpoint is of another architecture, or still holds an adapter",
+                f"the checkpoint does not fit its description: {'; '.join(problems)}",
+                hint=_way_out(lost, extra) or (DESCRIBED if lost or shaped else FOREIGN),
             )
+        for source in sources:
+            _check_type(source, self.tensors[source])
 
-    def _check_shape(self, parameter: Parameter) -> None:
-        shapes = [self._find(source).shape for source in parameter.sources]
+    def _fits(self, parameter: Parameter) -> bool:
+        shapes = [self.tensors[source].shape for source in parameter.sources]
         rows = sum(shape[0] if shape else 1 for shape in shapes)
         tails = {(len(shape), shape[1:]) for shape in shapes}
-        if tails != {(len(parameter.shape), parameter.shape[1:])} or rows != parameter.shape[0]:
-            found = ", ".join(
-                f"{source} {list(shape)}"
-                for source, shape in zip(parameter.sources, shapes, strict=True)
-            )
+        expected = {(len(parameter.shape), parameter.shape[1:])}
+        return tails == expected and rows == parameter.shape[0]
+
+    def _shapes(self, parameter: Parameter) -> str:
+        found = ", ".join(f"{s} {list(self.tensors[s].shape)}" for s in parameter.sources)
+        return f"{parameter.name} needs {list(parameter.shape)}, it has {found}"
+
+    def _add(self, name: str, tensor: Tensor, file_name: str) -> None:
+        weight_map = self.files.weight_map
+        if weight_map is not None and name not in weight_map:
             raise StageFailed(
-                f"{parameter.name}: needs {list(parameter.shape)}, the checkpoint has {found}",
-                hint="base.shape does not describe this checkpoint",
+                f"{name}: in {file_name} but not in {INDEX}",
+                hint="index and shards are of two saves: fetch or save them again",
             )
-
-    def _find(self, name: str) -> Tensor:
-        if name not in self.tensors:
+        if name in self.tensors:
+            # transformers takes the last one, whatever the index says.
             raise StageFailed(
-                f"{name}: not in the checkpoint {self.folder}",
-                hint="base.shape does not describe this checkpoint",
+                f"{name}: in {self.tensors[name].path.name} and in {file_name}",
+                hint="index and shards are of two saves: fetch or save them again",
             )
-        return self.tensors[name]
-
-    def _read_shards(self, weight_map: dict[str, str]) -> None:
-        for file_name in sorted(set(weight_map.values())):
-            found = _read_header(self.folder / file_name)
-            for name, tensor in found.items():
-                if weight_map.get(name) == file_name:
-                    self.tensors[name] = tensor
-                elif name not in weight_map:
-                    raise StageFailed(f"{name}: in {file_name} but not in {INDEX_NAME}")
-        for name, file_name in weight_map.items():
-            if name not in self.tensors:
-                raise StageFailed(f"{name}: {INDEX_NAME} says {file_name}, it is not there")
+        self.tensors[name] = tensor
 
 
-def _read_index(path: Path) -> dict[str, str]:
-    """Return tensor name to file name; every file lies in the folder itself."""
-    try:
-        weight_map = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-        pairs = {str(name): str(file_name) for name, file_name in weight_map.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise StageFailed(f"unreadable {path}: {exc}") from exc
-    for name, file_name in pairs.items():
-        if not file_name or set(file_name) & set("/\\:\0") or file_name in (".", ".."):
-            raise StageFailed(f"{path.name}: {name} points outside the folder: {file_name!r}")
-    return pairs
+def _way_out(lost: Sequence[str], extra: Sequence[str]) -> str | None:
+    """Return what mends a checkpoint, if its names tell."""
+    if lost and all(name.removeprefix("model.") in extra for name in lost):
+        return "it was saved without its head: save it with AutoModelForCausalLM"
+    for prefix in {name.removesuffix(lost[0]) for name in extra if lost and name.endswith(lost[0])}:
+        if all(prefix + name in extra for name in lost):
+            return f"its names begin with {prefix!r}: save the model inside (merged, unwrapped)"
+    return None
 
 
-def _read_header(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors header: 8 bytes of length, JSON, then the tensors' bytes."""
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 0 < length <= min(MAX_HEADER_BYTES, size - 8):
-                raise StageFailed(f"{path.name}: no safetensors file (header of {length} bytes)")
-            header = json.loads(file.read(length))
-        header.pop("__metadata__", None)
-        tensors = {name: _tensor(path, 8 + length, entry) for name, entry in header.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise StageFailed(f"unreadable {path}: {exc}") from exc
-    for name, tensor in tensors.items():
-        expected = tensor.row_elements * ITEM_BYTES.get(tensor.dtype, 0)
-        expected *= tensor.shape[0] if tensor.shape else 1
-        wrong_size = tensor.dtype in ITEM_BYTES and tensor.nbytes != expected
-        if wrong_size or tensor.nbytes < 0 or tensor.offset + tensor.nbytes > size:
-            raise StageFailed(
-                f"{name}: {path.name} does not hold its {list(tensor.shape)} {tensor.dtype}",
-                hint="the file is truncated: fetch or save it again",
-            )
-    return tensors
+def _listed(names: Sequence[str]) -> str:
+    rest = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _tensor(path: Path, base: int, entry: dict[str, Any]) -> Tensor:
-    start, end = (int(value) for value in entry["data_offsets"])
-    shape = tuple(int(size) for size in entry["shape"])
-    if start < 0 or any(size < 0 for size in shape):
-        raise ValueError(f"negative offset or size: {entry}")
-    return Tensor(
-        path=path,
-        dtype=str(entry["dtype"]),
-        shape=shape,
-        offset=base + start,
-        nbytes=end - start,
-    )
-
-
-def _read_rows(name: str, tensor: Tensor, start: int, rows: int) -> Float32:
-    import numpy as np
-
-    from webslm.compiler.quantization import from_bf16
-
-    kinds = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-    count = rows * tensor.row_elements
-    offset = tensor.offset + start * tensor.row_elements * ITEM_BYTES[tensor.dtype]
-    try:
-        with tensor.path.open("rb") as file:
-            file.seek(offset, os.SEEK_SET)
-            values = np.fromfile(file, kinds[tensor.dtype], count)
-    except OSError as exc:
-        raise StageFailed(f"{name}: cannot read {tensor.path}: {exc}") from exc
-    if values.size != count:
-        raise StageFailed(f"{name}: {tensor.path} ends early")
-    decoded = from_bf16(values) if tensor.dtype == "BF16" else values.astype(np.float32, copy=False)
-    return decoded.reshape((rows, *tensor.shape[1:]))
+def _check_type(name: str, tensor: Tensor) -> None:
+    if tensor.dtype not in ITEM_BYTES:
+        raise StageFailed(
+            f"{name}: stored as {tensor.dtype}",
+            hint=f"weights are {', '.join(ITEM_BYTES)}; quantized ones are never taken: "
+            "take the checkpoint that this one was made from",
+        )

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from webslm.compiler.chat_template import ANSWER, FIRST, SECOND, Render, end_of_turn
 from webslm.compiler.conversation import SYSTEM_PLACEHOLDER, ConvTemplate, Message
 from webslm.compiler.probes import (
     CHAT,
@@ -19,7 +18,7 @@ from webslm.compiler.probes import (
     special_conversations,
     with_system,
 )
-from webslm.compiler.prompt_tokens import Proof, Tokens, check_one_start, difference
+from webslm.compiler.prompt_tokens import Proof, Tokens, check_starts, difference
 from webslm.errors import StageFailed
 from webslm.stage import Progress
 
@@ -37,26 +36,6 @@ NEUTRAL: ConvTemplate = {
 """A block (without stop lists) whose prompt is its messages' contents and nothing else."""
 Conversation = tuple[str, Sequence[Message]]
 """Where a conversation stands, for sentences, and its messages; the last one is a user's."""
-
-
-def ending(template: Render, specials: Sequence[str]) -> str:
-    """Return the special token that ends an answer, whatever else the template does.
-
-    Raises:
-        StageFailed: The template does not render an answer, or ends it with no special token.
-    """
-    chat = [
-        {"role": "user", "content": FIRST},
-        {"role": "assistant", "content": ANSWER},
-        {"role": "user", "content": SECOND},
-    ]
-    _, found, after = template(chat).rpartition(ANSWER)
-    if not found:
-        raise StageFailed(
-            "the chat template drops or changes an answer of an earlier turn",
-            hint="nothing says where an answer ends; choose a base whose template renders answers",
-        )
-    return end_of_turn(after, specials)
 
 
 def facts(tokens: Tokens, ends: Sequence[str]) -> dict[str, Any]:
@@ -107,9 +86,7 @@ def prove(
     Raises:
         StageFailed: Some differ, a row is refused, or a prompt has two start tokens.
     """
-    check_one_start(
-        tokens, stops["stop_token_ids"], lambda chat: [tokens.prompt(chat)], system_prompt
-    )
+    check_starts(tokens, stops["stop_token_ids"], lambda chat: [tokens.prompt(chat)], system_prompt)
     longest = 0
     for number, (where, messages) in enumerate(rows):
         progress.update(number, len(rows), where)

@@ -32,7 +32,12 @@ def read_rows(data: Path) -> Iterator[tuple[str, list[Message]]]:
         # Not splitlines: a JSON string may hold U+2028 and its like.
         for number, line in enumerate(text.split("\n"), start=1):
             if line.strip():
-                yield f"{name}:{number}", json.loads(line)["messages"]
+                messages = json.loads(line)["messages"]
+                # What carries loss is none of the prompt.
+                plain: list[Message] = [
+                    {key: message[key] for key in ("role", "content")} for message in messages
+                ]
+                yield f"{name}:{number}", plain
 
 
 def system_prompt_of(data: Path) -> str:

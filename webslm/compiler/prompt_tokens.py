@@ -17,6 +17,8 @@ from webslm.compiler.probes import (
     with_system,
 )
 from webslm.errors import StageFailed
+from webslm.prompts import rendering
+from webslm.prompts.ends import check_start
 from webslm.stage import Progress
 
 if TYPE_CHECKING:
@@ -34,32 +36,17 @@ class Tokens:
 
     def prompt(self, messages: Sequence[Message]) -> str:
         """Render a prompt with the tokenizer's own template."""
-        return str(self._template(messages, tokenize=False, add_generation_prompt=True))
+        return rendering.text(self.trained, messages, prompt=True)
 
     def trained_ids(self, messages: Sequence[Message], *, prompt: bool = True) -> list[int]:
         """Return the token ids of a prompt, or of a whole conversation, as trained on."""
-        ids = self._template(
-            messages, tokenize=True, add_generation_prompt=prompt, return_dict=False
-        )
-        return [int(index) for index in ids]
+        return rendering.token_ids(self.trained, messages, prompt=prompt)
 
     def web_ids(self, texts: Sequence[str]) -> list[int]:
         """Return the token ids of texts that are tokenized one by one, as web-llm does."""
         return [
             index for text in texts for index in self.web.encode(text, add_special_tokens=False).ids
         ]
-
-    def _template(self, messages: Sequence[Message], **options: Any) -> Any:
-        from jinja2 import TemplateError
-
-        try:
-            return self.trained.apply_chat_template([dict(m) for m in messages], **options)
-        except (TemplateError, ValueError, TypeError) as exc:
-            raise StageFailed(
-                f"the chat template refuses a conversation: {exc}",
-                hint="where it takes no system message, base.system_fold='\\n\\n' puts it into the "
-                "first user message",
-            ) from exc
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +73,9 @@ def load(folder: Path) -> Tokens:
         StageFailed: A file is missing or broken.
     """
     from tokenizers import Tokenizer
-    from transformers import AutoTokenizer
 
+    trained = rendering.load_tokenizer(folder)
     try:
-        trained = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         web = Tokenizer.from_file(str(folder / "tokenizer.json"))
     # The tokenizers library raises plain Exception for a broken file.
     except Exception as exc:
@@ -105,7 +91,7 @@ def prove(
     progress: Progress,
 ) -> Proof:
     """Compare the tokens of every prompt that the page can be led to with the data at hand."""
-    check_one_start(tokens, conv["stop_token_ids"], lambda chat: pieces(conv, chat), system_prompt)
+    check_starts(tokens, conv["stop_token_ids"], lambda chat: pieces(conv, chat), system_prompt)
     prompts = longest = 0
     continues = _continues(conv, tokens, with_system(CHAT, system_prompt))
     for number, (where, messages) in enumerate(rows):
@@ -129,26 +115,19 @@ def prove(
     )
 
 
-def check_one_start(
+def check_starts(
     tokens: Tokens,
     stop_ids: Sequence[int],
     texts: Callable[[Sequence[Message]], Sequence[str]],
     system_prompt: str,
 ) -> None:
-    """Raise StageFailed unless a prompt has the start token once, or never if it never should.
+    """Raise StageFailed where a prompt begins with two start tokens.
 
     ``texts`` gives the texts of a prompt that web-llm tokenizes one by one.
     """
-    start = tokens.trained.bos_token_id
-    if start is None or start in stop_ids:
-        return
     for messages in (CHAT[:1], CHAT):
-        found = tokens.web_ids(texts(with_system(messages, system_prompt))).count(start)
-        if found > 1:
-            raise StageFailed(
-                f"the chat template starts a prompt with {found} start tokens",
-                hint="remove bos_token from the chat template of tokenizer_config.json",
-            )
+        ids = tokens.web_ids(texts(with_system(messages, system_prompt)))
+        check_start(tokens.trained, ids, stop_ids, "a prompt")
 
 
 def _compare(

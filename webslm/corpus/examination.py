@@ -8,35 +8,26 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from webslm.corpus.findings import SHOWN, Finding, reading
+from webslm.corpus.mojibake import mojibake
 from webslm.corpus.personal import personal_data
 from webslm.corpus.similarity import Pair, first_of_each_answer, near_duplicates
-from webslm.corpus.source import Changes, Split
+from webslm.corpus.source import Split
 from webslm.dataset import Row
 from webslm.schema import DataConf
 
 SENTENCE = re.compile(r"(?<=[.!?])\s+")
 FINISHED = re.compile(r"[.!?\u2026\u3002\uff01\uff1f)\]}>`'\"\u2019\u201d|*:;\d]$")
 """How a text that was not cut ends: a sentence, a bracket, a quote, code, a table or a number."""
-SHOWN = 5
 CLIPPED = 90
 KINDS = (
     *("left_out", "system_replaced", "near_duplicates", "near_leaks", "unfinished"),
-    *("personal_data", "signature", "no_held_out"),
+    *("personal_data", "mojibake", "signature", "no_held_out", "keys_not_read"),
+    *("files_not_read",),
 )
 """What can be found; ``data.refuse`` names those that end a build."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """Something a person should look at before training."""
-
-    kind: str
-    text: str
-    hint: str
-    examples: list[str] = field(default_factory=list)
 
 
 def examine(split: Split, data: DataConf) -> dict[str, Any]:
@@ -44,6 +35,8 @@ def examine(split: Split, data: DataConf) -> dict[str, Any]:
     findings = [item for check in CHECKS for item in check(split, data)]
     return {
         "system_prompt": split.train[0].system,
+        "records": split.account(),
+        **split.changes.notes(),
         "shapes": dict(sorted(split.changes.shapes.items())),
         "left_out": dict(sorted(split.changes.left_out.items())),
         "train": describe(split.train, data),
@@ -93,30 +86,6 @@ def signatures(closing: str | None, named: Mapping[str, str]) -> dict[str, Calla
         anywhere = re.compile(expression, re.IGNORECASE)
         found[name] = lambda text, anywhere=anywhere: bool(anywhere.search(text))  # type: ignore[misc]
     return found
-
-
-def _changes(split: Split, data: DataConf) -> Iterator[Finding]:
-    del data
-    changes: Changes = split.changes
-    for reason, count in sorted(changes.left_out.items()):
-        yield Finding(
-            kind="left_out",
-            text=f"{_rows(count)} left out: {reason}",
-            hint="data.skip_bad=false lists them all",
-            examples=changes.examples,
-        )
-    if changes.system["replaced"]:
-        yield Finding(
-            kind="system_replaced",
-            text=f"data.system took the place of {changes.system['replaced']} other system prompts",
-            hint="data.system=null keeps them (all rows must then have the same)",
-        )
-    if not split.held_out:
-        yield Finding(
-            kind="no_held_out",
-            text="no row is held out: nothing can tell learning from reciting",
-            hint="data.held_out_fraction=0.1 or data.held_out_path=FILE",
-        )
 
 
 def _likeness(split: Split, data: DataConf) -> Iterator[Finding]:
@@ -188,8 +157,25 @@ def _personal(split: Split, data: DataConf) -> Iterator[Finding]:
             kind="personal_data",
             text=f"looks like personal data: {counted}",
             hint="a small model recites its rows: replace real data by invented ones; "
-            "data.refuse=[personal_data] makes it an error",
+            "'data.refuse=[personal_data]' makes it an error",
             examples=examples[:SHOWN],
+        )
+
+
+def _mojibake(split: Split, data: DataConf) -> Iterator[Finding]:
+    del data
+    found = [
+        f"{row.where('line')} ({message['role']}): {wrong}"
+        for row in (*split.train, *split.held_out)
+        for message in row.messages
+        for wrong in list(mojibake(message["content"]))[:1]
+    ]
+    if found:
+        yield Finding(
+            kind="mojibake",
+            text=f"{len(found)} texts were read as another encoding than they were written in",
+            hint="write them from their source again, as UTF-8",
+            examples=found[:SHOWN],
         )
 
 
@@ -214,16 +200,13 @@ def _signature(split: Split, data: DataConf) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Callable[[Split, DataConf], Iterator[Finding]], ...] = (
-    _changes,
+    reading,
     _likeness,
     _unfinished,
     _personal,
+    _mojibake,
     _signature,
 )
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"
 
 
 def _clip(text: str) -> str:

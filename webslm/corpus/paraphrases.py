@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from webslm.dataset import MAX_REPORTED, Row, normal
-from webslm.errors import ConfigError
+from webslm.dataset import Problem, Row, normal, told
 
 
 def check_paraphrases(rows: Sequence[Row], paraphrases: Sequence[Row], label: str) -> None:
@@ -14,9 +13,9 @@ def check_paraphrases(rows: Sequence[Row], paraphrases: Sequence[Row], label: st
     Raises:
         ConfigError: Names each line that does not.
     """
-    problems = tuple(_problems(_answers(rows), paraphrases, label))
+    problems = list(_problems(_answers(rows), paraphrases, label))
     if problems:
-        raise ConfigError(problems=problems[:MAX_REPORTED])
+        raise told(problems, label)
 
 
 def trained(train: Sequence[Row], paraphrases: Sequence[Row]) -> list[Row]:
@@ -29,13 +28,11 @@ def _answers(rows: Sequence[Row]) -> frozenset[str]:
     return frozenset(normal(answer) for row in rows for answer in row.answers)
 
 
-def _problems(
-    answers: frozenset[str], paraphrases: Sequence[Row], label: str
-) -> Iterator[tuple[str, str]]:
+def _problems(answers: frozenset[str], paraphrases: Sequence[Row], label: str) -> Iterator[Problem]:
     for row in paraphrases:
-        if len(row.answers) > 1:
+        if len(row.questions) > 1:
             yield (
-                f"{row.where(label)}: a paraphrase of {len(row.answers)} turns",
+                f"{row.where(label)}: a paraphrase of {len(row.questions)} turns",
                 "keep one question and its answer",
             )
         elif normal(row.answers[0]) not in answers:

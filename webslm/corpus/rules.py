@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 
 from webslm.corpus.examination import KINDS
+from webslm.corpus.hints import columns_hint
 from webslm.corpus.shapes import COLUMNS
+from webslm.encoding import is_whole
 from webslm.schema import DataConf
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -25,6 +27,8 @@ def problems(data: DataConf) -> Iterator[Problem]:
             yield f"data.refuse: nothing is called {kind!r}", f"some of {', '.join(KINDS)}"
     if data.system is not None and not data.system.strip():
         yield "data.system: is empty", "data.system=null leaves rows as they are"
+    if data.system is not None and not is_whole(data.system):
+        yield "data.system: is not UTF-8 text", "type it in a terminal that speaks UTF-8"
 
 
 def _hub(data: DataConf) -> Iterator[Problem]:
@@ -49,14 +53,14 @@ def _columns(data: DataConf) -> Iterator[Problem]:
     if unknown:
         yield (
             f"data.columns: no part {unknown[0]!r}",
-            f"parts are {', '.join(COLUMNS)}: data.columns={{question: A, answer: B}}",
+            f"parts are {', '.join(COLUMNS)}: {columns_hint()}",
         )
     elif data.columns and "messages" not in data.columns:
         for part in ("question", "answer"):
             if part not in data.columns:
                 yield (
                     f"data.columns: says no column for {part!r}",
-                    "data.columns={question: A, answer: B}, or data.columns.messages=A",
+                    f"{columns_hint()}, or data.columns.messages=A",
                 )
     elif len(data.columns) > 1:
         yield "data.columns: messages holds all parts", "data.columns.messages=A alone"

@@ -2,127 +2,226 @@
 
 Rules, the same for every source:
 
-- a conversation keeps all its turns; every assistant turn is learnt;
+- a conversation keeps all its turns; every assistant turn without ``weight: 0`` is learnt;
 - a system text that is empty is none; ``data.system`` puts one text in front of every row;
 - nothing is guessed: a record that fits no shape is a mistake, named with its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from webslm.dataset import BadRow, Message, check_messages
+from webslm.corpus import keys
+from webslm.corpus.hints import SHAPES_HINT, columns_hint, messages_hint
+from webslm.corpus.keys import BadRow, is_nothing
+from webslm.corpus.messages import Seen, Turn, check_order, system_turn, text, turns
 
-SHAREGPT_ROLES = {
-    "system": "system",
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "assistant": "assistant",
-}
 COLUMNS = ("messages", "system", "question", "answer")
 """What ``data.columns`` can name."""
-SHAPES_HINT = (
-    'a row is {"messages": [{"role": ..., "content": ...}]}; ShareGPT ("conversations"), Alpaca '
-    '("instruction", "output") and data.columns={question: A, answer: B} are read too'
+CONVERSATIONS = ("messages", "conversations", "conversation")
+"""Keys of a list of turns."""
+SYSTEMS = ("system", "system_prompt", "system_message")
+"""Keys of a system text beside the turns."""
+FLAT = (
+    ("alpaca", "instruction", "output"),
+    ("alpaca", "instruction", "response"),
+    ("pairs", "question", "answer"),
+    ("pairs", "prompt", "completion"),
+    ("pairs", "question", "response"),
+    ("pairs", "prompt", "response"),
+    ("pairs", "query", "response"),
+    ("pairs", "input", "output"),
 )
+"""(Shape, key of the question, key of the answer) of records with one question and one answer."""
+PREFERENCES = (
+    ("chosen", "rejected"),
+    ("preferred_output", "non_preferred_output"),
+    ("chosen_messages", "rejected_messages"),
+)
+"""Keys of the preferred answer of a pair and of the other."""
+BESIDE = {"instruction": ("input", "context")}
+"""What belongs to a question, after an empty line, by the question's key."""
 
 
-def to_messages(record: Any, columns: Mapping[str, str]) -> tuple[str, list[Message]]:
-    """Return (name of the shape, messages) of a record.
+@dataclass(frozen=True, kw_only=True)
+class Conversation:
+    """What a record says."""
+
+    shape: str
+    turns: Sequence[Turn]
+    seen: Seen
+
+
+def to_conversation(record: Any, columns: Mapping[str, str]) -> Conversation:
+    """Return the conversation of a record.
 
     Raises:
-        BadRow: It has no known shape, or its turns cannot be learnt.
+        BadRow: It has no known shape, its turns cannot be learnt, or a key changes what may be.
     """
     if not isinstance(record, Mapping):
         raise BadRow("not a JSON object", SHAPES_HINT)
-    if columns:
-        return "columns", check_messages(_mapped(record, columns))
-    for name, keys, convert in _SHAPES:
-        if all(key in record for key in keys):
-            return name, check_messages(convert(record))
-    raise BadRow('no "messages"', SHAPES_HINT)
+    seen = Seen()
+    shape, found, used = _read(record, columns, seen)
+    check_order(found)
+    if not any(turn.learnt for turn in found if turn.role == "assistant"):
+        raise BadRow("no turn carries loss: nothing is learnt from it", "take out the row")
+    keys.check_record(record, used, seen.unread, columns=bool(columns))
+    return Conversation(shape=shape, turns=found, seen=seen)
 
 
-def with_system(messages: list[Message], system: str | None) -> tuple[list[Message], str | None]:
-    """Return messages that start with ``system``, and whether that was added or replaced.
+def with_system(found: Sequence[Turn], system: str | None) -> tuple[Sequence[Turn], str | None]:
+    """Return turns that start with ``system``, and whether that was added or replaced.
 
-    Without ``system`` the messages stay as they are.
+    Without ``system`` the turns stay as they are.
     """
     if system is None:
-        return messages, None
-    first = {"role": "system", "content": system}
-    if messages[0]["role"] != "system":
-        return [first, *messages], "added"
-    return [first, *messages[1:]], None if messages[0] == first else "replaced"
+        return found, None
+    first = Turn(role="system", content=system)
+    if found[0].role != "system":
+        return [first, *found], "added"
+    return [first, *found[1:]], None if found[0] == first else "replaced"
 
 
-def _mapped(record: Mapping[str, Any], columns: Mapping[str, str]) -> Any:
+def beside_system(
+    record: Mapping[str, Any], found: Sequence[Turn], seen: Seen
+) -> tuple[list[Turn], set[str]]:
+    """Return turns with the system text that stands beside them, and the keys that were read.
+
+    Raises:
+        BadRow: There are two system texts.
+    """
+    names = [key for key in SYSTEMS if not is_nothing(record.get(key))]
+    texts = [turn for key in names for turn in system_turn(record[key], f'"{key}"', seen)]
+    own = [turn for turn in found[:1] if turn.role == "system"]
+    if any(one != other for one in (*own, *texts) for other in (*own, *texts)):
+        raise BadRow(f'"{names[-1]}" is another system prompt than the one given', "keep one")
+    return [*texts[:1], *found[len(own) :]] if texts else list(found), set(names)
+
+
+def _read(
+    record: Mapping[str, Any], columns: Mapping[str, str], seen: Seen
+) -> tuple[str, list[Turn], set[str]]:
+    """Return (shape, turns, keys that were read)."""
+    if columns:
+        return "columns", _mapped(record, columns, seen), set(columns.values())
+    if any(set(both) <= set(record) for both in PREFERENCES):
+        raise BadRow("a preference pair, no row", "align=dpo dpo.path=FILE learns from pairs")
+    key = next((name for name in CONVERSATIONS if name in record), None)
+    if key is not None:
+        found, used = beside_system(record, turns(record[key], key, seen), seen)
+        return _style(record[key]), found, {key, *used}
+    for name, question, answer in FLAT:
+        if question in record and answer in record:
+            found, used = _flat(record, question, answer, seen)
+            return name, found, used
+    raise _unknown(record)
+
+
+def _style(said: list[Mapping[str, Any]]) -> str:
+    return "sharegpt" if "from" in said[0] else "chat"
+
+
+def _mapped(record: Mapping[str, Any], columns: Mapping[str, str], seen: Seen) -> list[Turn]:
     for column in columns.values():
         if column not in record:
-            near = ", ".join(map(str, record))
-            raise BadRow(f"no column {column!r}", f"data.columns names some of: {near}")
+            raise BadRow(
+                f"no column {column!r}", f"data.columns names some of: {keys.listed(record)}"
+            )
     if "messages" in columns:
-        return record[columns["messages"]]
-    turns = [("system", "system"), ("user", "question"), ("assistant", "answer")]
-    return _turns((role, record[columns[key]]) for role, key in turns if key in columns)
-
-
-def _chat(record: Mapping[str, Any]) -> Any:
-    return record["messages"]
-
-
-def _sharegpt(record: Mapping[str, Any]) -> Any:
-    said = record["conversations"]
-    if not isinstance(said, list) or not all(isinstance(item, Mapping) for item in said):
-        raise BadRow('"conversations" is not a list of turns', SHAPES_HINT)
-    turns = [(str(item.get("from")), item.get("value")) for item in said]
-    unknown = next((name for name, _ in turns if name not in SHAREGPT_ROLES), None)
-    if unknown is not None:
-        known = ", ".join(SHAREGPT_ROLES)
-        raise BadRow(f"a turn is from {unknown!r}", f"turns can be from {known}")
-    if isinstance(record.get("system"), str) and turns and turns[0][0] != "system":
-        turns.insert(0, ("system", record["system"]))
-    return _turns((SHAREGPT_ROLES[name], text) for name, text in turns)
-
-
-def _alpaca(record: Mapping[str, Any]) -> Any:
-    question = record["instruction"]
-    if isinstance(question, str) and isinstance(record.get("input"), str):
-        question = "\n\n".join(part for part in (question, record["input"]) if part.strip())
-    return _turns(
-        [("system", record.get("system")), ("user", question), ("assistant", record["output"])]
-    )
-
-
-def _pair(question: str, answer: str) -> Callable[[Mapping[str, Any]], Any]:
-    def convert(record: Mapping[str, Any]) -> Any:
-        return _turns(
-            [
-                ("system", record.get("system")),
-                ("user", record[question]),
-                ("assistant", record[answer]),
-            ]
-        )
-
-    return convert
-
-
-def _turns(turns: Any) -> list[dict[str, Any]]:
-    """Return messages; a system turn without text is left out."""
+        return turns(record[columns["messages"]], columns["messages"], seen)
+    system = record[columns["system"]] if "system" in columns else None
     return [
-        {"role": role, "content": text}
-        for role, text in turns
-        if role != "system" or (isinstance(text, str) and text.strip())
+        *system_turn(system, "the system prompt", seen),
+        *_exchange(record[columns["question"]], record[columns["answer"]], seen),
     ]
 
 
-_SHAPES: tuple[tuple[str, tuple[str, ...], Callable[[Mapping[str, Any]], Any]], ...] = (
-    ("chat", ("messages",), _chat),
-    ("sharegpt", ("conversations",), _sharegpt),
-    ("alpaca", ("instruction", "output"), _alpaca),
-    ("pairs", ("question", "answer"), _pair("question", "answer")),
-    ("pairs", ("prompt", "completion"), _pair("prompt", "completion")),
-)
+def _flat(
+    record: Mapping[str, Any], question: str, answer: str, seen: Seen
+) -> tuple[list[Turn], set[str]]:
+    """Return the turns of a record with one question and one answer, and the keys read."""
+    beside = [key for key in BESIDE.get(question, ()) if not is_nothing(record.get(key))]
+    for key in keys.CONTEXTS:
+        if key not in (question, answer, *beside[:1]) and not is_nothing(record.get(key)):
+            raise BadRow(
+                f'"{key}" stands beside the question and would be left out',
+                f"write it into the question; {columns_hint(question, answer)} leaves it out",
+            )
+    asked = record[question]
+    if isinstance(asked, list):
+        found = _prompted(asked, question, record[answer], answer, seen)
+    else:
+        if beside and isinstance(asked, str):
+            more = text(record[beside[0]], f'"{beside[0]}"', seen)
+            asked = "\n\n".join(part for part in (asked, more) if part.strip())
+        found = [
+            *_history(record.get("history"), seen),
+            *_exchange(asked, record[answer], seen),
+        ]
+    found, used = beside_system(record, found, seen)
+    return found, {question, answer, "history", *beside[:1], *used}
+
+
+def _exchange(question: Any, answer: Any, seen: Seen) -> list[Turn]:
+    return [
+        Turn(role="user", content=text(question, "the question", seen, "it is a text")),
+        Turn(role="assistant", content=text(answer, "the answer", seen, "it is a text")),
+    ]
+
+
+def _prompted(asked: Any, question: str, answer: Any, name: str, seen: Seen) -> list[Turn]:
+    """Return a prompt of messages and its answer, of which only the answer is learnt."""
+    before = [replace(turn, learnt=False) for turn in turns(asked, question, seen)]
+    if isinstance(answer, list):
+        return [*before, *turns(answer, name, seen)]
+    return [*before, Turn(role="assistant", content=text(answer, "the answer", seen))]
+
+
+def _history(value: Any, seen: Seen) -> list[Turn]:
+    """Return the earlier turns of a record: a list of [question, answer], or of messages."""
+    if is_nothing(value):
+        return []
+    if not isinstance(value, list):
+        raise BadRow('"history" is not a list', "it is a list of [question, answer]")
+    if isinstance(value[0], Mapping):
+        return turns(value, "history", seen)
+    found: list[Turn] = []
+    for number, pair in enumerate(value, start=1):
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise BadRow(
+                f'entry {number} of "history" is not a question and its answer',
+                "it is a list of [question, answer]",
+            )
+        for role, said in zip(("user", "assistant"), pair, strict=True):
+            where = f'entry {number} of "history" ({role})'
+            found.append(Turn(role=role, content=text(said, where, seen)))
+    return found
+
+
+def _unknown(record: Mapping[str, Any]) -> BadRow:
+    """Return the mistake of a record without a known shape, with what is in it."""
+    told = f'no "messages" (keys: {keys.listed(record)})'
+    chats = [str(key) for key, value in record.items() if _is_conversation(value)]
+    if len(chats) == 1:
+        return BadRow(told, messages_hint(chats[0]))
+    texts = [
+        str(key)
+        for key, value in record.items()
+        if isinstance(value, str) and str(key).lower() not in keys.HARMLESS
+    ]
+    if len(texts) == 2:
+        return BadRow(told, f"{columns_hint(*texts)} where the first holds the question")
+    return BadRow(told, SHAPES_HINT)
+
+
+def _is_conversation(value: Any) -> bool:
+    """Return whether a value could be learnt as ``data.columns.messages``."""
+    if not isinstance(value, list):
+        return False
+    try:
+        check_order(turns(value, "", Seen()))
+    except BadRow:
+        return False
+    return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from webslm.dataset import Row, normal
 
@@ -75,8 +76,7 @@ def _alike(
         made.update_batch([item.encode() for item in sorted(items)])
         return made
 
-    # A candidate too many costs one exact test, a missed one is never seen: bands for recall.
-    index = MinHashLSH(threshold=max(0.1, threshold - 0.1), num_perm=NUM_PERM, weights=(0.05, 0.95))
+    index = MinHashLSH(num_perm=NUM_PERM, params=_bands(threshold))
     known = [(row, shingles(row)) for row in others or ()]
     for number, (_, items) in enumerate(known):
         if items:
@@ -96,6 +96,16 @@ def _alike(
             index.insert(str(len(known)), mark)
             known.append((row, items))
     return found
+
+
+@cache
+def _bands(threshold: float) -> tuple[int, int]:
+    """Return (bands, rows of each) for a threshold; finding them takes longer than a small set."""
+    from datasketch import MinHashLSH
+
+    # A candidate too many costs one exact test, a missed one is never seen: bands for recall.
+    index = MinHashLSH(threshold=max(0.1, threshold - 0.1), num_perm=NUM_PERM, weights=(0.05, 0.95))
+    return index.b, index.r
 
 
 def _question(row: Row) -> frozenset[str]:

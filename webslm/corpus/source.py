@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from webslm.corpus.files import data_files, read_records
+from webslm.corpus.changes import Changes
+from webslm.corpus.files import data_files, left_files, read_records
+from webslm.corpus.keys import BadRow
 from webslm.corpus.paraphrases import check_paraphrases, trained
-from webslm.corpus.shapes import to_messages, with_system
+from webslm.corpus.shapes import to_conversation, with_system
 from webslm.dataset import (
-    MAX_REPORTED,
-    BadRow,
+    SKIP_HINT,
+    Problem,
     Row,
     check_leakage,
     check_one_system,
@@ -20,32 +21,14 @@ from webslm.dataset import (
     leaked,
     repeated,
     split_rows,
+    told,
 )
+from webslm.encoding import printable
 from webslm.errors import ConfigError
 from webslm.paths import resolve_data
 from webslm.schema import DataConf
 
-KEPT_EXAMPLES = 5
-
-
-@dataclass
-class Changes:
-    """What reading did to the records: nothing of it happens without being counted."""
-
-    shapes: Counter[str] = field(default_factory=Counter)
-    """Records by shape."""
-    system: Counter[str] = field(default_factory=Counter)
-    """Rows whose system prompt ``data.system`` added or replaced."""
-    left_out: Counter[str] = field(default_factory=Counter)
-    """Rows left out by ``data.skip_bad``, by reason."""
-    examples: list[str] = field(default_factory=list)
-    """The first rows left out, each with its place."""
-
-    def leave_out(self, reason: str, told: str) -> None:
-        """Count a row that is not used."""
-        self.left_out[reason] += 1
-        if len(self.examples) < KEPT_EXAMPLES:
-            self.examples.append(told)
+PARAPHRASES_HELD_OUT = "puts a held-out question in other words"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +40,21 @@ class Split:
     changes: Changes
     paraphrases: list[Row] = field(default_factory=list)
     """Training questions in other words, each with its answer."""
+
+    def account(self) -> dict[str, int]:
+        """Return how many records were read, and what became of them."""
+        return {
+            "read": self.changes.read,
+            "learnt": len(self.train),
+            "held_out": len(self.held_out),
+            "asked": len(self.paraphrases),
+            "left_out": self.changes.left_out.total(),
+        }
+
+    def is_whole(self) -> bool:
+        """Return whether every record that was read is learnt, held out, asked or left out."""
+        kept = len(self.train) + len(self.held_out) + len(self.paraphrases)
+        return self.changes.read == kept + self.changes.left_out.total()
 
 
 def load_split(data: DataConf, folder: Path | None = None) -> Split:
@@ -74,67 +72,107 @@ def load_split(data: DataConf, folder: Path | None = None) -> Split:
     rows = read(path, data, changes)
     if data.skip_bad:
         rows = _without_repeats(rows, changes, path.name)
-    check_rows(rows, path.name)
+    check_rows(rows, printable(path.name))
     if data.held_out_path is None:
         train, held_out = split_rows(rows, fraction=data.held_out_fraction, seed=data.seed)
     else:
-        train, held_out = rows, _never_trained(data.held_out_path, rows, data, changes)
+        held_out = _never_trained(data.held_out_path, "data.held_out_path", rows, data, changes)
+        train = rows
     paraphrases = []
     if data.paraphrases_path is not None:
-        paraphrases = _never_trained(data.paraphrases_path, rows, data, changes)
-        check_paraphrases(rows, paraphrases, resolve_data(data.paraphrases_path).name)
-        paraphrases = trained(train, paraphrases)
-    return Split(train=train, held_out=held_out, paraphrases=paraphrases, changes=changes)
+        key = "data.paraphrases_path"
+        paraphrases = _never_trained(data.paraphrases_path, key, rows, data, changes)
+        paraphrases = _asked(paraphrases, rows, train, data.paraphrases_path, changes)
+    split = Split(train=train, held_out=held_out, paraphrases=paraphrases, changes=changes)
+    assert split.is_whole(), "a row is neither learnt, held out, asked nor left out"
+    return split
 
 
-def _never_trained(path: str, train: Sequence[Row], data: DataConf, changes: Changes) -> list[Row]:
+def _asked(
+    rows: list[Row], all_rows: Sequence[Row], train: Sequence[Row], path: str, changes: Changes
+) -> list[Row]:
+    """Return the paraphrases of trained rows; those of rows that were held out are left out."""
+    label = printable(resolve_data(path).name)
+    check_paraphrases(all_rows, rows, label)
+    kept = trained(train, rows)
+    ids = set(map(id, kept))
+    for row in rows:
+        if id(row) not in ids:
+            told_as = f"{row.where(label)}: {PARAPHRASES_HELD_OUT}"
+            changes.leave_out(PARAPHRASES_HELD_OUT, told_as)
+    return kept
+
+
+def _never_trained(
+    path: str, key: str, train: Sequence[Row], data: DataConf, changes: Changes
+) -> list[Row]:
     """Return the rows of a file whose questions are only asked."""
     file = resolve_data(path)
-    rows = read(file, data, changes)
+    label = printable(file.name)
+    rows = read(file, data, changes, key)
     if data.skip_bad:
-        rows = _without_leaks(train, _without_repeats(rows, changes, file.name), changes, file.name)
-    check_rows(rows, file.name)
-    check_one_system([train[0], *rows], file.name)
-    check_leakage(train, rows, file.name)
+        rows = _without_leaks(train, _without_repeats(rows, changes, label), changes, label)
+    if not rows:
+        raise ConfigError(
+            f"{label}: no row is left: each asks a trained question",
+            hint=f"{key}=FILE with questions of its own",
+        )
+    check_rows(rows, label)
+    check_one_system([train[0], *rows], label)
+    check_leakage(train, rows, label)
     return rows
 
 
-def read(path: Path, data: DataConf, changes: Changes) -> list[Row]:
+def read(path: Path, data: DataConf, changes: Changes, key: str = "data.path") -> list[Row]:
     """Return the rows of a file or folder; bad ones end it, or are counted and left out.
+
+    Args:
+        path: The file or folder.
+        data: The rules.
+        changes: Gets every record counted.
+        key: Configuration key that names the path, for a message.
 
     Raises:
         ConfigError: Holds one problem per bad row, each with file, line and what to do.
     """
     files = data_files(path)
     rows: list[Row] = []
-    problems: list[tuple[str, str | None]] = []
+    problems: list[Problem] = []
     for file in files:
-        name = file.name if len(files) > 1 else ""
-        for line, record in read_records(file):
+        name = printable(file.name)
+        for line, record in read_records(file, key):
+            changes.read += 1
             try:
-                rows.append(_row(line, record, data, changes, name))
+                rows.append(_row(line, record, data, changes, name if len(files) > 1 else ""))
             except BadRow as exc:
-                problems.append((f"{file.name}:{line}: {exc}", exc.hint))
+                problems.append((f"{name}:{line}: {exc}", exc.hint))
+    changes.files += left_files(path)
     if data.skip_bad and rows:
-        for told, _ in problems:
-            changes.leave_out("a mistake in the row", told)
+        for wrong, _ in problems:
+            changes.leave_out("a mistake in the row", wrong)
         problems = []
     if not rows and not problems:
-        problems.append((f"{path.name}: no rows", "write one conversation a line, see the README"))
+        problems.append(
+            (f"{printable(path.name)}: no rows", "write one conversation a line, see the README")
+        )
     if problems:
-        raise ConfigError(problems=tuple(problems[:MAX_REPORTED]))
+        raise told(problems, printable(path.name), SKIP_HINT if rows else None)
     return rows
 
 
 def _row(line: int, record: object, data: DataConf, changes: Changes, file: str) -> Row:
     if isinstance(record, BadRow):
         raise record
-    shape, messages = to_messages(record, data.columns)
-    messages, change = with_system(messages, data.system)
-    changes.shapes[shape] += 1
+    found = to_conversation(record, data.columns)
+    turns, change = with_system(found.turns, data.system)
+    changes.shapes[found.shape] += 1
+    changes.notice(found.seen)
     if change is not None:
         changes.system[change] += 1
-    return Row(line, tuple(messages), file)
+    unlearnt = frozenset(at for at, turn in enumerate(turns) if not turn.learnt)
+    unlearnt = frozenset(at for at in unlearnt if turns[at].role == "assistant")
+    changes.unlearnt += len(unlearnt)
+    return Row(line, tuple(turn.message for turn in turns), file, unlearnt)
 
 
 def _without_repeats(rows: Sequence[Row], changes: Changes, label: str) -> list[Row]:
@@ -154,5 +192,6 @@ def _without(
 ) -> list[Row]:
     for row in rows:
         if id(row) in again:
-            changes.leave_out(reason, f"{row.where(label)}: {reason} (line {again[id(row)].line})")
+            other = again[id(row)].where("line")
+            changes.leave_out(reason, f"{row.where(label)}: {reason} ({other})")
     return [row for row in rows if id(row) not in again]

@@ -17,6 +17,7 @@ from typing import Any
 
 from webslm import paths
 from webslm.adapters.browser import Session, Tab
+from webslm.adapters.webgpu import adapter_name
 from webslm.errors import VerificationFailed
 from webslm.schema import VerifyConf
 from webslm.stage import Progress
@@ -130,6 +131,8 @@ def observe(
         progress: Told what is going on.
 
     Raises:
+        EnvironmentMismatch: The page computes with something else than the browser was given.
+        GraphicsDied: The browser's graphics process died.
         VerificationFailed: The page did not load, did not answer, or broke off.
     """
     total = 1 + len(questions) + sum(question.said for question in questions)
@@ -144,6 +147,7 @@ def observe(
             page.screenshot(screenshot)
         raise
     page.screenshot(screenshot)
+    adapter = adapter_name(browser, page)
     probe = Probe(page, url)
     measured = _Measuring(probe, conf, partial(progress.update, total=total))
     # What follows each other in this order has most of its prompt in common.
@@ -152,7 +156,7 @@ def observe(
     progress.update(total, total)
     return Proof(
         browser=f"Chromium {browser.version}",
-        adapter=probe.adapter,
+        adapter=adapter,
         visit=visit,
         asked=asked,
         followed=[best for best, _ in seen],
@@ -285,7 +289,6 @@ class Probe:
         self._page = page
         harness = f"{url.rstrip('/')}{HARNESS_PREFIX}harness.js"
         loaded = page.call_in_worker(_ADOPT, harness, "putting the harness into the page")
-        self.adapter = str(loaded["adapter"])
         self.at_once = bool(loaded["atOnce"])
         """Whether the library can look at all positions of a continuation at once."""
 

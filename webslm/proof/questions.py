@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from webslm.dataset import read_rows
+from webslm.adapters.turns import is_learnt, read_rows
 from webslm.proof.scoring import evenly_spaced
 
 
@@ -47,7 +47,7 @@ def asked_rows(path: Path, prompts: int, follow_ups: int = 0) -> list[Row]:
         prompts: First questions, evenly spaced over the rows; fewer where there are fewer rows.
         follow_ups: Last questions, of the shortest conversations of several answers.
     """
-    rows = [row.messages for row in read_rows(path)]
+    rows = read_rows(path)
     talks = [row for messages in rows if (row := last_question(messages)) is not None]
     talks.sort(key=lambda row: sum(len(message["content"]) for message in row.messages))
     first = [first_question(rows[at]) for at in evenly_spaced(len(rows), prompts)]
@@ -55,9 +55,10 @@ def asked_rows(path: Path, prompts: int, follow_ups: int = 0) -> list[Row]:
 
 
 def _answers(messages: Sequence[Mapping[str, str]]) -> list[int]:
-    return [at for at, message in enumerate(messages) if message["role"] == "assistant"]
+    """Return where the answers that are learnt stand; nobody taught the others."""
+    return [at for at, message in enumerate(messages) if is_learnt(message)]
 
 
 def _asked(messages: Sequence[Mapping[str, str]], turn: int) -> Row:
-    before = [dict(message) for message in messages[:turn]]
+    before = [{key: message[key] for key in ("role", "content")} for message in messages[:turn]]
     return Row(messages=before, answer=messages[turn]["content"])

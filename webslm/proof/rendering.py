@@ -16,8 +16,8 @@ BATCH = 500
 SHOWN = 24
 """Characters around a difference."""
 HINT = (
-    "app.template=block needs no Jinja in the page; or write the chat template of the base's "
-    "tokenizer in plainer Jinja"
+    "app.template=block needs no Jinja in the page; or base.template_path=FILE takes the same "
+    "chat template in plainer Jinja"
 )
 Wanted = tuple[str, Sequence[Mapping[str, str]], str]
 """Where a conversation stands, its messages, and its prompt as the tokenizer renders it."""

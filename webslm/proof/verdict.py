@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from webslm.graphics.choice import is_software
 from webslm.proof.observe import Best, Proof
 from webslm.proof.questions import Row
 from webslm.proof.scoring import GreedyComparison, compare_greedy, rouge_l, top1_agreement
@@ -175,4 +176,4 @@ def logit_difference(seen: Best, reference: Best) -> float:
 
 
 def _named(adapter: str) -> str:
-    return f"software GPU ({adapter})" if "swiftshader" in adapter.lower() else adapter
+    return f"software GPU: {adapter}" if is_software(adapter) else adapter

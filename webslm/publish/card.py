@@ -128,7 +128,8 @@ def _origin(site: Delivered) -> list[str]:
     base, config = site.lock["base"], site.lock["config"]
     lines = [
         f"- Base: {base['id'] or base['name']}"
-        + (f" at commit `{base['commit']}`" if base["id"] else "")
+        + (f" at commit `{base['commit']}`" if base["commit"] else "")
+        + (f", {base['origin']}" if base.get("origin") else "")
         + f"; licence {base['licence']}, which binds this model too",
         f"- Format: {_quant(site)}, context of {site.page['model']['context_window_size']} tokens",
     ]

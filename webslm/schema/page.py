@@ -114,7 +114,8 @@ class VerifyConf:
     """ROUGE-L F1 with the row's answer that counts as learnt."""
     timeout_s: int = 300
     """Longest wait for the page, in seconds."""
-    graphics: Graphics = Graphics.software
-    """software: Chromium's SwiftShader, the same everywhere; hardware: this machine's GPU."""
+    graphics: Graphics = Graphics.auto
+    """lavapipe: Mesa's driver for processors, with float16; swiftshader: Chromium's own, without;
+    auto: the first where it is installed, else the second; hardware: this machine's GPU."""
     browser: str | None = None
     """Path or name of the browser; null: ``WEBSLM_BROWSER``, then what is found."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from webslm.schema.base import BaseConf, ShapeConf
 from webslm.schema.choices import Align, Finetune, Prompts
 from webslm.schema.data import DataConf, DomainConf
-from webslm.schema.evaluate import EvaluateConf
+from webslm.schema.evaluate import EvaluateConf, QuestionsConf
 from webslm.schema.library import CompilerConf, QuantConf, RuntimeConf
 from webslm.schema.page import AppConf, DecodingConf, HostConf, VerifyConf
 from webslm.schema.training import AdapterConf, DpoConf, LaunchConf, LoraConf
@@ -45,6 +45,10 @@ class FinetuneStageConf:
     method: Finetune = Finetune.lora
     adapter: AdapterConf = field(default_factory=AdapterConf)
     launch: LaunchConf = field(default_factory=LaunchConf)
+    quant: QuantConf | None = None
+    """The format whose rounding it learns through; None: it knows none."""
+    shape: ShapeConf | None = None
+    """What says which weights that format rounds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +152,16 @@ class GoldenStageConf:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluateBaseStageConf:
+    """``evaluate_base``: what the untuned base makes of the questions."""
+
+    questions: QuestionsConf
+    num_prompts: int
+    """Trained questions that the browser is asked too."""
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateStageConf:
     """``evaluate``: what every step kept of the fine-tune."""
 
@@ -169,6 +183,8 @@ class CardConf:
     base: str
     base_id: str | None
     base_commit: str | None
+    base_origin: str | None
+    """Where the weights come from, in words; None: as ``base_id`` and ``base_commit`` say."""
     licence: str
     lora: LoraConf
     seed: int
@@ -212,6 +228,7 @@ StageConf = (
     | ChatConfigStageConf
     | CompileStageConf
     | GoldenStageConf
+    | EvaluateBaseStageConf
     | EvaluateStageConf
     | BundleStageConf
     | VerifyStageConf

@@ -32,6 +32,11 @@ class LoraConf:
     """Share of the adapter's inputs dropped while training."""
     target_modules: list[str] = field(default_factory=list)
     """Linear modules that learn; empty: all that a layer of the architecture has."""
+    layers: int | None = None
+    """Uppermost layers that learn; null: all. What the others make of a row is computed once."""
+    quantization_aware: bool = False
+    """Compute with weights rounded as ``quant`` rounds them, so that what is learnt is what the
+    browser has; another format is then another fine-tune."""
     epochs: float = 3.0
     """Passes over the training rows."""
     learning_rate: float = 2e-4

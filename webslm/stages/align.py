@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from webslm.adapters import dpo
-from webslm.dataset import Row, normal, read_rows
+from webslm.corpus.changes import Changes
+from webslm.dataset import Row, asked, read_rows
 from webslm.fs import write_text
 from webslm.pairs import Pair, read_pairs
 from webslm.paths import resolve_data
@@ -29,7 +30,10 @@ def run(cfg: AlignStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context
     train = read_rows(inputs["data"] / "train.jsonl")
     held = inputs["data"] / "held_out.jsonl"
     held_out = read_rows(held) if held.is_file() and held.read_bytes().strip() else []
-    pairs = load_pairs(cfg.dpo, train, held_out)
+    changes = Changes()
+    pairs = load_pairs(cfg.dpo, train, held_out, changes)
+    if changes.unread:
+        ctx.log.warning("align: %s", changes.told())
     job = dpo.Job(
         base=inputs["base"],
         adapter=inputs["finetune"],
@@ -47,6 +51,7 @@ def run(cfg: AlignStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context
     write_text(out / "align_log.json", json.dumps(log, indent=1, sort_keys=True) + "\n")
     return {
         "pairs": len(pairs),
+        **changes.notes(),
         "steps": done.steps,
         "first_loss": done.loss[0][1],
         "last_loss": done.loss[-1][1],
@@ -57,12 +62,16 @@ def run(cfg: AlignStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context
     }
 
 
-def load_pairs(conf: DpoConf, train: list[Row], held_out: list[Row]) -> list[Pair]:
+def load_pairs(
+    conf: DpoConf, train: list[Row], held_out: list[Row], changes: Changes | None = None
+) -> list[Pair]:
     """Return the checked pairs of a configuration; cheap enough to be asked before any work.
 
     Raises:
         ConfigError: Holds one problem per bad line.
     """
     assert conf.path is not None
-    questions = {normal(text) for row in held_out for text in row.questions}
-    return read_pairs(resolve_data(conf.path), system=train[0].system, held_out=questions)
+    questions = {asked(text) for row in held_out for text in row.questions}
+    return read_pairs(
+        resolve_data(conf.path), system=train[0].system, held_out=questions, changes=changes
+    )

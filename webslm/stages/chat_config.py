@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from webslm.compiler import page_prompts
-from webslm.compiler.chat_template import derive, end_of_turn, probe
+from webslm.compiler.chat_template import derive, probe
 from webslm.compiler.conversation import ConvTemplate
 from webslm.compiler.probes import read_rows, system_prompt_of
 from webslm.compiler.prompt_tokens import Proof, Tokens, load, prove
 from webslm.errors import StageFailed
 from webslm.fs import write_text
+from webslm.prompts.ends import check_ending, stop_ids
 from webslm.schema import ChatConfigStageConf, Prompts
 from webslm.stage import Context, Metrics
 
@@ -44,10 +45,11 @@ def run(cfg: ChatConfigStageConf, inputs: Mapping[str, Path], out: Path, ctx: Co
     folder, data = inputs["normalize"], inputs["data"]
     tokens = load(folder)
     generation = _read_json(folder / "generation_config.json")
+    stops = _stops(tokens, folder)
     if cfg.template is Prompts.page:
-        conv, proof = _rendered_by_page(tokens, generation, data, out, ctx)
+        conv, proof = _rendered_by_page(tokens, stops, data, out, ctx)
     else:
-        conv, proof = _said_by_block(tokens, generation, data, ctx)
+        conv, proof = _said_by_block(tokens, stops, data, ctx)
     conv["name"] = f"{cfg.shape.model_type}-{conv['name']}"
     if proof.longest > cfg.context_window_size:
         raise StageFailed(
@@ -71,23 +73,19 @@ def run(cfg: ChatConfigStageConf, inputs: Mapping[str, Path], out: Path, ctx: Co
 
 
 def _said_by_block(
-    tokens: Tokens, generation: Mapping[str, Any], data: Path, ctx: Context
+    tokens: Tokens, stops: ConvTemplate, data: Path, ctx: Context
 ) -> tuple[ConvTemplate, Proof]:
     """Return the block that says what the template says, and its proof."""
     system_prompt = system_prompt_of(data)
-    parts = probe(tokens.prompt)
     specials = sorted(tokens.trained.get_added_vocab())
-    stops = _stops(tokens, end_of_turn(parts.next_turn, specials), generation)
-    conv = derive(parts, specials, system_prompt, name="from-template") | stops
+    conv = derive(probe(tokens.prompt), specials, system_prompt, name="from-template") | stops
     return conv, prove(conv, tokens, list(read_rows(data)), system_prompt, ctx.progress)
 
 
 def _rendered_by_page(
-    tokens: Tokens, generation: Mapping[str, Any], data: Path, out: Path, ctx: Context
+    tokens: Tokens, stops: ConvTemplate, data: Path, out: Path, ctx: Context
 ) -> tuple[ConvTemplate, Proof]:
     """Write what the page renders prompts with; return a block that adds nothing, and its proof."""
-    ending = page_prompts.ending(tokens.prompt, sorted(tokens.trained.get_added_vocab()))
-    stops = _stops(tokens, ending, generation)
     proof = page_prompts.prove(
         tokens, stops, list(read_rows(data)), system_prompt_of(data), ctx.progress
     )
@@ -96,19 +94,13 @@ def _rendered_by_page(
     return page_prompts.NEUTRAL | stops, proof
 
 
-def _stops(tokens: Tokens, ending: str, generation: Mapping[str, Any]) -> ConvTemplate:
-    """Return every token that ends an answer: eos, generation's list, the template's own."""
-    found = generation.get("eos_token_id")
-    ids = set(found if isinstance(found, list) else [found]) | {tokens.trained.eos_token_id}
-    ids.add(tokens.web.token_to_id(ending))
-    stop_ids = sorted(int(index) for index in ids if index is not None)
-    texts = [tokens.web.id_to_token(index) for index in stop_ids]
-    unknown = [index for index, text in zip(stop_ids, texts, strict=True) if text is None]
-    if unknown:
-        raise StageFailed(f"generation_config.json: no tokens with the ids {unknown}")
+def _stops(tokens: Tokens, folder: Path) -> ConvTemplate:
+    """Return the part of a block that says where answers end."""
+    ids = stop_ids(folder, tokens.trained)
+    check_ending(tokens.trained, ids)
     return {
-        "stop_str": texts,
-        "stop_token_ids": stop_ids,
+        "stop_str": [tokens.web.id_to_token(index) for index in sorted(ids)],
+        "stop_token_ids": sorted(ids),
         # web-llm puts these ids in front; a template's own BOS is text and stands in the pieces.
         "system_prefix_token_ids": None,
     }

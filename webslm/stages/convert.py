@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from webslm.adapters import mlc_llm
 from webslm.compiler.architectures import architecture
 from webslm.compiler.checkpoint import Checkpoint
+from webslm.compiler.completeness import check_weights
 from webslm.compiler.conversion import RoundTrip, read_parameter, write_parameter
 from webslm.compiler.mlc_config import config_of
 from webslm.compiler.mlc_weights import PackedWeights
@@ -35,12 +36,8 @@ Write = Callable[[ShardWriter, Checkpoint, Parameter], RoundTrip]
 """Writes one parameter's tensors and returns what the format costs."""
 
 REPORT_NAME = "convert.json"
-TIED_HEAD = "lm_head.weight"
-EMBEDDING = "model.embed_tokens.weight"
 LIMITS = "limits"
 """Folder of a scaled checkpoint with the peaks of its groups."""
-IGNORABLE = (".rotary_emb.inv_freq",)
-"""Buffers that old checkpoints carry and that follow from the shape."""
 
 
 def run(cfg: ConvertStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
@@ -54,12 +51,9 @@ def run(cfg: ConvertStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
     parameters = architecture(cfg.shape.model_type).parameters(cfg.shape)
     checkpoint = Checkpoint(inputs.get("scale", inputs["merge"]))
     limits = Checkpoint(inputs["scale"] / LIMITS) if "scale" in inputs else None
-    tied = cfg.shape.tie_word_embeddings
-    checkpoint.check(parameters, ignorable=(*IGNORABLE, *((TIED_HEAD,) if tied else ())))
-    if tied:
-        _check_tied_head(checkpoint)
+    check_weights(checkpoint, cfg.shape)
     started = time.perf_counter()
-    with _packing(cfg, checkpoint.folder, limits, parameters, out, ctx) as write:
+    with _packing(cfg, checkpoint, limits, parameters, out, ctx) as write:
         rows, index = _write_all(checkpoint, parameters, cfg, out, ctx, write)
     seconds = time.perf_counter() - started
     _write_report(out, cfg.quant, rows, index)
@@ -107,7 +101,7 @@ def dequantized_state(
 @contextlib.contextmanager
 def _packing(
     cfg: ConvertStageConf,
-    folder: Path,
+    checkpoint: Checkpoint,
     limits: Checkpoint | None,
     parameters: Sequence[Parameter],
     out: Path,
@@ -115,18 +109,17 @@ def _packing(
 ) -> Iterator[Write]:
     """Yield what writes a parameter: webslm's own packing, or what mlc_llm packed."""
     if not cfg.tools:
-        yield lambda writer, checkpoint, item: write_parameter(
-            writer, checkpoint, item, cfg.quant, limits
+        yield lambda writer, weights, item: write_parameter(
+            writer, weights, item, cfg.quant, limits
         )
         return
     ctx.progress.note("mlc_llm convert_weight")
-    files = [*folder.glob("*.safetensors"), *folder.glob("*.safetensors.index.json")]
     with temporary_dir(out.parent, "packed") as work:
         packed = work / "weights"
         mlc_llm.convert_weight(
             mlc_llm.interpreter(cfg.python),
             config_of(cfg.shape),
-            sorted(files),
+            checkpoint.paths,
             packed,
             quantization=cfg.quant.name,
             log_dir=ctx.log_dir,
@@ -157,21 +150,6 @@ def _write_all(
         return rows, writer.close(num_weights=total)
     finally:
         writer.abort()
-
-
-def _check_tied_head(checkpoint: Checkpoint) -> None:
-    """Refuse a head that says it is the embedding table and is not."""
-    import numpy as np
-
-    if TIED_HEAD not in checkpoint.tensors:
-        return
-    pairs = zip(checkpoint.blocks(TIED_HEAD), checkpoint.blocks(EMBEDDING), strict=True)
-    same_shape = checkpoint.tensors[TIED_HEAD].shape == checkpoint.tensors[EMBEDDING].shape
-    if not same_shape or not all(np.array_equal(head, table) for head, table in pairs):
-        raise StageFailed(
-            f"{TIED_HEAD} differs from {EMBEDDING}, but base.shape.tie_word_embeddings is true",
-            hint="set base.shape.tie_word_embeddings=false",
-        )
 
 
 def _row(

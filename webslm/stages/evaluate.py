@@ -7,40 +7,42 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import evaluating, reference, turns
-from webslm.adapters.evaluating import Probe, Sampling
+from webslm.adapters import evaluating, generating, reference
+from webslm.adapters.evaluating import Probe, Reading
+from webslm.adapters.generating import Answer
+from webslm.adapters.questions import (
+    Answers,
+    Question,
+    greedy,
+    probes,
+    questions,
+    said,
+    sample,
+    trained_general,
+    ways,
+)
 from webslm.adapters.torch_mode import reproducible
 from webslm.compiler.architectures import architecture
 from webslm.corpus.examination import signatures
 from webslm.errors import VerificationFailed
-from webslm.evaluation.gates import failures
+from webslm.evaluation.choice import sampled
+from webslm.evaluation.gates import judge
 from webslm.evaluation.intervals import Bootstrap
-from webslm.evaluation.scores import Said
 from webslm.evaluation.sentences import sentences
-from webslm.evaluation.survival import SETS, Observation, spoken, table
+from webslm.evaluation.survival import Observation, Signatures, spoken, table
 from webslm.fs import write_text
-from webslm.paths import resolve_data
-from webslm.proof.scoring import evenly_spaced
-from webslm.schema import EvaluateStageConf, Loss
+from webslm.prompts.ends import stop_ids
+from webslm.schema import EvaluateStageConf
 from webslm.stage import Context, Metrics
+from webslm.stages import evaluate_base
 from webslm.stages.convert import dequantized_state
 
 REPORT = "evaluate.json"
 ANSWERS = "answers.jsonl"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """A row as it is asked and scored."""
-
-    text: str
-    reference: str
-    probe: Probe
-    asked_in_browser: bool
 
 
 def run(cfg: EvaluateStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
@@ -53,34 +55,25 @@ def run(cfg: EvaluateStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
     conf = cfg.evaluate
     bootstrap = Bootstrap(resamples=conf.resamples, confidence=conf.confidence, seed=cfg.seed)
     rules = signatures(cfg.closing, cfg.signatures)
-    tokenizer = reference.load_tokenizer(inputs["normalize"])
-    stops = turns.stop_ids(inputs["normalize"], tokenizer)
-    asked = {name: _questions(cfg, inputs, tokenizer, stops, name) for name in SETS}
-    seen: dict[str, dict[str, list[Observation]]] = {}
-    before, model = None, None
     with reproducible(cfg.seed):
-        for done, (step, load) in enumerate(_steps(cfg, inputs)):
-            ctx.progress.update(done, 5, step)
-            before, model = model, load()
-            seen[step] = {
-                name: _observe(model, before, questions, cfg, tokenizer, stops)
-                for name, questions in asked.items()
-            }
-        before = None
-        ctx.progress.update(4, 5, "sampling")
-        sampled = _sweep(model, asked, cfg, tokenizer, stops, bootstrap, seen, rules)
+        survey = _Survey(cfg=cfg, inputs=inputs, ctx=ctx)
+        seen = survey.observe()
     results = table(seen, rules, bootstrap)
+    verdicts = judge(results, conf.gates)
     found: dict[str, Any] = {
         "steps": list(results),
-        "n": {name: len(questions) for name, questions in asked.items()},
+        "n": {name: len(rows) for name, rows in survey.asked.items()},
         "seed": cfg.seed,
         "confidence": conf.confidence,
         "resamples": conf.resamples,
+        "adapter_asked": survey.adapter_asked,
+        "general_trained": trained_general(conf, inputs["data"]),
         "results": results,
-        "sampling": sampled,
-        "sentences": sentences(results, cfg.quant.name),
+        "gates": [vars(verdict) for verdict in verdicts],
+        "sampling": survey.sampling(seen, rules, bootstrap),
+        "sentences": sentences(results, cfg.quant.name, adapter_asked=survey.adapter_asked),
     }
-    problems = failures(results, conf.gates)
+    problems = [verdict.sentence for verdict in verdicts if not verdict.passed]
     # Failures are not stored: what was measured is kept beside the log.
     for folder in (out, ctx.log_dir) if problems else (out,):
         folder.mkdir(parents=True, exist_ok=True)
@@ -95,145 +88,147 @@ def run(cfg: EvaluateStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
     return found
 
 
-def _steps(cfg: EvaluateStageConf, inputs: Mapping[str, Path]) -> Iterator[tuple[str, Any]]:
-    """Yield the name of each step and how its model is loaded."""
-    yield "base", lambda: reference.load_model(inputs["base"])
-    if "finetune" in inputs:
-        if (inputs["finetune"] / "adapter_config.json").is_file():
-            yield "adapter", lambda: evaluating.load_adapter(inputs["base"], inputs["finetune"])
-        yield "merged", lambda: reference.load_model(inputs["merge"])
-    parameters = architecture(cfg.shape.model_type).parameters(cfg.shape)
-    yield (
-        "quantized",
-        lambda: reference.load_model(
-            inputs["merge"], dequantized_state(inputs["convert"], parameters, cfg.quant)
-        ),
-    )
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """What one step's model makes of the questions."""
+
+    reading: Reading
+    answers: Answers
 
 
-def _questions(
-    cfg: EvaluateStageConf,
-    inputs: Mapping[str, Path],
-    tokenizer: Any,
-    stops: frozenset[int],
-    name: str,
-) -> list[Question]:
-    files = {
-        "trained": inputs["data"] / "train.jsonl",
-        "paraphrased": inputs["data"] / "paraphrases.jsonl",
-        "held_out": inputs["data"] / "held_out.jsonl",
-        "general": resolve_data(cfg.evaluate.general_path),
-    }
-    rows = turns.read_rows(files[name])
-    # The browser's questions are among the trained ones, so that both can be set side by side.
-    browser = set(evenly_spaced(len(rows), cfg.num_prompts)) if name == "trained" else set()
-    count = cfg.evaluate.paraphrases if name == "paraphrased" else cfg.evaluate.rows
-    chosen = sorted(browser | set(evenly_spaced(len(rows), count)))
-    found = []
-    for index in chosen:
-        messages = rows[index]
-        row = turns.encode(
-            tokenizer, messages, number=index + 1, stops=stops, loss=Loss.assistant_only
+@dataclass(kw_only=True)
+class _Survey:
+    """The questions on their way through every step's model, of which one is held at a time."""
+
+    cfg: EvaluateStageConf
+    inputs: Mapping[str, Path]
+    ctx: Context
+    adapter_asked: bool = True
+    """Whether the adapter answered for itself, or the merged model for it."""
+    asked: dict[str, list[Question]] = field(init=False)
+    _probes: list[Probe] = field(init=False)
+    _tokenizer: Any = field(init=False)
+    _stops: frozenset[int] = field(init=False)
+    _sampled: dict[str, list[Answer]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tokenizer = reference.load_tokenizer(self.inputs["normalize"])
+        self._stops = stop_ids(self.inputs["normalize"], self._tokenizer)
+        self.asked = questions(
+            self.cfg.evaluate,
+            self.cfg.num_prompts,
+            self.inputs["data"],
+            self._tokenizer,
+            self._stops,
         )
-        turn = next(i for i, message in enumerate(messages) if message["role"] == "assistant")
-        prompt = turns.prompt_ids(tokenizer, messages[:turn])
-        found.append(
-            Question(
-                text=messages[turn - 1]["content"],
-                reference=messages[turn]["content"],
-                probe=Probe(input_ids=row.input_ids, labels=row.labels, prompt=prompt),
-                asked_in_browser=index in browser,
-            )
+        self._probes = probes(self.asked)
+
+    def observe(self) -> dict[str, dict[str, list[Observation]]]:
+        """Return what was seen, by step in build order and by set."""
+        found = self._measured()
+        forced = evaluating.force([each.reading for each in found.values()], self._probes)
+        if "adapter" in found:
+            place = list(found).index("merged")
+            # Where the merge changed no best token, it would say the same again.
+            self.adapter_asked = any(row.same != row.tokens for row in forced[place])
+            if self.adapter_asked:
+                model = evaluating.load_adapter(self.inputs["base"], self.inputs["finetune"])
+                found["adapter"].answers.update(greedy(model, self.asked, self._stops))
+        return {
+            step: self._observations(rows, each.answers)
+            for (step, each), rows in zip(found.items(), map(iter, forced), strict=True)
+        }
+
+    def _measured(self) -> dict[str, _Measured]:
+        self.ctx.progress.update(0, 4, "base")
+        found = {"base": self._base()}
+        if "finetune" in self.inputs:
+            self.ctx.progress.update(1, 4, "merged")
+            merged = self._measure(reference.load_model(self.inputs["merge"]))
+            if (self.inputs["finetune"] / "adapter_config.json").is_file():
+                self.ctx.progress.update(2, 4, "adapter")
+                model = evaluating.load_adapter(self.inputs["base"], self.inputs["finetune"])
+                reading = evaluating.read(model, self._probes)
+                found["adapter"] = _Measured(reading=reading, answers=dict(merged.answers))
+            found["merged"] = merged
+        self.ctx.progress.update(3, 4, "quantized")
+        shape = self.cfg.shape
+        parameters = architecture(shape.model_type).parameters(shape)
+        state = dequantized_state(self.inputs["convert"], parameters, self.cfg.quant)
+        model = reference.load_model(self.inputs["merge"], state)
+        found["quantized"] = self._measure(model)
+        self.ctx.progress.update(3, 4, "sampling")
+        rows = [self.asked[name][place] for name, place in self._chosen()]
+        self._sampled = sample(model, rows, self.cfg, self._stops)
+        return found
+
+    def _base(self) -> _Measured:
+        stored = self.inputs["evaluate_base"]
+        text = (stored / evaluate_base.ANSWERS).read_text(encoding="utf-8")
+        reading = evaluating.load_states(
+            stored / evaluate_base.STATES, reference.load_model(self.inputs["base"]), self._probes
         )
-    return found
+        return _Measured(reading=reading, answers=json.loads(text))
 
-
-def _observe(
-    model: Any,
-    before: Any | None,
-    questions: Sequence[Question],
-    cfg: EvaluateStageConf,
-    tokenizer: Any,
-    stops: frozenset[int],
-) -> list[Observation]:
-    forced = evaluating.force(model, before, [question.probe for question in questions])
-    said = _ask(model, questions, cfg, tokenizer, stops, Sampling(), cfg.seed)
-    return [
-        Observation(forced=one, said=words, asked_in_browser=question.asked_in_browser)
-        for question, one, words in zip(questions, forced, said, strict=True)
-    ]
-
-
-def _ask(
-    model: Any,
-    questions: Sequence[Question],
-    cfg: EvaluateStageConf,
-    tokenizer: Any,
-    stops: frozenset[int],
-    sampling: Sampling,
-    seed: int,
-) -> list[Said]:
-    answers = evaluating.answer(
-        model,
-        [question.probe.prompt for question in questions],
-        stops=stops,
-        limit=cfg.evaluate.max_answer_tokens,
-        sampling=sampling,
-        seed=seed,
-    )
-    return [
-        Said(
-            question=question.text,
-            reference=question.reference,
-            answer=reference.decode(tokenizer, tokens).strip(),
-            stopped=stopped,
+    def _measure(self, model: Any) -> _Measured:
+        return _Measured(
+            reading=evaluating.read(model, self._probes),
+            answers=greedy(model, self.asked, self._stops),
         )
-        for question, (tokens, stopped) in zip(questions, answers, strict=True)
-    ]
 
+    def _observations(
+        self, forced: Iterator[Any], answers: Answers
+    ) -> dict[str, list[Observation]]:
+        return {
+            name: [
+                Observation(
+                    forced=next(forced),
+                    said=None if answer is None else said(self._tokenizer, question, answer),
+                    asked_in_browser=question.choice.asked_in_browser,
+                )
+                for question, answer in zip(rows, answers[name], strict=True)
+            ]
+            for name, rows in self.asked.items()
+        }
 
-def _sweep(
-    model: Any,
-    asked: Mapping[str, Sequence[Question]],
-    cfg: EvaluateStageConf,
-    tokenizer: Any,
-    stops: frozenset[int],
-    bootstrap: Bootstrap,
-    seen: Mapping[str, Mapping[str, Sequence[Observation]]],
-    rules: Any,
-) -> list[dict[str, Any]]:
-    """Return what ways of sampling do to the quantized model's answers to domain questions."""
-    page, low = cfg.decoding, cfg.evaluate.cautious
-    ways = {
-        "cautious": Sampling(
-            temperature=low.temperature,
-            top_p=low.top_p,
-            repetition_penalty=low.repetition_penalty,
-        ),
-        "page": Sampling(
-            temperature=page.temperature,
-            top_p=page.top_p,
-            repetition_penalty=page.repetition_penalty,
-        ),
-    }
-    greedy = [row.said for name in ("trained", "held_out") for row in seen["quantized"][name]]
-    questions = [question for name in ("trained", "held_out") for question in asked[name]]
-    scored = spoken(greedy, rules, bootstrap)
-    found = [{"name": "greedy", **vars(Sampling()), **scored, "answers": len(greedy)}]
-    for name, way in ways.items():
-        said = [
-            answer
-            for seed in range(cfg.seed, cfg.seed + cfg.evaluate.seeds)
-            for answer in _ask(model, questions, cfg, tokenizer, stops, way, seed)
+    def _chosen(self) -> list[tuple[str, int]]:
+        sizes = {name: len(rows) for name, rows in self.asked.items()}
+        return sampled(sizes, self.cfg.evaluate.sampled)
+
+    def sampling(
+        self,
+        seen: Mapping[str, Mapping[str, Sequence[Observation]]],
+        rules: Signatures,
+        bootstrap: Bootstrap,
+    ) -> list[dict[str, Any]]:
+        """Return what ways of sampling do to the quantized model's answers to domain questions."""
+        chosen = self._chosen()
+        seeds = self.cfg.evaluate.seeds
+        rows = [self.asked[name][place] for name, place in chosen] * seeds
+        best = [seen["quantized"][name][place].said for name, place in chosen]
+        told = {"greedy": (generating.Sampling(), 1, [said for said in best if said is not None])}
+        for name, way in ways(self.cfg).items():
+            answers = zip(rows, self._sampled[name], strict=True)
+            told[name] = (way, seeds, [said(self._tokenizer, *one) for one in answers])
+        return [
+            {
+                "name": name,
+                "answers": len(answers),
+                **vars(way),
+                **spoken(answers, rules, bootstrap, repeats=repeats),
+            }
+            for name, (way, repeats, answers) in told.items()
         ]
-        scored = spoken(said, rules, bootstrap, repeats=cfg.evaluate.seeds)
-        found.append({"name": name, **vars(way), **scored, "answers": len(said)})
-    return found
 
 
 def _answers(seen: Mapping[str, Mapping[str, Sequence[Observation]]]) -> str:
     lines = [
-        {"step": step, "set": name, **vars(row.said), "loss": round(row.forced.loss, 4)}
+        {
+            "step": step,
+            "set": name,
+            **({} if row.said is None else vars(row.said)),
+            "loss": round(row.forced.loss, 4),
+        }
         for step, sets in seen.items()
         for name, rows in sets.items()
         for row in rows

@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from webslm.adapters import adoption, methods, processes, trainer, turns
+from webslm.adapters.rounded_weights import Rounding
+from webslm.compiler.architectures import architecture
+from webslm.compiler.quantization import is_quantized
+from webslm.compiler.rounding import rounded
 from webslm.fs import write_text
 from webslm.paths import resolve_data
 from webslm.schema import Finetune, FinetuneStageConf
@@ -31,8 +35,7 @@ def run(cfg: FinetuneStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
     """
     if cfg.method is Finetune.adapter:
         return _adopt(cfg, inputs["base"], out)
-    path = inputs["data"] / "train.jsonl"
-    rows = turns.read_rows(path)
+    rows = turns.learnt_rows(inputs["data"])
     if cfg.launch.processes == 1:
         job = trainer.Job(
             base=inputs["base"],
@@ -43,12 +46,13 @@ def run(cfg: FinetuneStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
             seed=cfg.seed,
             folder=out,
             scratch=ctx.scratch_dir,
+            rounding=_rounding(cfg),
             held_out=_held_out(cfg, inputs["data"]),
             note=ctx.progress.note,
         )
         done = trainer.finetune(job, loss_report(ctx.progress))
     else:
-        done = processes.finetune(cfg, base=inputs["base"], rows=path, out=out, ctx=ctx)
+        done = processes.finetune(cfg, base=inputs["base"], data=inputs["data"], out=out, ctx=ctx)
     # No time enters the file: equal inputs give equal bytes, killed in between or not.
     _write_log(out, {k: value for k, value in asdict(done).items() if k not in OF_THIS_RUN})
     return {
@@ -100,6 +104,17 @@ def _adopt(cfg: FinetuneStageConf, base: Path, out: Path) -> Metrics:
 
 def _held_out(cfg: FinetuneStageConf, data: Path) -> list[turns.Messages]:
     return turns.read_rows(data / "held_out.jsonl") if cfg.lora.early_stopping_patience else []
+
+
+def _rounding(cfg: FinetuneStageConf) -> Rounding | None:
+    if cfg.quant is None or cfg.shape is None:
+        return None
+    quant = cfg.quant
+    parameters = architecture(cfg.shape.model_type).parameters(cfg.shape)
+    return Rounding(
+        names=[name for p in parameters if is_quantized(p, quant) for name in p.sources],
+        rounded=lambda weight: rounded(weight, quant),
+    )
 
 
 def _write_log(out: Path, log: Mapping[str, Any]) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 from webslm.adapters import reference
 from webslm.adapters.reference import Greedy
-from webslm.adapters.turns import stop_ids
 from webslm.compiler.architectures import architecture
 from webslm.fs import write_text
+from webslm.prompts.ends import stop_ids
 from webslm.proof.questions import Row, asked_rows
 from webslm.proof.scoring import evenly_spaced
 from webslm.schema import GoldenStageConf, QuantConf, ShapeConf

@@ -19,7 +19,7 @@ from webslm.adapters.scaling import Choice, Fold
 from webslm.adapters.torch_mode import quiet, reproducible
 from webslm.compiler.architectures import architecture
 from webslm.compiler.architectures.decoder import FINAL_NORM, HEAD, Decoder
-from webslm.compiler.checkpoint import WEIGHTS_NAME
+from webslm.compiler.checkpoint_files import SINGLE
 from webslm.compiler.quantization import check_format, dequantize, quantize
 from webslm.fs import write_text
 from webslm.schema import ScaleStageConf, ShapeConf
@@ -88,7 +88,7 @@ def _write_limits(folder: Path, peaks: Mapping[str, Peaks]) -> None:
     from safetensors.torch import save_file
 
     folder.mkdir()
-    save_file({name: found.peaks for name, found in peaks.items()}, folder / WEIGHTS_NAME)
+    save_file({name: found.peaks for name, found in peaks.items()}, folder / SINGLE)
 
 
 def _write_report(

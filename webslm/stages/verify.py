@@ -16,20 +16,21 @@ from pathlib import Path
 from webslm.adapters import reference
 from webslm.adapters.browser import session
 from webslm.adapters.reference import Greedy
-from webslm.adapters.turns import stop_ids
+from webslm.adapters.webgpu import Offer
 from webslm.compiler.page_prompts import chosen_prompts, row_prompts
 from webslm.compiler.probes import read_rows, system_prompt_of
 from webslm.compiler.prompt_tokens import load
 from webslm.delivery import CONFIG
-from webslm.errors import VerificationFailed
+from webslm.errors import GraphicsDied, VerificationFailed
 from webslm.fs import write_text
+from webslm.prompts.ends import stop_ids
 from webslm.proof import observe
-from webslm.proof.machine import check_adapter
+from webslm.proof.machine import check_machine
 from webslm.proof.questions import Row, asked_rows
 from webslm.proof.rendering import Wanted, compare_in
 from webslm.proof.scoring import evenly_spaced
 from webslm.proof.verdict import REFERENCES, Reference, failures, score
-from webslm.schema import VerifyConf, VerifyStageConf
+from webslm.schema import Graphics, VerifyConf, VerifyStageConf
 from webslm.serve import running_server
 from webslm.stage import Context, Metrics
 
@@ -49,35 +50,42 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
             ``ctx.log_dir``.
     """
     verify = cfg.verify
+    offered = check_machine(cfg)
+    rendered = wanted_prompts(inputs)
+    rows = asked_rows(inputs["data"] / "train.jsonl", verify.num_prompts, verify.num_follow_ups)
+    ctx.progress.note("torch answers with the merged model and the base")
+    references = refer(rows, verify, inputs, read_answers(inputs["golden"]))
+    asked = questions(rows, references, verify)
     ctx.log_dir.mkdir(parents=True, exist_ok=True)
     picture = ctx.log_dir / PICTURE
-    with (
-        running_server(inputs["bundle"], {observe.HARNESS_PREFIX: observe.HARNESS}) as url,
-        session(
-            verify.browser,
-            timeout_s=verify.timeout_s,
-            minimum=cfg.browser_min,
-            graphics=verify.graphics,
-        ) as browser,
-    ):
-        check_adapter(browser, f"{url.rstrip('/')}{observe.HARNESS_PREFIX}", cfg)
-        rendered = wanted_prompts(inputs)
-        if rendered:
-            page = browser.tab()
-            page.open(url)
-            compare_in(page, rendered, ctx.progress)
-            page.close()
-        rows = asked_rows(inputs["data"] / "train.jsonl", verify.num_prompts, verify.num_follow_ups)
-        ctx.progress.note("torch answers with the merged model and the base")
-        references = refer(rows, verify, inputs, read_answers(inputs["golden"]))
-        seen = observe.observe(
-            browser,
-            url,
-            questions(rows, references, verify),
-            verify,
-            screenshot=picture,
-            progress=ctx.progress,
-        )
+
+    def prove(graphics: Graphics) -> observe.Proof:
+        with (
+            running_server(inputs["bundle"], {observe.HARNESS_PREFIX: observe.HARNESS}) as url,
+            session(
+                verify.browser,
+                timeout_s=verify.timeout_s,
+                minimum=cfg.browser_min,
+                graphics=graphics,
+            ) as browser,
+        ):
+            if rendered:
+                page = browser.tab()
+                page.open(url)
+                compare_in(page, rendered, ctx.progress)
+                page.close()
+            return observe.observe(
+                browser, url, asked, verify, screenshot=picture, progress=ctx.progress
+            )
+
+    try:
+        seen = prove(offered.graphics)
+    except GraphicsDied as exc:
+        instead = other_graphics(cfg, offered)
+        if instead is None:
+            raise
+        ctx.log.warning("lavapipe died, the proof begins again with SwiftShader: %s", exc.message)
+        seen = prove(instead)
     report = score(rows, references, seen, verify)
     if rendered:
         report["rendered_prompts_equal"] = len(rendered)
@@ -93,6 +101,15 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     write_text(out / REPORT, text)
     shutil.copyfile(picture, out / PICTURE)
     return report
+
+
+def other_graphics(cfg: VerifyStageConf, died: Offer) -> Graphics | None:
+    """Return what may prove a build in place of graphics that died; None: nothing may."""
+    chosen_here = cfg.verify.graphics is Graphics.auto and died.graphics is Graphics.lavapipe
+    # SwiftShader has none of the features that a format may need.
+    if not chosen_here or cfg.quant.required_features:
+        return None
+    return Graphics.swiftshader
 
 
 def wanted_prompts(inputs: Mapping[str, Path]) -> list[Wanted]:

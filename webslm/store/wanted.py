@@ -6,6 +6,7 @@ import json
 import logging
 from pathlib import Path
 
+from webslm.base_source import either
 from webslm.compose import compose
 from webslm.errors import WebslmError
 from webslm.lock import LOCK_NAME
@@ -27,7 +28,8 @@ def wanted_keys() -> set[str]:
     for folder in folders:
         for path in sorted((folder / "recipe").glob("*.yaml")):
             try:
-                steps = plan(compose([*words, f"recipe={path.stem}"]))
+                builds = either(compose([*words, f"recipe={path.stem}"]))
+                steps = [step for build in builds for step in plan(build)]
             except (WebslmError, OSError) as exc:
                 log.warning("recipe %s wants nothing: %s", path.stem, exc)
                 continue

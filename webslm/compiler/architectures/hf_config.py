@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from webslm.compiler.architectures.fields import count, flag, inner, listed, name, real, whole
 from webslm.compiler.architectures.shape import FULL, SLIDING
 from webslm.errors import ConfigError
 from webslm.schema import RopeScalingConf, ShapeConf
@@ -27,6 +28,11 @@ DEFAULTS: dict[str, Any] = {
     "rope_theta": 10000.0,
     "tie_word_embeddings": False,
 }
+NEEDED_FACTORS = {
+    "linear": ("factor",),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
+}
+"""What a kind of scaling cannot do without."""
 ROPE_FLOATS = ("factor", "low_freq_factor", "high_freq_factor")
 LayerTypes = Callable[[Mapping[str, Any]], list[str]]
 
@@ -41,9 +47,10 @@ def every(period: int) -> LayerTypes:
     """Return the rule by which each ``period``-th layer is full and the others slide."""
 
     def types(config: Mapping[str, Any]) -> list[str]:
-        step = int(config.get("sliding_window_pattern") or period)
-        count = range(1, int(config["num_hidden_layers"]) + 1)
-        return [SLIDING if layer % step else FULL for layer in count]
+        given = config.get("sliding_window_pattern") is not None
+        step = count(config, "sliding_window_pattern") if given else period
+        layers = range(1, count(config, "num_hidden_layers") + 1)
+        return [SLIDING if layer % step else FULL for layer in layers]
 
     return types
 
@@ -52,8 +59,8 @@ def above_first(config: Mapping[str, Any]) -> list[str]:
     """Name the layers of Qwen: those from ``max_window_layers`` on slide, if any do."""
     if not config.get("use_sliding_window"):
         return []
-    first = int(config.get("max_window_layers", 28))
-    layers = range(int(config["num_hidden_layers"]))
+    first = whole({"max_window_layers": 28, **config}, "max_window_layers")
+    layers = range(count(config, "num_hidden_layers"))
     return [SLIDING if layer >= first else FULL for layer in layers]
 
 
@@ -61,43 +68,49 @@ def to_shape(family: Decoder, config: Mapping[str, Any]) -> ShapeConf:
     """Return the shape that a config.json describes.
 
     Raises:
-        ConfigError: A size is missing.
+        ConfigError: A size or a factor is missing, or a value is none of its key's.
     """
-    given = {key: value for key, value in config.items() if value is not None}
+    given = _given(config)
     missing = [key for key in REQUIRED if key not in given]
     if missing:
-        raise ConfigError(f"config.json: no {', '.join(missing)}")
+        raise ConfigError(
+            f"config.json: no {', '.join(missing)}",
+            hint=f'write "{missing[0]}" as the publisher has it into config.json',
+        )
     known = {**DEFAULTS, **family.defaults, **given, **family.fixed}
     if "sliding_window" in config and config["sliding_window"] is None:
         known["sliding_window"] = None
-    heads = int(known["num_attention_heads"])
-    windowed = known.get("sliding_window") if known.get("use_sliding_window", True) else None
-    types = list(known.get("layer_types") or family.layer_types(known))
+    sizes = {key: count(known, key) for key in REQUIRED}
+    heads = sizes["num_attention_heads"]
+    derived = {"num_key_value_heads": heads, "head_dim": sizes["hidden_size"] // heads}
+    slides = flag({"use_sliding_window": True, **known}, "use_sliding_window")
+    windowed = _integer(known, "sliding_window") if slides else None
+    types = listed(known, "layer_types", str) or family.layer_types(known)
     if set(types) == {FULL}:
         types, windowed = [], None
     rope, local = rope_parts(config)
-    theta = rope.get("rope_theta", known["rope_theta"])
-    base = local.get("rope_theta", known.get("rope_local_base_freq"))
+    local_base = local if local.get("rope_theta") is not None else known
     return ShapeConf(
         model_type=family.model_type,
-        **{key: int(known[key]) for key in REQUIRED},
-        num_key_value_heads=int(known.get("num_key_value_heads", heads)),
-        head_dim=int(known.get("head_dim", known["hidden_size"] // heads)),
-        rms_norm_eps=float(known["rms_norm_eps"]),
-        rope_theta=float(theta),
-        tie_word_embeddings=bool(known["tie_word_embeddings"]),
-        attention_bias=bool(known["attention_bias"]),
+        **sizes,
+        **{key: count({**derived, **known}, key) for key in derived},
+        rms_norm_eps=real(known, "rms_norm_eps"),
+        rope_theta=real({**known, **_given(rope)}, "rope_theta"),
+        tie_word_embeddings=flag(known, "tie_word_embeddings"),
+        attention_bias=flag(known, "attention_bias"),
         hidden_act=activation(family, known),
         rope_scaling=scaling(rope, config),
-        rope_local_base_freq=None if base is None else float(base),
-        partial_rotary_factor=float(
-            rope.get("partial_rotary_factor", known.get("partial_rotary_factor", 1.0))
+        rope_local_base_freq=_number(
+            local_base, "rope_theta" if local_base is local else "rope_local_base_freq"
         ),
-        sliding_window=_integer(windowed),
+        partial_rotary_factor=real(
+            {"partial_rotary_factor": 1.0, **known, **_given(rope)}, "partial_rotary_factor"
+        ),
+        sliding_window=windowed,
         layer_types=types if SLIDING in types else [],
-        attn_logit_softcapping=_number(known.get("attn_logit_softcapping")),
-        final_logit_softcapping=_number(known.get("final_logit_softcapping")),
-        query_pre_attn_scalar=_integer(known.get("query_pre_attn_scalar")),
+        attn_logit_softcapping=_number(known, "attn_logit_softcapping"),
+        final_logit_softcapping=_number(known, "final_logit_softcapping"),
+        query_pre_attn_scalar=_integer(known, "query_pre_attn_scalar"),
     )
 
 
@@ -125,23 +138,25 @@ def to_config(family: Decoder, shape: ShapeConf) -> dict[str, Any]:
 
 def activation(family: Decoder, known: Mapping[str, Any]) -> str:
     """Return the activation by its one name."""
-    name = str(known.get(family.activation_key) or known.get("hidden_act") or "silu")
-    return {"swish": "silu"}.get(name, name)
+    key = family.activation_key if known.get(family.activation_key) else "hidden_act"
+    found = name({"hidden_act": "silu", **_given(known)}, key)
+    return {"swish": "silu"}.get(found, found)
 
 
 def rope_parts(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the rotary parameters of either spelling: of all or full layers, of local layers."""
     merged: dict[str, Any] = {}
     for key in ("rope_scaling", "rope_parameters"):
-        merged.update(config.get(key) or {})
+        merged.update(inner(config, key))
     if FULL in merged or SLIDING in merged:
-        return dict(merged.get(FULL) or {}), dict(merged.get(SLIDING) or {})
+        return inner(merged, FULL), inner(merged, SLIDING)
     return merged, {}
 
 
 def rope_type(rope: Mapping[str, Any]) -> str:
     """Return the kind of scaling by its one name."""
-    kind = str(rope.get("rope_type") or rope.get("type") or "default")
+    key = "rope_type" if rope.get("rope_type") else "type"
+    kind = name({"type": "default", **_given(rope)}, key)
     return {"su": "longrope"}.get(kind, kind)
 
 
@@ -151,14 +166,23 @@ def scaling(rope: Mapping[str, Any], config: Mapping[str, Any]) -> RopeScalingCo
     if kind == "default":
         return RopeScalingConf()
     key = "original_max_position_embeddings"
-    found = {key: float(rope[key]) for key in ROPE_FLOATS if rope.get(key) is not None}
+    needed = NEEDED_FACTORS.get(kind, ())
+    if missing := [name for name in needed if rope.get(name) is None]:
+        raise ConfigError(
+            f"config.json: rotation by {kind} has no {', '.join(missing)}",
+            hint=f'write "{missing[0]}" as the publisher has it beside "rope_type"',
+        )
+    original = rope.get(key) or config.get(key)
+    if original is None and kind == "llama3":
+        original = config.get("max_position_embeddings")
+    found = {name: real(rope, name) for name in ROPE_FLOATS if rope.get(name) is not None}
     return RopeScalingConf(
         rope_type=kind,
         **found,
-        original_max_position_embeddings=_integer(rope.get(key, config.get(key))),
-        short_factor=_floats(rope.get("short_factor")),
-        long_factor=_floats(rope.get("long_factor")),
-        attention_factor=_number(rope.get("attention_factor")),
+        original_max_position_embeddings=_integer({key: original}, key),
+        short_factor=_floats(rope, "short_factor"),
+        long_factor=_floats(rope, "long_factor"),
+        attention_factor=_number(rope, "attention_factor"),
     )
 
 
@@ -171,18 +195,23 @@ def _spelled(conf: RopeScalingConf) -> dict[str, Any] | None:
         kept |= set(ROPE_FLOATS)
     elif conf.rope_type == "longrope":
         kept |= {"short_factor", "long_factor", "attention_factor"}
-    if conf.factor != 1.0:
+    if conf.factor != 1.0 or conf.rope_type == "linear":
         kept.add("factor")
     return {key: fields[key] for key in fields if key in kept and fields[key] is not None}
 
 
-def _number(value: object) -> float | None:
-    return None if value is None else float(str(value))
+def _given(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if value is not None}
 
 
-def _integer(value: object) -> int | None:
-    return None if value is None else int(float(str(value)))
+def _number(config: Mapping[str, Any], key: str) -> float | None:
+    return None if config.get(key) is None else real(config, key)
 
 
-def _floats(values: Sequence[Any] | None) -> list[float]:
-    return [float(value) for value in values or ()]
+def _integer(config: Mapping[str, Any], key: str) -> int | None:
+    return None if config.get(key) is None else whole(config, key)
+
+
+def _floats(config: Mapping[str, Any], key: str) -> list[float]:
+    found = listed(config, key, (int, float))
+    return [real({key: value}, key) for value in found]

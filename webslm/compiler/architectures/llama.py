@@ -4,4 +4,10 @@ from __future__ import annotations
 
 from webslm.compiler.architectures.decoder import Decoder, Style
 
-LLAMA = Decoder(model_type="llama", causal_lm="LlamaForCausalLM", style=Style(output_bias=True))
+LLAMA = Decoder(
+    model_type="llama",
+    causal_lm="LlamaForCausalLM",
+    style=Style(output_bias=True),
+    # Mistrals that were renamed keep these keys; Llama's attention reads neither.
+    fixed={"sliding_window": None, "layer_types": None},
+)

@@ -80,6 +80,10 @@ def _layer_problems(shape: ShapeConf) -> list[Problem]:
         problems.append((f"base.shape.layer_types: no {', '.join(unknown)}", f"{FULL}, {SLIDING}"))
     if SLIDING in types and shape.sliding_window is None:
         problems.append(("base.shape.sliding_window: missing, but layers slide", COPY))
+    for key in ("attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar"):
+        value = getattr(shape, key)
+        if value is not None and value <= 0:
+            problems.append((f"base.shape.{key}: {value} is not above zero", COPY))
     if shape.sliding_window is not None and shape.sliding_window < 1:
         problems.append((f"base.shape.sliding_window: {shape.sliding_window} sees nothing", COPY))
     return problems
@@ -105,8 +109,16 @@ def _rope_problems(shape: ShapeConf) -> list[Problem]:
         problems += [
             (f"{key}.{name}: not one factor for each of {rotary / 2:g} pairs", COPY)
             for name in ("short_factor", "long_factor")
-            if 2 * len(getattr(scaling, name)) != rotary
+            if 2 * len(getattr(scaling, name)) != rotary or min(getattr(scaling, name)) <= 0
         ]
+    elif scaling.rope_type == "llama3" and scaling.high_freq_factor <= scaling.low_freq_factor:
+        problems.append((f"{key}.high_freq_factor: not above low_freq_factor", COPY))
+    original = scaling.original_max_position_embeddings
+    if original is not None and original < 2:
+        problems.append((f"{key}.original_max_position_embeddings: {original} is too few", COPY))
     if scaling.factor <= 0:
         problems.append((f"{key}.factor: {scaling.factor} is not above zero", COPY))
+    local = shape.rope_local_base_freq
+    if local is not None and local <= 0:
+        problems.append((f"base.shape.rope_local_base_freq: {local} is not above zero", COPY))
     return problems

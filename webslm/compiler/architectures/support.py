@@ -10,6 +10,7 @@ from typing import Any
 
 from webslm.compiler.architectures import ARCHITECTURES
 from webslm.compiler.architectures.decoder import Decoder
+from webslm.compiler.architectures.fields import inner, listed
 from webslm.compiler.architectures.hf_config import activation, rope_parts, rope_type
 from webslm.compiler.architectures.shape import ACTIVATIONS, FULL, ROPE_TYPES, SLIDING
 
@@ -48,6 +49,16 @@ MISSING_PARTS = {
     "latent attention": ("kv_lora_rank",),
 }
 """What no library here computes, by keys that give it away."""
+QUANTIZED = {
+    "quantization_config": "no method named",
+    "compression_config": "compressed-tensors",
+    "quantization": "MLX",
+}
+"""Keys of a config.json whose weights are not whole, and who writes them."""
+WHOLE = (
+    "take the checkpoint that it was made from, webslm quantizes itself; if its tensors are whole "
+    "again, take that key out of config.json"
+)
 
 
 def explain_unsupported(config: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -55,18 +66,43 @@ def explain_unsupported(config: Mapping[str, Any]) -> tuple[str, str] | None:
 
     Args:
         config: A config.json of either transformers spelling.
+
+    Raises:
+        ConfigError: A value has a type that its key cannot have.
     """
     model_type = str(config.get("model_type"))
     family = ARCHITECTURES.get(model_type)
+    quantized = config.get("quantization_config")
+    if quantized:
+        return (
+            f"these weights are quantized already ({_quantized(quantized)})",
+            "take the original checkpoint, in float32, float16 or bfloat16",
+        )
     missing = [part for part, keys in MISSING_PARTS.items() if any(config.get(k) for k in keys)]
     if family is None:
         why = f", which needs {_joined(missing)}" if missing else ""
         return f"model_type {model_type!r} cannot be compiled{why}", _nearest(model_type)
+    if (found := quantized_by(config)) is not None:
+        return f"{found[0]}: these weights are quantized already ({found[1]})", WHOLE
     missing += _missing_in(family, config)
     if not missing:
         return None
     hint = f"choose a base without it, or another of {_listed()}"
     return f"the library cannot compute {', '.join(missing)}", hint
+
+
+def quantized_by(config: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the key by which a config.json says that its weights are quantized, and by what."""
+    for key, author in QUANTIZED.items():
+        found = config.get(key)
+        if not found:
+            continue
+        told = found if isinstance(found, dict) else {}
+        bits = told.get("bits") or next((b for b in (4, 8) if told.get(f"load_in_{b}bit")), None)
+        kind = told.get("bnb_4bit_quant_type") if bits == 4 else None
+        parts = (told.get("quant_method") or author, kind or (f"{bits} bits" if bits else None))
+        return key, ", ".join(str(part) for part in parts if part)
+    return None
 
 
 def _missing_in(family: Decoder, config: Mapping[str, Any]) -> Iterator[str]:
@@ -75,18 +111,35 @@ def _missing_in(family: Decoder, config: Mapping[str, Any]) -> Iterator[str]:
         kind = rope_type(part)
         if kind not in ROPE_TYPES:
             yield f"rope_type {kind!r}"
+    apart = {FULL, SLIDING} & {*inner(known, "rope_scaling"), *inner(known, "rope_parameters")}
+    if apart and "rope_local_base_freq" not in family.defaults:
+        yield "a rotation of each kind of layer"
     if family.style.head_norms and rope_type(rope_parts(config)[0]) == "longrope":
         yield "rope_type 'longrope' with normalised heads"
     if rope_type(rope_parts(config)[1]) != "default":
         yield "scaled rotation of local layers"
     if activation(family, known) not in ACTIVATIONS:
         yield f"hidden_act {activation(family, known)!r}"
-    unknown = sorted(set(known.get("layer_types") or ()) - {FULL, SLIDING})
+    unknown = sorted(set(listed(known, "layer_types", str)) - {FULL, SLIDING})
     if unknown:
         yield f"layer_types {', '.join(unknown)}"
-    for key in ("mlp_bias", "use_bidirectional_attention", "quantization_config"):
+    for key in ("mlp_bias", "use_bidirectional_attention"):
         if known.get(key):
             yield key
+
+
+def _quantized(config: Any) -> str:
+    """Return how weights are quantized, in the words of their configuration."""
+    if not isinstance(config, Mapping):
+        return "quantization_config"
+    kind = str(config.get("quant_method") or "quantization_config")
+    bits = next((config[key] for key in ("bits", "w_bit", "nbits") if config.get(key)), None)
+    known = None if bits is None else f"{bits} bits"
+    if config.get("load_in_8bit"):
+        known = "8 bits"
+    elif config.get("load_in_4bit"):
+        known = str(config.get("bnb_4bit_quant_type") or "4 bits")
+    return f"{kind}, {known}" if known else kind
 
 
 def _nearest(model_type: str) -> str:

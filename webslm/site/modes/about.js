@@ -39,12 +39,17 @@ function measured(evaluation) {
     h("p", { class: "small" }, `Measured when this site was built; ${evaluation.confidence * 100} % intervals in brackets.`)];
 }
 
+function baseFacts({ id, name, commit, origin }) {
+  if (origin) return `${id ?? name}, ${origin}`;
+  return id ? `${id}, commit ${commit}` : `${name}, made on the builder's machine`;
+}
+
 function modelCard({ base, data, training, weights, runtime, evaluation }) {
   const { config } = session;
   const { model } = config;
   return section("Model card", facts("facts", [
     ["Model", `${model.id}, ${readableBytes(model.bytes)}`],
-    [training ? "Tuned from" : "Made from", base.id ? `${base.id}, commit ${base.commit}` : `${base.name}, made on the builder's machine`],
+    [training ? "Tuned from" : "Made from", baseFacts(base)],
     ["Base licence", base.licence],
     ...(training ? [["Trained on", `${data.train.rows} conversations; ${data.held_out.rows} were held out`]] : []),
     ...trainingFacts(training),

@@ -1,0 +1,1 @@
+"""Prompts: the chat template, what it renders, and where an answer ends."""
