@@ -340,9 +340,10 @@ STAGES: tuple[StageSpec, ...] = (
         configure=stage_conf.golden,
         sources=(
             "stages/golden.py",
-            "dataset.py",
             "proof/questions.py",
             "proof/scoring.py",
+            "adapters/answering.py",
+            "adapters/generating.py",
             "adapters/reference.py",
             *TRAINING_SOURCES,
             *CONVERT_SOURCES,
@@ -385,7 +386,6 @@ STAGES: tuple[StageSpec, ...] = (
         sources=(
             "stages/verify.py",
             "proof",
-            "dataset.py",
             "graphics",
             "serve.py",
             "delivery.py",
@@ -395,6 +395,8 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/driver.py",
             "adapters/graphics_process.py",
             "adapters/webgpu.py",
+            "adapters/answering.py",
+            "adapters/generating.py",
             "adapters/reference.py",
             *PROMPT_SOURCES,
             *TRAINING_SOURCES,

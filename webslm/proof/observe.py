@@ -190,11 +190,10 @@ class _Measuring:
     def forced(self, question: Question, asked: Asked | None) -> tuple[Best, Answer]:
         """Return the best logits at the positions of the expected answer, and the browser's own."""
         wanted, whole = question.answer, None
-        if not self._probe.at_once:
-            whole = asked
-            wanted = wanted[: self._conf.num_tokens]
-            if asked is not None and asked.tokens == question.answer:
+        if not self._probe.at_once and asked is not None:
+            if asked.tokens == wanted:
                 return asked.best, Answer(text=asked.text, stopped=asked.stopped, by="said")
+            wanted, whole = wanted[: self._conf.num_tokens], asked
         self._tell(self._done, message=f"forcing {len(wanted)} tokens: {_name(question)}")
         best = self._probe.follow(question.prompt, wanted)
         self._done += 1

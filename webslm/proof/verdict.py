@@ -13,7 +13,7 @@ from webslm.proof.scoring import GreedyComparison, compare_greedy, rouge_l, top1
 from webslm.schema import VerifyConf
 
 if TYPE_CHECKING:
-    from webslm.adapters.reference import Greedy
+    from webslm.adapters.answering import Greedy
 
 REFERENCES = ("dequantized", "merged")
 
