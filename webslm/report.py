@@ -138,7 +138,7 @@ def verify_rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         greedy = metrics["greedy_agreement"][reference]
         forced = metrics["forced_top1_agreement"][reference]
         prompts = metrics["compared"]["greedy_prompts"]
-        positions = metrics["compared"]["forced_positions"][reference]
+        positions = metrics["compared"]["forced_positions"]
         yield f"greedy tokens = torch ({reference})", f"{greedy:.1%} of {prompts} prompts"
         yield f"top-1, forced decoding ({reference})", f"{forced:.2%} of {positions} positions"
     for answer, base in zip(metrics["answers"], metrics["base_answers"], strict=True):

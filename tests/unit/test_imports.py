@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "memory": set(),
     "mistakes": {"freeform"},
     "graphics": {"compiler"},
-    "proof": {"adapters", "dataset", "graphics", "serve"},
+    "proof": {"adapters", "graphics", "serve"},
     "matrix": set(),
     "mlc_tool": {"adapters", "matrix"},
     "pairing": {"compilers", "matrix"},
