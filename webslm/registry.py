@@ -107,6 +107,7 @@ ASKING_SOURCES = (
     "proof/scoring.py",
     "adapters/evaluating.py",
     "adapters/generating.py",
+    "adapters/heap.py",
     "adapters/questions.py",
     "adapters/reference.py",
     *TRAINING_SOURCES,

@@ -7,7 +7,7 @@ megabytes, and one model at a time need be held.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from webslm.adapters.torch_mode import quiet
 from webslm.evaluation.survival import Forced
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
     from transformers import PreTrainedModel
 
@@ -80,12 +81,24 @@ def _recall() -> Any:
     return Recall()
 
 
+def load(checkpoint: Path, state: Mapping[str, np.ndarray] | None = None) -> PreTrainedModel:
+    """Return what ``reference.load_model`` does, ready for many rows at a time."""
+    return quickened(load_model(checkpoint, state))
+
+
 def load_adapter(base: Path, adapter: Path) -> Any:
     """Return the base in float32 with the adapter beside its weights, not merged into them."""
     from peft import PeftModel
 
     with quiet():
-        return PeftModel.from_pretrained(load_model(base), adapter).eval().get_base_model()
+        return PeftModel.from_pretrained(load(base), adapter).eval().get_base_model()
+
+
+def quickened(model: PreTrainedModel) -> PreTrainedModel:
+    """Let torch's fused attention compute a model's, where it can: a cap on scores it cannot."""
+    if getattr(model.config.get_text_config(), "attn_logit_softcapping", None) is None:
+        model.set_attn_implementation("sdpa")
+    return model
 
 
 def read(model: PreTrainedModel, probes: Sequence[Probe]) -> Reading:
