@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conf.hints import run_commands
 from tests.conftest import chat_row
 from webslm import cli
 
@@ -27,7 +28,20 @@ CONFIG = {
     "wrong enum": (["lora.loss=none"], "assistant_only, full"),
     "no verb": (["buidl"], "neither KEY=VALUE nor a known verb"),
     "removed group": (["~quant"], "takes away what every build needs"),
-    "loose equals": (["name=a=b"], "quote values"),
+    "text in a name": (["name=a=b, c"], "name: 'a=b, c' is not a plain name"),
+    "several options": (
+        ["domain=medical,legal"],
+        "hint: python -m webslm -m domain=medical,legal builds each",
+    ),
+    "several numbers": (["lora.r=8,16"], "python -m webslm -m lora.r=8,16 builds each"),
+    "text that is no number": (["lora.r=8;9"], "lora.r takes a whole number"),
+    "letter of another alphabet": (["naïve=3"], "unknown key 'naïve'"),
+    "open list": (["domain.questions=[What's up]"], "texts in a list stand in quotes"),
+    "key of nothing": (["data.system=Hi ${nam}"], "a text is typed so: 'data.system=\\${"),
+    "file as a group": (["data=my file.jsonl"], "hint: data.path='my file.jsonl'"),
+    "key as a flag": (["--output-dir=x"], "keys are typed so: output_dir=x"),
+    "unknown flag": (["--foo"], "python -m webslm --help"),
+    "nothing to show": (["--cfg", "jobs"], "one of job, hydra, all"),
     "unknown stage": (["until=train"], "until: no stage 'train'"),
     "unknown explained stage": (["explain=train"], "explain: no stage 'train'"),
     "unknown first stage": (["from=train"], "from: no stage 'train'"),
@@ -155,6 +169,7 @@ def check_screen(done: tuple[int, str], expected: str) -> None:
     assert sum(line.startswith("config error: ") for line in lines) == 1
     assert sum(line.startswith("  hint: ") for line in lines) == 1
     assert expected in errors
+    run_commands([line.removeprefix("  hint: ") for line in lines if line.startswith("  hint: ")])
 
 
 @pytest.mark.parametrize("mistake", CONFIG)

@@ -14,7 +14,7 @@ MISTAKES = {
         ["lora.r=8,-1", "quant=q4f32_1,q4f33"],
         ["lora.r: -1 is not above 0", "quant: no option 'q4f33'"],
     ),
-    "a word that cannot be read": (["lora.r=8,16", "x=["], ["'x=[' cannot be read"]),
+    "a word that cannot be read": (["lora.r=8,16", "x=["], ["unknown key 'x'"]),
     "an unknown key": (["lora.rr=8,16"], ["unknown key 'lora.rr'", "did you mean 'lora.r'?"]),
     "one value twice": (
         ["lora.r=8,8"],
