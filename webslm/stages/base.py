@@ -198,9 +198,11 @@ def edit_chat_template(base: BaseConf, folder: Path) -> str:
     file = folder / TOKENIZER_CONFIG
     config = json.loads(file.read_text(encoding="utf-8"))
     found = config[template_files.KEY]
-    edited = template.edited(
-        found, fold=base.system_fold, date=base.template_date, options=base.template_options
-    )
+    options = base.template_options
+    if base.weights is Weights.random and base.template_path is None:
+        # The template is a stand-in, without the switches of the one that is meant.
+        options = {}
+    edited = template.edited(found, fold=base.system_fold, date=base.template_date, options=options)
     if edited != found:
         _write_template(file, config, edited)
     tokenizer = rendering.load_tokenizer(folder)
