@@ -33,6 +33,7 @@ FINETUNE_SOURCES = (
     "adapters/frozen_layers.py",
     "adapters/low_rank.py",
     "adapters/rounded_weights.py",
+    "adapters/shared_start.py",
     *TRAINING_SOURCES,
 )
 WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")

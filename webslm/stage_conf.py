@@ -9,6 +9,7 @@ from webslm.compilers import MLC_LLM
 from webslm.hosting import shard_bytes
 from webslm.schema import Config, Finetune, RuntimeConf
 from webslm.targets import targets
+from webslm.training_rules import learns_through_rounding
 
 
 def runtime(cfg: Config, wheels: tuple[str, ...]) -> RuntimeConf:
@@ -50,7 +51,7 @@ def lora(cfg: Config) -> schema.LoraConf:
 def finetune(cfg: Config) -> schema.FinetuneStageConf:
     """Return what a fine-tune is made by; only the method that reads an adapter sees its path."""
     adapter = cfg.adapter if cfg.finetune is Finetune.adapter else schema.AdapterConf()
-    aware = cfg.lora.quantization_aware and cfg.quant.bits > 0
+    aware = learns_through_rounding(cfg)
     return schema.FinetuneStageConf(
         lora=lora(cfg),
         seed=cfg.seed,
