@@ -115,7 +115,13 @@ def verify_conf(
 ) -> VerifyStageConf:
     """Return a small proof's configuration with changes to its ``verify`` group."""
     conf = VerifyConf(
-        num_prompts=2, num_tokens=6, max_answer_tokens=6, min_answers=0, timeout_s=int(TIMEOUT_S)
+        num_prompts=2,
+        num_tokens=6,
+        max_answer_tokens=6,
+        # Less than the page says, so that Stop is pressed.
+        max_visit_tokens=3,
+        min_answers=0,
+        timeout_s=int(TIMEOUT_S),
     )
     for name, value in changes.items():
         setattr(conf, name, value)
