@@ -106,8 +106,10 @@ ASKING_SOURCES = (
     "proof/scoring.py",
     "adapters/evaluating.py",
     "adapters/generating.py",
+    "adapters/heap.py",
     "adapters/questions.py",
     "adapters/reference.py",
+    "adapters/side_by_side.py",
     *TRAINING_SOURCES,
 )
 COMPILE_SOURCES = (

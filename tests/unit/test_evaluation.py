@@ -290,7 +290,7 @@ def test_general_row_with_a_mistake_is_named_before_any_work(name: str, tmp_path
 
 def test_expected_word_is_asked_for_only_where_a_row_names_one() -> None:
     with pytest.raises(ConfigError, match=r"min_known: no row of shipped:tiny/chat\.jsonl"):
-        check_general(compose(["evaluate.gates.min_known=0.5"]).evaluate)
+        check_general(compose(["base=tiny", "evaluate.gates.min_known=0.5"]).evaluate)
     shipped = "evaluate.general_path=shipped:general/questions.jsonl"
     check_general(compose(["evaluate.gates.min_known=0.5", shipped]).evaluate)
 
@@ -382,6 +382,16 @@ def test_sentences_say_what_was_learnt_forgotten_and_lost() -> None:
     assert "0 of 4 word for word with q4f32_1 weights (4 without)" in lost
     assert "60.0% of 40 positions" in lost
     assert "chance" not in lost
+
+
+def test_weights_that_gain_by_rounding_were_learnt_through_it() -> None:
+    assert "went through" not in " ".join(
+        sentences(results(), "q4", adapter_asked=True)["quantized"]
+    )
+    gained = observed()
+    gained["quantized"]["trained"] = [seen(0.05, GOOD, same=9) for _ in range(4)]
+    first = sentences(table(gained, RULES, BOOTSTRAP), "q4", adapter_asked=True)["quantized"][0]
+    assert "lora.quantization_aware" in first
 
 
 def test_change_that_may_be_chance_is_called_that_and_no_change_too() -> None:
