@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from webslm.errors import ConfigError, StageFailed
+from webslm.paths import expanded
 from webslm.schema import BaseSource
 
 if TYPE_CHECKING:
@@ -66,14 +67,14 @@ def refuse_shape(overrides: Iterable[str]) -> None:
         key = word.lstrip("+~").partition("=")[0]
         if key == "base.shape" or key.startswith("base.shape."):
             raise ConfigError(
-                f"{key}: a local base's shape is its config.json's",
-                hint=f"leave out {key}; what its config.json has wrong is mended there",
+                f"{key}: a local base's shape is its own file's",
+                hint=f"leave out {key}; what a config.json has wrong is mended there",
             )
 
 
 def folder_of(cfg: Config) -> Path:
     """Return the folder of a local base."""
-    return Path(str(cfg.base.path)).expanduser()
+    return expanded(str(cfg.base.path))
 
 
 def _read_gguf(base: BaseConf) -> ShapeConf:

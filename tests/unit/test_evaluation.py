@@ -292,7 +292,7 @@ def test_expected_word_is_asked_for_only_where_a_row_names_one() -> None:
     with pytest.raises(ConfigError, match=r"min_known: no row of shipped:tiny/chat\.jsonl"):
         check_general(compose(["base=tiny", "evaluate.gates.min_known=0.5"]).evaluate)
     shipped = "evaluate.general_path=shipped:general/questions.jsonl"
-    check_general(compose(["evaluate.gates.min_known=0.5", shipped]).evaluate)
+    check_general(compose(["base=tiny", "evaluate.gates.min_known=0.5", shipped]).evaluate)
 
 
 def test_repeated_answers_to_one_question_do_not_narrow_its_interval() -> None:
