@@ -110,6 +110,7 @@ ASKING_SOURCES = (
     "adapters/heap.py",
     "adapters/questions.py",
     "adapters/reference.py",
+    "adapters/side_by_side.py",
     *TRAINING_SOURCES,
 )
 COMPILE_SOURCES = (

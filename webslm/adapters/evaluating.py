@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from webslm.adapters.generating import read_prefix, shared_prefix, window
+from webslm.adapters.generating import by_length, read_prefix, shared_prefix, window
 from webslm.adapters.reference import load_model
+from webslm.adapters.side_by_side import side_by_side
 from webslm.adapters.torch_mode import quiet
 from webslm.evaluation.survival import Forced
 
@@ -105,13 +106,14 @@ def read(model: PreTrainedModel, probes: Sequence[Probe]) -> Reading:
     """Return what a model makes of probes; those of like length are read together."""
     import torch
 
+    def batch(places: list[int]) -> list[Tensor]:
+        return list(_states(model, [probes[place] for place in places]))
+
     states: list[Tensor] = [torch.empty(0)] * len(probes)
-    order = sorted(range(len(probes)), key=lambda index: len(probes[index].ids))
-    for start in range(0, len(order), BATCH):
-        chosen = order[start : start + BATCH]
-        found = _states(model, [probes[index] for index in chosen])
-        for index, one in zip(chosen, found, strict=True):
-            states[index] = one
+    batches = by_length([len(probe.ids) for probe in probes], BATCH)
+    for places, found in zip(batches, side_by_side(model, batch, batches), strict=True):
+        for place, one in zip(places, found, strict=True):
+            states[place] = one
     return Reading(head=Head(model), states=states)
 
 
