@@ -28,6 +28,7 @@ TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 _NUMBER = re.compile(r"\(os error (\d+)\)|\bOs \{ code: (\d+)|\[Errno (\d+)\]")
 _NO_MEMORY = re.compile(r"can(?:'t|not) allocate memory|not enough memory|out of memory", re.I)
 _NO_USER = re.compile(r"getpwuid\(\)|determine home directory")
+NO_SPACE = os.strerror(errno.ENOSPC)
 ROOM = 1 << 28
 """Bytes left from which it must have been another disk that was full."""
 NOTHING = 1 << 16
@@ -89,10 +90,11 @@ def full_disk(places: Sequence[Path], needed: int | None = None) -> tuple[str, s
         found[near.stat().st_dev] = (usage.free, usage.total, near)
     free, total, near = min(found.values())
     if free > max(ROOM, needed or 0):
-        return "a disk is full: No space left on device", "see which: df -h"
+        return f"{NO_SPACE}: a disk is full", "see which: df -h"
     asked = "" if needed is None else f", {_size(needed)} are needed"
     return (
-        f"the disk at {_mount(near)} is full: {_size(free)} of {_size(total)} left{asked}",
+        f"{NO_SPACE}: the disk at {_mount(near)} is full, {_size(free)} of {_size(total)} left"
+        f"{asked}",
         "make room (python -m webslm cache gc --max-size 5GB), or set WEBSLM_CACHE, TMPDIR or "
         "output_dir to another disk",
     )
