@@ -26,7 +26,7 @@ from webslm.compiler.architectures import architecture
 from webslm.compose import compose
 from webslm.evaluation.survival import Forced
 from webslm.paths import cache_dir
-from webslm.schema import Loss
+from webslm.prompts.ends import stop_ids
 from webslm.stage import Context
 from webslm.stage_conf import convert as convert_conf
 from webslm.stages import convert
@@ -58,16 +58,18 @@ def _format(name: str, folder: Path) -> list[str]:
     cfg = compose(list(words))
     ctx = Context(cache_dir=folder, log_dir=folder)
     convert.run(convert_conf(cfg), {"merge": scaled["scale"]}, alone, ctx)
-    merged = reference.load_model(plain["merge"])
     probes = _held_out(plain)
+    merged = evaluating.read(reference.load_model(plain["merge"]), probes)
     parameters = architecture(cfg.base.shape.model_type).parameters(cfg.base.shape)
 
     def ask(shards: Path) -> list[Forced]:
         state = convert.dequantized_state(shards, parameters, cfg.quant)
-        model = reference.load_model(plain["merge"], state)
-        return evaluating.force(model, merged, probes)
+        return beside(reference.load_model(plain["merge"], state))
 
-    same = evaluating.force(reference.load_model(scaled["scale"]), merged, probes)
+    def beside(model: Any) -> list[Forced]:
+        return evaluating.force([merged, evaluating.read(model, probes)], probes)[1]
+
+    same = beside(reference.load_model(scaled["scale"]))
     found = {
         EXACT: same,
         "plain": ask(plain["convert"]),
@@ -112,14 +114,13 @@ def _tail() -> tuple[str, ...]:
 
 def _held_out(stored: dict[str, Path]) -> list[Probe]:
     tokenizer = reference.load_tokenizer(stored["merge"])
-    stops = turns.stop_ids(stored["merge"], tokenizer)
-    found = []
-    for number, messages in enumerate(turns.read_rows(stored["data"] / "held_out.jsonl"), 1):
-        row = turns.encode(
-            tokenizer, messages, number=number, stops=stops, loss=Loss.assistant_only
-        )
-        found.append(Probe(input_ids=row.input_ids, labels=row.labels, prompt=[]))
-    return found
+    stops = stop_ids(stored["merge"], tokenizer)
+    rows = turns.read_rows(stored["data"] / "held_out.jsonl")
+    return [
+        Probe(prompt=prompt, answer=answer)
+        for number, row in enumerate(rows, 1)
+        for prompt, answer in (turns.encode_last(tokenizer, row, number=number, stops=stops),)
+    ]
 
 
 def _build(words: Sequence[str], output: Path) -> dict[str, Path]:

@@ -166,7 +166,9 @@ def nested(conf: type, name: str) -> type | None:
 
 def own_keys(conf: type) -> Iterator[tuple[str, Any, str]]:
     """Yield (dotted key, type, meaning) of a class's plain fields."""
-    hints, texts = typing.get_type_hints(conf), docstrings(conf)
+    hints = typing.get_type_hints(conf)
+    kinds = [kind for kind in reversed(conf.__mro__) if dataclasses.is_dataclass(kind)]
+    texts = {name: text for kind in kinds for name, text in docstrings(kind).items()}
     for field in dataclasses.fields(conf):
         if nested(conf, field.name) is None:
             yield field.name, hints[field.name], meaning(conf, field.name, texts)

@@ -37,6 +37,7 @@ from webslm.publish.run import check as check_publish
 from webslm.publish.run import publish
 from webslm.report import LiveDisplay, make_report, show_verify, write_report
 from webslm.reporting.browser_column import browser_column
+from webslm.reporting.evaluation_table import show_evaluation
 from webslm.reporting.page import NAME as PAGE_NAME
 from webslm.reporting.page import write_page
 from webslm.schema import Config, Precision
@@ -227,6 +228,8 @@ def _is_delivered(output: Path, bundle: Result) -> bool:
 
 def _show(results: Sequence[Result], output: Path, console: Screen) -> None:
     stages = {result.stage: result for result in results}
+    if "evaluate" in stages:
+        show_evaluation(console, stages["evaluate"].metrics)
     if "verify" in stages:
         show_verify(console, stages["verify"].metrics)
     if BUNDLE in stages:

@@ -36,10 +36,17 @@ def register_schema() -> None:
 
 
 def register_texts() -> None:
-    """Make ``${texts:KEY}`` known to OmegaConf."""
+    """Make ``${texts:KEY}`` and ``${manner:SHARE}`` known to OmegaConf."""
     from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("texts", _text, replace=True)
+    OmegaConf.register_new_resolver("manner", _manner, replace=True)
+
+
+def _manner(share: float, *, _root_: Any) -> float | None:
+    """Return a gate of answers' manner where the data says what that is; None: nothing to judge."""
+    described = "data" in _root_ and (_root_.data.closing or _root_.data.signatures)
+    return share if described else None
 
 
 def _text(key: str, *, _root_: Any) -> Any:
@@ -189,7 +196,7 @@ def compose_raw(overrides: Sequence[str], *, hydra: bool = False) -> Any:
         raw = hydra_compose(
             config_name=CONFIG_NAME, overrides=typed(overrides), return_hydra_config=hydra
         )
-    if raw.base.source is BaseSource.local:
+    if raw.base.source in (BaseSource.local, BaseSource.gguf):
         refuse_shape(overrides)
     return raw
 

@@ -90,7 +90,7 @@ def full_disk(places: Sequence[Path], needed: int | None = None) -> tuple[str, s
         found[near.stat().st_dev] = (usage.free, usage.total, near)
     free, total, near = min(found.values())
     if free > max(ROOM, needed or 0):
-        return f"{NO_SPACE}: a disk is full", "see which: df -h"
+        return f"{NO_SPACE}: a disk is full{_named(places)}", "see which: df -h"
     asked = "" if needed is None else f", {_size(needed)} are needed"
     return (
         f"{NO_SPACE}: the disk at {_mount(near)} is full, {_size(free)} of {_size(total)} left"
@@ -98,6 +98,10 @@ def full_disk(places: Sequence[Path], needed: int | None = None) -> tuple[str, s
         "make room (python -m webslm cache gc --max-size 5GB), or set WEBSLM_CACHE, TMPDIR or "
         "output_dir to another disk",
     )
+
+
+def _named(places: Sequence[Path]) -> str:
+    return f": {places[0]}" if len(places) == 1 else ""
 
 
 def _machine(error: BaseException, where: str, places: Sequence[Path]) -> WebslmError | None:

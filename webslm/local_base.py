@@ -67,8 +67,8 @@ def refuse_shape(overrides: Iterable[str]) -> None:
         key = word.lstrip("+~").partition("=")[0]
         if key == "base.shape" or key.startswith("base.shape."):
             raise ConfigError(
-                f"{key}: a local base's shape is its config.json's",
-                hint=f"leave out {key}; what its config.json has wrong is mended there",
+                f"{key}: a local base's shape is its own file's",
+                hint=f"leave out {key}; what a config.json has wrong is mended there",
             )
 
 

@@ -47,7 +47,7 @@ def plan(cfg: Config, stages: Sequence[StageSpec] = STAGES) -> list[Step]:
         data ----------+--> inspect (for the report)
                        +--> finetune --> merge --> normalize --> convert --+--> golden --+
         base ----------+                              |                    |             |
-             +--> evaluate (base, finetune, merge, convert; if asked for) ---------------+
+             +--> evaluate_base (base, data) --> evaluate (finetune, merge, convert) ----+
              +--> convert_base (if a mode compares) ------------------------------------+
                                                       +-> chat_config -------------------+
         scale (merge, data; if asked for) comes between merge and convert

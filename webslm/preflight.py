@@ -20,7 +20,6 @@ from webslm.schema import (
     Arithmetic,
     BaseSource,
     Config,
-    DataConf,
     DataStageConf,
     Device,
     Finetune,
@@ -244,12 +243,9 @@ def _check_adapter(cfg: Config) -> None:
 
 
 def _check_general(cfg: Config) -> None:
-    path = resolve_data(cfg.evaluate.general_path)
-    if cfg.evaluate.enabled and path.is_file():
-        from webslm.corpus.changes import Changes
-        from webslm.corpus.source import read
+    from webslm.evaluation.general import check_general
 
-        read(path, DataConf(), Changes(), "evaluate.general_path")
+    check_general(cfg.evaluate)
 
 
 def _check_data(cfg: Config) -> None:

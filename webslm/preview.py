@@ -18,6 +18,7 @@ from webslm.report import show_plan
 from webslm.schema import Config
 from webslm.screen import Screen
 from webslm.store.remote import open_remote
+from webslm.training_rules import rounding_lines
 
 
 def preview(cfg: Config, steps: Sequence[Step], cache: Cache, console: Screen) -> None:
@@ -28,7 +29,7 @@ def preview(cfg: Config, steps: Sequence[Step], cache: Cache, console: Screen) -
         show_plan(console, steps, forecast(steps, cache, size))
         texts = [line] if (line := whose_texts(cfg)) is not None else []
         compiled = footprint.lines(cfg, _compiled(steps, cache))
-        for line in (*texts, *base_template.lines(cfg), *compiled):
+        for line in (*texts, *base_template.lines(cfg), *rounding_lines(cfg), *compiled):
             console.print(line, soft_wrap=True)
     if cfg.explain is None:
         return

@@ -33,6 +33,7 @@ FINETUNE_SOURCES = (
     "adapters/frozen_layers.py",
     "adapters/low_rank.py",
     "adapters/rounded_weights.py",
+    "adapters/shared_start.py",
     *TRAINING_SOURCES,
 )
 WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
@@ -93,7 +94,24 @@ CONVERT_SOURCES = (
     *CHECKPOINT_SOURCES,
 )
 
-
+ASKING_SOURCES = (
+    "stages/evaluate_base.py",
+    "evaluation/choice.py",
+    "evaluation/general.py",
+    "evaluation/intervals.py",
+    "evaluation/scores.py",
+    "evaluation/survival.py",
+    "corpus",
+    "dataset.py",
+    "encoding.py",
+    "proof/scoring.py",
+    "adapters/evaluating.py",
+    "adapters/generating.py",
+    "adapters/heap.py",
+    "adapters/questions.py",
+    "adapters/reference.py",
+    *TRAINING_SOURCES,
+)
 COMPILE_SOURCES = (
     "stages/compile.py",
     "compiler",
@@ -121,7 +139,10 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/hub_rows.py",
         ),
         wheels=("datasketch",),
-        external=("data.path", "data.held_out_path", "data.paraphrases_path"),
+        external=(
+            *("data.path", "data.held_out_path", "data.paraphrases_path"),
+            "data.rehearsal_path",
+        ),
     ),
     StageSpec(
         name="base",
@@ -254,19 +275,22 @@ STAGES: tuple[StageSpec, ...] = (
         ignored=("python",),
     ),
     StageSpec(
+        name="evaluate_base",
+        needs=("base", "data"),
+        configure=stage_conf.evaluate_base,
+        sources=ASKING_SOURCES,
+        wheels=TRAINING_WHEELS,
+        external=("questions.general_path",),
+        wanted=lambda cfg: cfg.evaluate.enabled,
+    ),
+    StageSpec(
         name="evaluate",
-        needs=("base", "finetune", "merge", "normalize", "convert", "data"),
+        needs=("base", "evaluate_base", "finetune", "merge", "normalize", "convert", "data"),
         configure=stage_conf.evaluate,
         sources=(
             "stages/evaluate.py",
             "evaluation",
-            "corpus",
-            "dataset.py",
-            "encoding.py",
-            "proof/scoring.py",
-            "adapters/evaluating.py",
-            "adapters/reference.py",
-            *TRAINING_SOURCES,
+            *ASKING_SOURCES,
             *CONVERT_SOURCES,
         ),
         wheels=(*TRAINING_WHEELS, "peft", "sacrebleu"),
@@ -318,9 +342,10 @@ STAGES: tuple[StageSpec, ...] = (
         configure=stage_conf.golden,
         sources=(
             "stages/golden.py",
-            "dataset.py",
             "proof/questions.py",
             "proof/scoring.py",
+            "adapters/answering.py",
+            "adapters/generating.py",
             "adapters/reference.py",
             *TRAINING_SOURCES,
             *CONVERT_SOURCES,
@@ -363,7 +388,6 @@ STAGES: tuple[StageSpec, ...] = (
         sources=(
             "stages/verify.py",
             "proof",
-            "dataset.py",
             "graphics",
             "serve.py",
             "delivery.py",
@@ -373,6 +397,8 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/driver.py",
             "adapters/graphics_process.py",
             "adapters/webgpu.py",
+            "adapters/answering.py",
+            "adapters/generating.py",
             "adapters/reference.py",
             *PROMPT_SOURCES,
             *TRAINING_SOURCES,

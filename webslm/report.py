@@ -50,7 +50,7 @@ class LiveDisplay:
             yield SilentProgress()
             return
         columns = (
-            TextColumn("{task.fields[stage]:<11}"),
+            TextColumn("{task.fields[stage]:<13}"),
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
             TextColumn("eta"),
@@ -65,7 +65,7 @@ class LiveDisplay:
         hit = result.status is Status.HIT
         mark = ("hit", "cyan") if hit else ("ran", "green")
         took = "" if hit else f"{result.seconds:7.1f} s  {result.peak_rss_bytes / MIB:7.0f} MiB"
-        line = f" {result.stage:<11} {result.key[:16]}  {took}"
+        line = f" {result.stage:<13} {result.key[:16]}  {took}"
         self.console.print(Text.assemble(mark, line.rstrip()))
         for told in told_of_reading(result.metrics):
             self.console.print(f"    {told}", soft_wrap=True)
@@ -138,7 +138,7 @@ def verify_rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         greedy = metrics["greedy_agreement"][reference]
         forced = metrics["forced_top1_agreement"][reference]
         prompts = metrics["compared"]["greedy_prompts"]
-        positions = metrics["compared"]["forced_positions"][reference]
+        positions = metrics["compared"]["forced_positions"]
         yield f"greedy tokens = torch ({reference})", f"{greedy:.1%} of {prompts} prompts"
         yield f"top-1, forced decoding ({reference})", f"{forced:.2%} of {positions} positions"
     for answer, base in zip(metrics["answers"], metrics["base_answers"], strict=True):

@@ -83,6 +83,8 @@ def _leave_out_tokens(folder: Path, rows: int) -> dict[str, int]:
     vocabulary.leave_out(folder, lacking)
     # What tokenizer_config.json names and tokenizer.json has not, transformers adds at the end.
     added = _too_high(folder, rows)
+    if not added:
+        return lacking
     vocabulary.check_named(folder, added, rows)
     vocabulary.leave_out(folder, added)
     return lacking | added | _defaults_beyond(folder, rows)

@@ -70,7 +70,7 @@ def test_a_head_of_its_own_in_a_tied_model_is_refused_and_the_hint_mends_it(
 
 def test_a_shape_that_is_typed_is_refused_whatever_its_value(folder: Path) -> None:
     for word in ("base.shape.tie_word_embeddings=false", "base.shape.hidden_size=16"):
-        with pytest.raises(ConfigError, match="a local base's shape is its config") as caught:
+        with pytest.raises(ConfigError, match="a local base's shape is its own file's") as caught:
             composed(folder, word)
         assert word.partition("=")[0] in str(caught.value.hint)
 
@@ -148,4 +148,4 @@ def test_quantized_weights_are_told_by_their_method(
     edit(folder / "config.json", put("quantization_config", config))
     with pytest.raises(ConfigError, match=rf"quantized already \({told}\)") as caught:
         composed(folder)
-    assert "take the checkpoint that it was made from" in str(caught.value.hint)
+    assert "take the original checkpoint" in str(caught.value.hint)

@@ -215,7 +215,7 @@ def test_normalize_refuses_what_the_library_does_not_compute(
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"rope_parameters": {"rope_type": "llama3", "factor": 8.0}}, "rope_scaling: checkpoint"),
+        ({"rope_parameters": {"rope_type": "linear", "factor": 8.0}}, "rope_scaling: checkpoint"),
         (
             {"use_sliding_window": True, "max_window_layers": 1, "sliding_window": 64},
             "sliding_window: checkpoint 64, base.shape None",

@@ -19,7 +19,7 @@ from webslm.adapters.evaluating import Probe
 from webslm.compiler.architectures import architecture
 from webslm.paths import resolve_data
 from webslm.prompts.ends import stop_ids
-from webslm.schema import ConvertStageConf, Loss, QuantConf, ScaleStageConf
+from webslm.schema import ConvertStageConf, QuantConf, ScaleStageConf
 from webslm.stages import convert, scale
 
 Q4 = QuantConf(name="q4f32_1", bits=4, dtype="float32", scale_encoding="f32-to-bf16")
@@ -120,10 +120,12 @@ def test_nothing_chosen_packs_as_if_nothing_was_asked(
 def measured(inputs: dict[str, Path], folder: Path, quant: QuantConf) -> tuple[float, float]:
     """Return loss and divergence per answer token on rows that no stage here was given."""
     state = convert.dequantized_state(folder, PARAMETERS, quant)
-    merged = reference.load_model(inputs["merge"])
-    found = evaluating.force(
-        reference.load_model(inputs["merge"], state), merged, held_out(inputs["merge"])
+    probes = held_out(inputs["merge"])
+    models = (
+        reference.load_model(inputs["merge"]),
+        reference.load_model(inputs["merge"], state),
     )
+    _, found = evaluating.force([evaluating.read(model, probes) for model in models], probes)
     tokens = sum(row.tokens for row in found)
     return sum(row.loss for row in found) / tokens, sum(
         row.divergence or 0.0 for row in found
@@ -134,14 +136,11 @@ def held_out(base: Path) -> Sequence[Probe]:
     tokenizer = reference.load_tokenizer(base)
     stops = stop_ids(base, tokenizer)
     rows = turns.read_rows(resolve_data("shipped:medical/held_out.jsonl"))
-    encoded = [
-        learnt
+    return [
+        Probe(prompt=prompt, answer=answer)
         for number, row in enumerate(rows, 1)
-        for learnt in turns.encode(
-            tokenizer, row, number=number, stops=stops, loss=Loss.assistant_only
-        )
+        for prompt, answer in (turns.encode_last(tokenizer, row, number=number, stops=stops),)
     ]
-    return [Probe(input_ids=row.input_ids, labels=row.labels, prompt=[]) for row in encoded]
 
 
 @pytest.mark.parametrize("quant", [Q4, Q4F16, Q3F16], ids=lambda quant: quant.name)
@@ -151,7 +150,7 @@ def test_held_out_rows_gain_and_the_checkpoint_computes_the_same(
     folder, facts = scaled(inputs, quant, tmp_path / "scale")
     assert digests(scaled(inputs, quant, tmp_path / "again")[0]) == digests(folder)
     merged, same = (reference.load_model(path) for path in (inputs["merge"], folder))
-    ids = torch.tensor([held_out(inputs["merge"])[0].input_ids])
+    ids = torch.tensor([held_out(inputs["merge"])[0].ids])
     with torch.inference_mode():
         expected, found = merged(input_ids=ids).logits, same(input_ids=ids).logits
     assert float((found - expected).abs().max()) < 1e-5 * float(expected.abs().max())

@@ -15,6 +15,7 @@ from webslm.corpus.changes import Changes
 from webslm.corpus.rules import problems
 from webslm.corpus.source import Split, load_split, read
 from webslm.errors import ConfigError
+from webslm.paths import resolve_data
 from webslm.schema import DataConf, HubRowsConf
 
 Writer = Callable[..., Path]
@@ -338,3 +339,34 @@ def test_rule_that_cannot_be_is_said_with_what_to_type(told: str) -> None:
     ((message, hint),) = problems(MISTAKES[told])
     assert message.startswith(told)
     assert hint
+
+
+def test_rehearsal_stands_under_the_datas_prompt_and_asks_nothing_twice(tmp_path: Path) -> None:
+    from webslm.corpus.rehearsal import rehearsal
+
+    def row(question: str, *, system: bool) -> str:
+        start = [{"role": "system", "content": "Be brief."}] if system else []
+        turns = [{"role": "user", "content": question}, {"role": "assistant", "content": "Yes."}]
+        return json.dumps({"messages": [*start, *turns]}) + "\n"
+
+    own, general = tmp_path / "own.jsonl", tmp_path / "general.jsonl"
+    own.write_text(row("Is tea hot?", system=True) + row("Is ice cold?", system=True))
+    general.write_text(row("Is ICE cold", system=False) + row("Is Rome in Italy?", system=False))
+    conf = DataConf(path=str(own), rehearsal_path=str(general), held_out_fraction=0.5)
+    kept, left_out = rehearsal(conf, load_split(conf))
+    assert [(item.system, item.questions[0]) for item in kept] == [
+        ("Be brief.", "Is Rome in Italy?")
+    ]
+    assert left_out == 1
+
+
+def test_shipped_rehearsal_asks_nothing_that_the_general_questions_ask() -> None:
+    from webslm.dataset import normal
+
+    asked: dict[str, set[str]] = {}
+    for name in ("rehearsal", "questions"):
+        file = resolve_data(f"shipped:general/{name}.jsonl")
+        rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        asked[name] = {normal(one["messages"][0]["content"]) for one in rows}
+        assert len(asked[name]) == len(rows)
+    assert not asked["rehearsal"] & asked["questions"]

@@ -110,6 +110,13 @@ def test_failed_step_stores_nothing_and_keeps_what_was_done(
     assert [result.status for result in walk(tmp_path, PLAN)] == [Status.HIT, Status.RAN]
 
 
+def test_a_full_disk_is_named_by_what_was_written(tmp_path: Path, stages: Stages) -> None:
+    stages.error = OSError(errno.ENOSPC, "No space left on device", "read/a", None, "written/b")
+    with pytest.raises(BuildFailed) as caught:
+        walk(tmp_path, PLAN)
+    assert caught.value.error.message.endswith("No space left on device: written/b")
+
+
 def test_bug_in_a_stage_is_not_disguised(tmp_path: Path, stages: Stages) -> None:
     stages.error = ZeroDivisionError("bug")
     with pytest.raises(BuildFailed) as caught:

@@ -24,7 +24,7 @@ ALLOWED: dict[str, set[str]] = {
     "dataset": set(),
     "encoding": set(),
     "corpus": {"dataset", "encoding"},
-    "evaluation": {"dataset", "proof"},
+    "evaluation": {"corpus", "dataset", "encoding", "proof"},
     "page_facts": {"dataset", "encoding", "proof"},
     "model_entry": {"compiler", "delivery"},
     "records": set(),
@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "memory": set(),
     "mistakes": {"freeform"},
     "graphics": {"compiler"},
-    "proof": {"adapters", "dataset", "graphics", "serve"},
+    "proof": {"adapters", "graphics", "serve"},
     "matrix": set(),
     "mlc_tool": {"adapters", "matrix"},
     "pairing": {"compilers", "matrix"},
@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "origin": set(),
     "gguf": {"compiler"},
     "base_source": {"adapters", "cache", "plan"},
-    "stage_conf": {"compilers", "hosting", "origin", "targets"},
+    "stage_conf": {"compilers", "hosting", "origin", "targets", "training_rules"},
     "registry": {"stage_conf"},
     "validate_base": {"compiler"},
     "validate": {
@@ -107,8 +107,9 @@ ALLOWED: dict[str, set[str]] = {
     "own_texts": set(),
     "options_source": set(),
     "preflight": {
-        *("cache", "compilers", "corpus", "gguf", "local_base", "matrix", "mlc_tool", "page_facts"),
-        *("plan", "proof", "registry", "stages", "toolchain", "validate"),
+        *("cache", "compilers", "corpus", "evaluation", "gguf", "local_base", "matrix"),
+        *("mlc_tool", "page_facts", "plan", "proof", "registry", "stages", "toolchain"),
+        "validate",
     },
     "preview": {
         "base_template",
@@ -121,6 +122,7 @@ ALLOWED: dict[str, set[str]] = {
         "report",
         "store",
         "own_texts",
+        "training_rules",
     },
     "build": {
         *("base_source", "cache", "executor", "lock", "own_texts", "plan", "precision"),

@@ -123,7 +123,7 @@ def test_rows_above_max_length_are_all_named_and_none_is_cut(tokenizer: Any) -> 
     long = [(line, length) for line, length in enumerate(lengths, 1) if length > limit]
     assert len(long) == 2
     assert [message for message, _ in raised.value.problems] == [
-        f"lora.max_length: train.jsonl line {line} has {length} tokens, {limit} are allowed"
+        f"lora.max_length: training row {line} has {length} tokens, {limit} are allowed"
         for line, length in long
     ]
     kept = turns.encode_all(
@@ -137,7 +137,7 @@ def test_rows_above_max_length_are_all_named_and_none_is_cut(tokenizer: Any) -> 
 
 
 def test_rows_without_an_answer_are_refused(tokenizer: Any) -> None:
-    with pytest.raises(ConfigError, match=r"line 1: no assistant turn"):
+    with pytest.raises(ConfigError, match="row 1: no assistant turn"):
         turns.encode_all(
             tokenizer,
             [SINGLE[:2]],

@@ -31,7 +31,7 @@ KINDS = {kind.__name__: kind for kind in (ConfigError, EnvironmentMismatch, Stag
 
 
 def finetune(
-    cfg: FinetuneStageConf, *, base: Path, rows: Path, out: Path, ctx: Context
+    cfg: FinetuneStageConf, *, base: Path, data: Path, out: Path, ctx: Context
 ) -> Training:
     """Tune an adapter with ``cfg.launch.processes`` processes and write it to ``out``.
 
@@ -44,7 +44,7 @@ def finetune(
     with temporary_dir(ctx.cache_dir / "work", "training") as work:
         job = {
             "base": str(base.resolve()),
-            "rows": str(rows.resolve()),
+            "data": str(data.resolve()),
             "method": plain(cfg.method),
             "lora": plain(cfg.lora),
             "launch": plain(cfg.launch),

@@ -54,6 +54,13 @@ def read_rows(path: Path) -> list[Messages]:
         return [json.loads(line)["messages"] for line in file if line.strip()]
 
 
+def learnt_rows(data: Path) -> list[Messages]:
+    """Return what a fine-tune learns of a data artifact: its rows, then those rehearsed."""
+    rows = read_rows(data / "train.jsonl")
+    rehearsed = data / "rehearsal.jsonl"
+    return [*rows, *read_rows(rehearsed)] if rehearsed.is_file() else rows
+
+
 def is_learnt(message: Mapping[str, Any]) -> bool:
     """Return whether a message of the data stage is an answer that carries loss."""
     return message["role"] == "assistant" and NO_LOSS not in message
@@ -208,7 +215,7 @@ def encode_all(
     longest = max((len(row.input_ids) for row in encoded), default=0)
     problems = tuple(
         (
-            f"lora.max_length: train.jsonl line {row.number} has {len(row.input_ids)} tokens, "
+            f"lora.max_length: training row {row.number} has {len(row.input_ids)} tokens, "
             f"{max_length} are allowed",
             f"set lora.max_length={longest} or shorten the row"
             if positions is None or longest <= positions
@@ -221,7 +228,7 @@ def encode_all(
         raise ConfigError(problems=problems)
     for row in encoded:
         if not row.trained:
-            raise ConfigError(f"train.jsonl line {row.number}: no assistant turn to learn from")
+            raise ConfigError(f"training row {row.number}: no assistant turn to learn from")
     return encoded
 
 

@@ -20,6 +20,7 @@ from webslm.fs import write_text
 from webslm.schema import (
     Arithmetic,
     AugmentConf,
+    Aware,
     Device,
     Finetune,
     LaunchConf,
@@ -39,7 +40,7 @@ def main(path: Path) -> int:
         done = trainer.finetune(
             trainer.Job(
                 base=Path(job["base"]),
-                rows=turns.read_rows(Path(job["rows"])),
+                rows=turns.learnt_rows(Path(job["data"])),
                 method=Finetune[job["method"]],
                 lora=_lora(job["lora"]),
                 launch=_launch(job["launch"]),
@@ -81,6 +82,7 @@ def _lora(values: Mapping[str, Any]) -> LoraConf:
     chosen = {
         "loss": Loss[values["loss"]],
         "device": Device[values["device"]],
+        "quantization_aware": Aware[values["quantization_aware"]],
         "precision": Arithmetic[values["precision"]],
         "augment": AugmentConf(**values["augment"]),
     }

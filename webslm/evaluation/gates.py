@@ -18,41 +18,109 @@ class Gate:
     score: str
     set: str
     words: str
-    least: bool
+    least: bool = True
     """Whether the bound is a lowest value."""
 
 
 GATES = (
-    Gate(key="min_rouge_l", score="rouge_l", set="trained", words="ROUGE-L", least=True),
-    Gate(key="min_chrf", score="chrf", set="trained", words="chrF", least=True),
-    Gate(key="min_stop_rate", score="stop_rate", set="trained", words="the stop rate", least=True),
+    Gate(key="min_rouge_l", score="rouge_l", set="trained", words="ROUGE-L of trained answers"),
+    Gate(key="min_chrf", score="chrf", set="trained", words="chrF of trained answers"),
+    Gate(
+        key="min_stop_rate",
+        score="stop_rate",
+        set="trained",
+        words="the stop rate of trained answers",
+    ),
     Gate(
         key="min_signature_rate",
         score="signature",
         set="trained",
-        words="the signature rate",
-        least=True,
+        words="the share of trained answers with every signature",
     ),
     Gate(
         key="min_right",
         score="right",
         set="paraphrased",
-        words="the share of right answers",
-        least=True,
+        words="the share of right answers to paraphrased questions",
     ),
-    Gate(key="max_repetition", score="repetition", set="held_out", words="repetition", least=False),
-    Gate(key="max_drift", score="drift", set="held_out", words="script drift", least=False),
+    Gate(
+        key="min_follow_up_right",
+        score="right",
+        set="follow_up",
+        words="the share of right answers to follow-up questions",
+    ),
+    Gate(
+        key="min_held_out_stop_rate",
+        score="stop_rate",
+        set="held_out",
+        words="the stop rate of held-out answers",
+    ),
+    Gate(
+        key="min_manner",
+        score="signature",
+        set="held_out",
+        words="the share of held-out answers with the domain's manner",
+    ),
+    Gate(
+        key="max_repetition",
+        score="repetition",
+        set="held_out",
+        words="repetition of held-out answers",
+        least=False,
+    ),
+    Gate(
+        key="max_drift",
+        score="drift",
+        set="held_out",
+        words="script drift of held-out answers",
+        least=False,
+    ),
+    Gate(
+        key="min_known",
+        score="known",
+        set="general",
+        words="the share of general answers with an expected word",
+    ),
+    Gate(
+        key="max_general_loss_rise",
+        score="rise",
+        set="general",
+        words="the rise of the loss on general answers",
+        least=False,
+    ),
 )
 SET_WORDS = {
     "trained": "trained",
     "paraphrased": "paraphrased",
+    "follow_up": "follow-up",
     "held_out": "held-out",
     "general": "general",
 }
+Results = Mapping[str, Any]
 
 
-def failures(results: Mapping[str, Any], gates: GatesConf) -> list[str]:
-    """Return a sentence for every gate that the results do not pass.
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """How a score stands to its gate."""
+
+    key: str
+    """Field of ``GatesConf``."""
+    words: str
+    bound: float
+    least: bool
+    value: float | None
+    """None: there is nothing to judge by, which does not pass."""
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    """Questions behind the value."""
+    passed: bool
+    sentence: str
+    """What a failed build is told."""
+
+
+def judge(results: Results, gates: GatesConf) -> list[Verdict]:
+    """Return a verdict for every gate that is asked for.
 
     Args:
         results: By step in build order, as ``survival.table`` returns.
@@ -61,24 +129,46 @@ def failures(results: Mapping[str, Any], gates: GatesConf) -> list[str]:
     return [*_ends(results, gates), *_steps(results, gates), *_forgotten(results, gates)]
 
 
-def _ends(results: Mapping[str, Any], gates: GatesConf) -> Iterator[str]:
+def _ends(results: Results, gates: GatesConf) -> Iterator[Verdict]:
     steps = list(results)
     for gate in GATES:
         bound = getattr(gates, gate.key)
         if bound is None:
             continue
-        values = [_value(results[step], gate.set, gate.score) for step in steps]
-        final = values[-1]
-        if final is None:
-            yield f"evaluate.gates.{gate.key} cannot be judged: no {SET_WORDS[gate.set]} answers"
-        elif (final < bound) if gate.least else (final > bound):
-            known = [value for value in values if value is not None]
-            asks = "at least" if gate.least else "at most"
-            yield (
-                f"{gate.words} of {SET_WORDS[gate.set]} answers is {final:.3g} after "
-                f"{steps[-1]}, evaluate.gates.{gate.key} asks for {asks} {bound:g}: "
-                f"{culprit(steps, known, bound, least=gate.least)}"
-            )
+        scored = results[steps[-1]].get(gate.set, {})
+        score = scored.get(gate.score)
+        yield Verdict(
+            key=gate.key,
+            words=gate.words,
+            bound=bound,
+            least=gate.least,
+            n=scored.get("n" if gate.score == "rise" else "answered"),
+            passed=score is not None and _holds(score["value"], bound, least=gate.least),
+            sentence=f"evaluate.gates.{gate.key} cannot be judged: no {SET_WORDS[gate.set]} answers"
+            if score is None
+            else _lost(gate, results, bound),
+            **(score or {"value": None}),
+        )
+
+
+def _holds(value: float, bound: float, *, least: bool) -> bool:
+    return value >= bound if least else value <= bound
+
+
+def _lost(gate: Gate, results: Results, bound: float) -> str:
+    values = {
+        step: found[gate.set][gate.score]["value"]
+        for step, found in results.items()
+        if gate.score in found.get(gate.set, {})
+    }
+    steps = list(values)
+    score = results[steps[-1]][gate.set][gate.score]
+    asks = "at least" if gate.least else "at most"
+    return (
+        f"{gate.words} is {score['value']:.3g} [{score['low']:.3g}, {score['high']:.3g}] after "
+        f"{steps[-1]}, evaluate.gates.{gate.key} asks for {asks} {bound:g}: "
+        f"{culprit(steps, list(values.values()), bound, least=gate.least)}"
+    )
 
 
 def culprit(steps: Sequence[str], values: Sequence[float], bound: float, *, least: bool) -> str:
@@ -90,7 +180,7 @@ def culprit(steps: Sequence[str], values: Sequence[float], bound: float, *, leas
         bound: What was asked for.
         least: Whether ``bound`` is a lowest value.
     """
-    good = [(value >= bound) if least else (value <= bound) for value in values]
+    good = [_holds(value, bound, least=least) for value in values]
     told = ", ".join(f"{step} {value:.3g}" for step, value in zip(steps, values, strict=True))
     for index in range(len(steps) - 1, 0, -1):
         if good[index - 1] and not good[index]:
@@ -98,45 +188,64 @@ def culprit(steps: Sequence[str], values: Sequence[float], bound: float, *, leas
     return f"no step reached it, training is where to look ({told})"
 
 
-def _steps(results: Mapping[str, Any], gates: GatesConf) -> Iterator[str]:
-    """Yield what the faithful steps, merge and quantization, changed too much."""
+def _steps(results: Results, gates: GatesConf) -> Iterator[Verdict]:
+    """Yield how far the faithful steps, merge and quantization, changed what should stay."""
     for step in ("merged", "quantized"):
         # Small bounds belong to what should change nothing; a fine-tune is meant to change much.
         scored = results.get(step, {}).get("held_out") or results.get(step, {}).get("trained", {})
-        top1, kl = (scored.get(key, {}).get("value") for key in ("top1", "kl"))
-        least = gates.min_top1_agreement
-        if least is not None and top1 is not None and top1 < least:
-            yield (
-                f"{step} chooses the same token as the step before at {top1:.1%} of positions, "
-                f"evaluate.gates.min_top1_agreement asks for {least:.1%}: {step} lost it"
+        least, most = gates.min_top1_agreement, gates.max_kl
+        if least is not None and "top1" in scored:
+            yield Verdict(
+                key="min_top1_agreement",
+                words=f"positions where {step} keeps the best token",
+                bound=least,
+                least=True,
+                n=scored["n"],
+                passed=scored["top1"]["value"] >= least,
+                sentence=f"{step} chooses the same token as the step before at "
+                f"{scored['top1']['value']:.1%} of positions, "
+                f"evaluate.gates.min_top1_agreement asks for {least:.1%}: {step} lost it",
+                **scored["top1"],
             )
-        if gates.max_kl is not None and kl is not None and kl > gates.max_kl:
-            yield (
-                f"{step} moved the predictions by {kl:.3g} nats a token (KL), "
-                f"evaluate.gates.max_kl allows {gates.max_kl:g}: {step} lost it"
+        if most is not None and "kl" in scored:
+            yield Verdict(
+                key="max_kl",
+                words=f"nats a token by which {step} moves predictions",
+                bound=most,
+                least=False,
+                n=scored["n"],
+                passed=scored["kl"]["value"] <= most,
+                sentence=f"{step} moved the predictions by {scored['kl']['value']:.3g} nats a "
+                f"token (KL), evaluate.gates.max_kl allows {most:g}: {step} lost it",
+                **scored["kl"],
             )
 
 
-def _forgotten(results: Mapping[str, Any], gates: GatesConf) -> Iterator[str]:
+def _forgotten(results: Results, gates: GatesConf) -> Iterator[Verdict]:
     bound = gates.max_general_loss_increase
-    steps = list(results)
-    losses = [_value(results[step], "general", "loss") for step in steps]
-    first, last = losses[0], losses[-1]
-    if bound is None or first is None or last is None or last - first <= bound:
+    if bound is None:
         return
-    known = [value for value in losses if value is not None]
+    losses = {
+        step: found["general"]["loss"]["value"]
+        for step, found in results.items()
+        if "general" in found
+    }
+    values, steps = list(losses.values()), list(losses)
     rises = {
         step: after - before
-        for step, before, after in zip(steps[1:], known, known[1:], strict=False)
+        for step, before, after in zip(steps[1:], values, values[1:], strict=False)
     }
+    lost = values[-1] - values[0]
     worst = max(rises, key=lambda step: rises[step])
-    yield (
-        f"general answers lost {last - first:.3g} nats a token, "
+    yield Verdict(
+        key="max_general_loss_increase",
+        words="nats a token that general answers lost",
+        bound=bound,
+        least=False,
+        value=lost,
+        n=results[steps[-1]]["general"]["n"],
+        passed=lost <= bound,
+        sentence=f"general answers lost {lost:.3g} nats a token, "
         f"evaluate.gates.max_general_loss_increase allows {bound:g}: {worst} forgot most "
-        f"({rises[worst]:+.3g})"
+        f"({rises[worst]:+.3g})",
     )
-
-
-def _value(scored: Mapping[str, Any], name: str, score: str) -> float | None:
-    value: float | None = scored.get(name, {}).get(score, {}).get("value")
-    return value

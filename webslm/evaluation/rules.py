@@ -9,13 +9,17 @@ from webslm.paths import resolve_data
 from webslm.schema import Config
 
 Problem = tuple[str, str | None]
-UNBOUNDED = ("max_general_loss_increase", "max_kl")
+UNBOUNDED = ("max_general_loss_increase", "max_general_loss_rise", "max_kl")
+COUNTS = (
+    *("rows", "paraphrases", "follow_ups", "general_rows", "general_asked", "max_answer_tokens"),
+    *("sampled", "seeds", "resamples"),
+)
 
 
 def problems(cfg: Config) -> Iterator[Problem]:
     """Yield what is wrong with the survival report's settings, each with what to type."""
     conf = cfg.evaluate
-    for name in ("rows", "paraphrases", "max_answer_tokens", "seeds", "resamples"):
+    for name in COUNTS:
         if getattr(conf, name) < 1:
             yield f"evaluate.{name}: {getattr(conf, name)} is not above 0", "a positive number"
     if not 0 < conf.confidence < 1:
@@ -31,6 +35,8 @@ def problems(cfg: Config) -> Iterator[Problem]:
             f"evaluate.general_path: {conf.general_path}: no such file",
             "a chat JSONL of questions outside the domain",
         )
+    if conf.enabled:
+        yield from _gates(cfg)
     for field in fields(conf.gates):
         bound = getattr(conf.gates, field.name)
         top = 100 if field.name == "min_chrf" else 1
@@ -41,3 +47,15 @@ def problems(cfg: Config) -> Iterator[Problem]:
         getattr(conf.gates, f.name) is not None for f in fields(conf.gates)
     ):
         yield "evaluate.gates: nothing is evaluated, so no gate can hold", "evaluate=on"
+
+
+def _gates(cfg: Config) -> Iterator[Problem]:
+    """Yield which gates have nothing to judge by."""
+    for name in ("min_manner", "min_signature_rate"):
+        if getattr(cfg.evaluate.gates, name) is not None and not (
+            cfg.data.closing or cfg.data.signatures
+        ):
+            yield (
+                f"evaluate.gates.{name}: nothing says what the manner is",
+                "data.closing=EXPRESSION for the last sentence, or data.signatures.NAME=EXPRESSION",
+            )

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from webslm.dataset import normal
+from webslm.evaluation.general import known
 from webslm.proof.scoring import rouge_l
 
 RIGHT = 0.8
@@ -23,12 +24,14 @@ class Said:
     reference: str
     answer: str
     stopped: bool
+    expected: tuple[str, ...] = ()
+    """Words of which a right answer holds one; empty: none is looked for."""
 
 
 def scores(said: Said, signatures: Mapping[str, Callable[[str], bool]]) -> dict[str, float]:
     """Return every score of an answer; shares are 0 or 1 here, chrF lies between 0 and 100.
 
-    ``signature`` is left out where there is no rule.
+    ``signature`` is left out where there is no rule, ``known`` where no word is expected.
     """
     overlap = rouge_l(said.answer, said.reference)
     found = {
@@ -43,6 +46,8 @@ def scores(said: Said, signatures: Mapping[str, Callable[[str], bool]]) -> dict[
     }
     if signatures:
         found["signature"] = float(all(has(said.answer) for has in signatures.values()))
+    if said.expected:
+        found["known"] = float(known(said.answer, said.expected))
     return found
 
 

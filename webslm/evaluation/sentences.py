@@ -10,25 +10,28 @@ from webslm.evaluation.scores import RIGHT
 SET_NAMES = {
     "trained": "Questions it was trained on",
     "paraphrased": "Trained questions in other words",
+    "follow_up": "Last questions of trained conversations",
     "held_out": "Questions of the domain that it never saw",
     "general": "Questions outside the domain",
 }
 Results = Mapping[str, Any]
 
 
-def sentences(results: Results, quant: str) -> dict[str, list[str]]:
+def sentences(results: Results, quant: str, *, adapter_asked: bool) -> dict[str, list[str]]:
     """Return what a reader should take away: of the ``finetune``, of ``quantized`` weights.
 
     Args:
         results: As ``survival.table`` returns, by step in build order.
         quant: The weight format's name.
+        adapter_asked: Whether the adapter answered for itself, or the merged model for it.
     """
     return {
         "finetune": [
             *_tuned(results),
             *_understood(results),
             *_manner(results),
-            *_merged(results),
+            *_kept(results),
+            *_merged(results, adapter_asked=adapter_asked),
         ],
         "quantized": list(_quantized(results, quant)),
     }
@@ -45,10 +48,14 @@ def _tuned(results: Results) -> Iterator[str]:
         if name not in base:
             continue
         before, after = base[name], tuned[name]
-        yield (
-            f"{words}: {_whole(after)} of {after['n']} are answered word for word "
+        whole = (
+            f"{_whole(after)} of {after['answered']} are answered word for word "
             f"(base: {_whole(before)}). ROUGE-L of the answers {_pair(before, after, 'rouge_l')}, "
-            f"loss on the right answer {_pair(before, after, 'loss')} nats a token"
+            if "exact" in after
+            else ""
+        )
+        yield (
+            f"{words}: {whole}loss on the right answer {_pair(before, after, 'loss')} nats a token"
             f"{_forgot(results, steps, name)}."
         )
 
@@ -59,7 +66,7 @@ def _forgot(results: Results, steps: list[str], name: str) -> str:
         return ""
     change = results[steps[1]][name]["change"]["loss"]
     if change["low"] > 0:
-        return ": the fine-tune made it forget what the base knew"
+        return ": the fine-tune made it forget some of what the base knew"
     return ": nothing was forgotten" if change["high"] >= 0 else ""
 
 
@@ -76,41 +83,80 @@ def _understood(results: Results) -> Iterator[str]:
 
 
 def _manner(results: Results) -> Iterator[str]:
+    """Yield how many answers bear the domain's manner, and how many end by themselves."""
     steps = list(results)
     name = "held_out" if "held_out" in results["base"] else "trained"
-    before, after = (results[step][name].get("signature") for step in ("base", steps[-2]))
-    if steps[-2] != "base" and before is not None and after is not None:
+    before, after = (results[step][name] for step in ("base", steps[-2]))
+    if steps[-2] == "base":
+        return
+    whose = f"{SET_NAMES[name][0].lower()}{SET_NAMES[name][1:]}"
+    ends = f"{after['stop_rate']['value']:.0%} end by themselves"
+    if "signature" in after:
         yield (
-            f"Manner: {after['value']:.0%} of its answers to "
-            f"{SET_NAMES[name][0].lower()}{SET_NAMES[name][1:]} bear the domain's signature "
-            f"(base: {before['value']:.0%})."
+            f"Manner: {after['signature']['value']:.0%} of its answers to {whose} bear the "
+            f"domain's signature (base: {before['signature']['value']:.0%}), {ends} "
+            f"(base: {before['stop_rate']['value']:.0%})."
+        )
+    else:
+        yield (
+            f"Manner: {ends} of its answers to {whose} (base: {before['stop_rate']['value']:.0%}); "
+            "the domain names no signature."
         )
 
 
-def _merged(results: Results) -> Iterator[str]:
+def _kept(results: Results) -> Iterator[str]:
+    """Yield what is left of what the base knew outside the domain."""
+    step = list(results)[-2]
+    last = results[step].get("general", {})
+    if step == "base" or "known" not in last:
+        return
+    before = results["base"]["general"]["known"]["value"]
+    rise = last["rise"]
+    yield (
+        f"What the base knew: {last['known']['value']:.0%} of {last['answered']} general questions "
+        f"get an answer with an expected word (base: {before:.0%}); the loss on all "
+        f"{last['n']} reference answers changed by {rise['value']:+.1%} "
+        f"[{rise['low']:+.1%}, {rise['high']:+.1%}]."
+    )
+
+
+def _merged(results: Results, *, adapter_asked: bool) -> Iterator[str]:
     if "adapter" not in results:
         return
     scored = [results["merged"][name] for name in SET_NAMES if name in results["merged"]]
     tokens = sum(item["tokens"] for item in scored)
     same = sum(item["tokens"] * item["top1"]["value"] for item in scored)
+    taken = "" if adapter_asked else ", so the merged model answered for both"
     yield (
         f"Merging the adapter into the base kept the best token at {same / tokens:.2%} of "
-        f"{tokens} positions."
+        f"{tokens} positions{taken}."
     )
 
 
 def _quantized(results: Results, quant: str) -> Iterator[str]:
     steps = list(results)
+    if results["quantized"]["trained"]["change"]["loss"]["high"] < 0:
+        yield (
+            f"With {quant} weights it knows its rows better than without: the fine-tune went "
+            "through their rounding (lora.quantization_aware), so that rounded ones are what was "
+            "learnt."
+        )
     for name, words in SET_NAMES.items():
         if name not in results["quantized"]:
             continue
         before, after = results[steps[-2]][name], results["quantized"][name]
-        loss, rouge = after["change"]["loss"], after["change"]["rouge_l"]
+        changes = after["change"]
+        whole = (
+            f"{_whole(after)} of {after['answered']} word for word with {quant} weights "
+            f"({_whole(before)} without). "
+            if "exact" in after
+            else ""
+        )
+        moved = f"ROUGE-L {told(changes['rouge_l'])}, " if "rouge_l" in changes else ""
         yield (
-            f"{words}: {_whole(after)} of {after['n']} word for word with {quant} weights "
-            f"({_whole(before)} without). The best token stays the same at "
+            f"{words}: {whole}The best token stays the same at "
             f"{after['top1']['value']:.1%} of {after['tokens']} positions; "
-            f"ROUGE-L {told(rouge)}, loss {told(loss)}{_chance(loss, rouge)}."
+            f"{moved}loss {told(changes['loss'])}{_chance(*changes.values())}."
         )
 
 
@@ -122,7 +168,7 @@ def told(change: Mapping[str, float]) -> str:
 
 
 def _whole(scored: Mapping[str, Any]) -> int:
-    return round(float(scored["exact"]["value"]) * int(scored["n"]))
+    return round(float(scored["exact"]["value"]) * int(scored["answered"]))
 
 
 def _pair(before: Mapping[str, Any], after: Mapping[str, Any], key: str) -> str:

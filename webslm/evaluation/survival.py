@@ -7,16 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from webslm.evaluation.intervals import DIGITS, Bootstrap
+from webslm.evaluation.intervals import DIGITS, Bootstrap, rounded
 from webslm.evaluation.scores import Said, scores
 
-SETS = ("trained", "paraphrased", "held_out", "general")
+SETS = ("trained", "paraphrased", "follow_up", "held_out", "general")
 TEXT_SCORES = (
-    *("exact", "right", "rouge_l", "chrf", "stop_rate", "signature", "repetition", "drift"),
-    "words",
+    *("exact", "right", "known", "rouge_l", "chrf", "stop_rate", "signature", "repetition"),
+    *("drift", "words"),
 )
-COMPARED = ("loss", "rouge_l")
-"""Scores whose change from the step before is told with an interval of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +35,8 @@ class Observation:
     """One question put to one step's model."""
 
     forced: Forced
-    said: Said
+    said: Said | None
+    """Its own answer; None: it was not asked, only what it gives to the reference is known."""
     asked_in_browser: bool = False
     """Whether the proof puts this question to the browser too."""
 
@@ -50,14 +49,15 @@ def table(
     signatures: Signatures,
     bootstrap: Bootstrap,
 ) -> dict[str, Any]:
-    """Return scores with intervals by step and set, and what changed from step to step.
+    """Return every score with its interval by step and set, and how each step changed it.
 
     Args:
-        seen: Observations by step, in build order, and by set; equal questions in equal places.
+        seen: By step in build order, and by set; equal questions in equal places.
         signatures: Rules that an answer may bear, by name.
         bootstrap: How intervals are made.
     """
     results: dict[str, Any] = {}
+    first = next(iter(seen.values()))
     before: Mapping[str, Sequence[Observation]] | None = None
     for step, sets in seen.items():
         results[step] = {
@@ -66,9 +66,10 @@ def table(
         if before is not None:
             for name in results[step]:
                 results[step][name]["change"] = _changed(before[name], sets[name], bootstrap)
-        asked = [row for row in sets["trained"] if row.asked_in_browser]
+                results[step][name]["rise"] = _risen(first[name], sets[name], bootstrap)
+        asked = [row.said for row in sets["trained"] if row.asked_in_browser and row.said]
         if asked:
-            results[step]["asked"] = spoken([row.said for row in asked], signatures, bootstrap)
+            results[step]["asked"] = spoken(asked, signatures, bootstrap)
         before = sets
     return results
 
@@ -78,6 +79,8 @@ def spoken(
 ) -> dict[str, Any]:
     """Return the scores of answers alone: n questions, and each mean with its interval.
 
+    A score that no answer can have is left out; one that some can have is the mean of those.
+
     Args:
         said: Answers; with ``repeats``, all questions in order, that many times.
         signatures: Rules that an answer may bear, by name.
@@ -86,19 +89,16 @@ def spoken(
     """
     each = [scores(item, signatures) for item in said]
     count = len(said) // repeats
-    return {
-        "n": count,
-        **{
-            key: bootstrap.mean(
-                [
-                    sum(item[key] for item in each[question::count]) / repeats
-                    for question in range(count)
-                ]
-            )
-            for key in TEXT_SCORES
-            if key in each[0]
-        },
-    }
+    found: dict[str, Any] = {"n": count}
+    for key in TEXT_SCORES:
+        means = [
+            sum(item[key] for item in each[question::count]) / repeats
+            for question in range(count)
+            if key in each[question]
+        ]
+        if means:
+            found[key] = bootstrap.mean(means)
+    return found
 
 
 def _scored(
@@ -107,7 +107,10 @@ def _scored(
     forced = [row.forced for row in rows]
     tokens = [float(item.tokens) for item in forced]
     loss = bootstrap.ratio([item.loss for item in forced], tokens)
+    said = [row.said for row in rows if row.said is not None]
     found: dict[str, Any] = {
+        "n": len(rows),
+        "answered": len(said),
         "tokens": int(sum(tokens)),
         "loss": loss,
         "perplexity": {key: round(math.exp(value), DIGITS) for key, value in loss.items()},
@@ -117,17 +120,27 @@ def _scored(
     if same:
         found["top1"] = bootstrap.ratio(same, tokens)
         found["kl"] = bootstrap.ratio(divergence, tokens)
-    return {**spoken([row.said for row in rows], signatures, bootstrap), **found}
+    return {**spoken(said, signatures, bootstrap), **found}
 
 
 def _changed(
     before: Sequence[Observation], after: Sequence[Observation], bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    """Return the paired changes of loss (nats a token) and ROUGE-L."""
+    """Return the paired changes of loss (nats a token) and, of answers, ROUGE-L."""
     tokens = [float(row.forced.tokens) for row in after]
     losses = [b.forced.loss - a.forced.loss for a, b in zip(before, after, strict=True)]
     rouge = [
         scores(b.said, {})["rouge_l"] - scores(a.said, {})["rouge_l"]
         for a, b in zip(before, after, strict=True)
+        if a.said is not None and b.said is not None
     ]
-    return {"loss": bootstrap.ratio(losses, tokens), "rouge_l": bootstrap.mean(rouge)}
+    found = {"loss": bootstrap.ratio(losses, tokens)}
+    return {**found, "rouge_l": bootstrap.mean(rouge)} if rouge else found
+
+
+def _risen(
+    base: Sequence[Observation], after: Sequence[Observation], bootstrap: Bootstrap
+) -> dict[str, float]:
+    """Return how far the loss lies above the first step's, as a share of that; paired."""
+    losses = [[row.forced.loss for row in rows] for rows in (after, base)]
+    return {key: rounded(value - 1) for key, value in bootstrap.ratio(*losses).items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from webslm.evaluation.gates import SET_WORDS
 from webslm.reporting.intervals import Series, steps_plot
 from webslm.schema import EvaluateStageConf, StageConf
 
@@ -13,6 +14,10 @@ SETS = (
     (
         *("paraphrased", "Paraphrased questions"),
         "ask what a trained row asks, worded as no row is: did it understand or only recite?",
+    ),
+    (
+        *("follow_up", "Last questions of conversations"),
+        "close trained conversations, asked with all that was said before: does it follow?",
     ),
     (
         *("held_out", "Held-out questions"),
@@ -24,10 +29,12 @@ SETS = (
 SCORES = (
     ("loss", "loss (nats a token)", 2, "low"),
     ("perplexity", "perplexity", 4, "low"),
+    ("rise", "loss above the base's", 3, "share"),
     ("top1", "same best token as the step before", 3, "share"),
     ("kl", "KL from the step before (nats a token)", 3, "low"),
     ("exact", "word for word", 3, "share"),
     ("right", "right (ROUGE-L 0.8 or more)", 3, "share"),
+    ("known", "holds an expected word", 3, "share"),
     ("rouge_l", "ROUGE-L (1 is word for word)", 2, "high"),
     ("chrf", "chrF (100 is word for word)", 1, "high"),
     ("stop_rate", "stops by itself", 3, "share"),
@@ -66,6 +73,7 @@ def facts(metrics: Mapping[str, Any], confs: Sequence[StageConf]) -> dict[str, A
             **found,
             "format": conf.quant.name,
             "bits": bits,
+            "gates": [gate_facts(verdict) for verdict in found["gates"]],
             "browser": metrics.get("browser"),
             "plots": [_plot(found, key, words) for key, words in PLOTS],
             "tables": [
@@ -81,14 +89,14 @@ def _plot(found: Mapping[str, Any], key: str, words: str) -> dict[str, Any]:
     steps = found["steps"]
     series = [
         Series(
-            label=title.split()[0].lower(),
+            label=SET_WORDS[name],
             points=[
                 (scored["value"], scored["low"], scored["high"])
                 for scored in (found["results"][step][name][key] for step in steps)
             ],
         )
-        for name, title, _ in SETS[:-1]
-        if name in found["results"][steps[0]]
+        for name in SET_WORDS
+        if all(key in found["results"][step].get(name, {}) for step in steps)
     ]
     return {
         "picture": steps_plot([STEP_WORDS[step] for step in steps], series, title=words),
@@ -112,12 +120,28 @@ def _table(
         if any(key in scored for scored in columns.values())
     ]
     first = next(iter(columns.values()))
+    answered = first.get("answered", first["n"])
     return {
         "title": title,
         "what": what,
         "n": first["n"],
+        "left_out": found["general_trained"] if name == "general" else 0,
+        "answered": None if answered == first["n"] else answered,
         "columns": [STEP_WORDS[step] for step in columns],
         "rows": rows,
+    }
+
+
+def gate_facts(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a gate's verdict with what it asks, what was seen and the interval as texts."""
+    interval = ""
+    if verdict["low"] is not None and verdict["low"] != verdict["high"]:
+        interval = f"{verdict['low']:.3g} to {verdict['high']:.3g}"
+    return {
+        **verdict,
+        "asks": f"{'at least' if verdict['least'] else 'at most'} {verdict['bound']:g}",
+        "seen": "nothing to judge by" if verdict["value"] is None else f"{verdict['value']:.3g}",
+        "interval": interval,
     }
 
 

@@ -16,6 +16,7 @@ from webslm.schema.choices import (
     COMPARING,
     Align,
     Arithmetic,
+    Aware,
     BaseSource,
     Device,
     Finetune,
@@ -32,7 +33,7 @@ from webslm.schema.choices import (
 )
 from webslm.schema.config import CacheConf, Config, SweepConf
 from webslm.schema.data import DataConf, DomainConf, HubRowsConf
-from webslm.schema.evaluate import EvaluateConf, GatesConf, SamplingConf
+from webslm.schema.evaluate import EvaluateConf, GatesConf, QuestionsConf, SamplingConf
 from webslm.schema.library import AllowedConf, CompilerConf, OlderConf, QuantConf, RuntimeConf
 from webslm.schema.page import (
     AppConf,
@@ -53,6 +54,7 @@ from webslm.schema.stages import (
     CompileStageConf,
     ConvertStageConf,
     DataStageConf,
+    EvaluateBaseStageConf,
     EvaluateStageConf,
     FinetuneStageConf,
     GoldenStageConf,
@@ -75,6 +77,7 @@ __all__ = [
     "ArchiveFormat",
     "Arithmetic",
     "AugmentConf",
+    "Aware",
     "BaseConf",
     "BaseSource",
     "BaseStageConf",
@@ -93,6 +96,7 @@ __all__ = [
     "Device",
     "DomainConf",
     "DpoConf",
+    "EvaluateBaseStageConf",
     "EvaluateConf",
     "EvaluateStageConf",
     "Finetune",
@@ -118,6 +122,7 @@ __all__ = [
     "ProofModeConf",
     "PublishConf",
     "QuantConf",
+    "QuestionsConf",
     "RetrievalConf",
     "Retriever",
     "RopeScalingConf",

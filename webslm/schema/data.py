@@ -54,6 +54,9 @@ class DataConf:
     paraphrases_path: str | None = None
     """Questions of ``path`` in other words, each with the trained answer it should get: asked by
     ``evaluate``, never trained. A domain's own rows bring theirs."""
+    rehearsal_path: str | None = None
+    """Rows of general knowledge, without system prompt, that are learnt beside those of ``path`` so
+    that the base keeps what it knew; never counted or asked as the data's own. null: none."""
     held_out_fraction: float = 0.1
     """Share of ``path`` kept out when there is no ``held_out_path``."""
     hub: HubRowsConf = field(default_factory=HubRowsConf)

@@ -20,6 +20,18 @@ class GatesConf:
     min_right: float | None = None
     """Share of paraphrased questions that get their answer (ROUGE-L 0.8 or more), quantized
     model."""
+    min_follow_up_right: float | None = None
+    """As ``min_right``, of the last questions of conversations."""
+    min_held_out_stop_rate: float | None = None
+    """As ``min_stop_rate``, of held-out questions."""
+    min_manner: float | None = None
+    """Share of held-out answers that bear every signature (``data.closing`` and
+    ``data.signatures``), quantized model."""
+    min_known: float | None = None
+    """Share of general answers that hold an expected word, quantized model."""
+    max_general_loss_rise: float | None = None
+    """How far the loss on general answers may rise from the base to the quantized model, as a
+    share of the base's: 0.1 allows a tenth."""
     max_repetition: float | None = None
     """Share of repeated four-word runs in held-out answers, quantized model."""
     max_drift: float | None = None
@@ -45,22 +57,38 @@ class SamplingConf:
 
 
 @dataclass
-class EvaluateConf:
+class QuestionsConf:
+    """Which questions the survival report asks."""
+
+    rows: int = 16
+    """Questions of the trained and of the held-out rows each, evenly spaced; those that the
+    browser is asked are among them."""
+    paraphrases: int = 32
+    """Questions of ``data.paraphrases_path``, evenly spaced; more than of the others, as each is
+    right or wrong."""
+    follow_ups: int = 8
+    """Training rows of several turns whose last question is asked, evenly spaced."""
+    general_path: str = "shipped:general/questions.jsonl"
+    """Chat JSONL of questions outside the domain: what the fine-tune may have forgotten. A row's
+    "expected" lists words of which a right answer holds one."""
+    general_rows: int = 40
+    """Rows of ``general_path`` whose answers' loss is measured, evenly spaced."""
+    general_asked: int = 16
+    """How many of them are asked, too."""
+    max_answer_tokens: int = 96
+    """Tokens after which an answer that did not stop is cut."""
+
+
+@dataclass
+class EvaluateConf(QuestionsConf):
     """The survival report."""
 
     name: str = "off"
     """Name of the option."""
     enabled: bool = False
-    """Whether the build has the stage ``evaluate``."""
-    rows: int = 16
-    """Questions of each set (trained, held out, general), evenly spaced."""
-    paraphrases: int = 48
-    """Questions of ``data.paraphrases_path``, evenly spaced; more than of the others, as each is
-    right or wrong."""
-    general_path: str = "shipped:tiny/chat.jsonl"
-    """Chat JSONL of questions outside the domain: what the fine-tune may have forgotten."""
-    max_answer_tokens: int = 96
-    """Tokens after which an answer that did not stop is cut."""
+    """Whether the build has the stages ``evaluate_base`` and ``evaluate``."""
+    sampled: int = 8
+    """Trained and held-out questions, together, that each way of sampling is asked."""
     seeds: int = 3
     """Answers of each question per way of sampling."""
     resamples: int = 1000

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from webslm.schema.base import BaseConf, ShapeConf
 from webslm.schema.choices import Align, Finetune, Prompts
 from webslm.schema.data import DataConf, DomainConf
-from webslm.schema.evaluate import EvaluateConf
+from webslm.schema.evaluate import EvaluateConf, QuestionsConf
 from webslm.schema.library import CompilerConf, QuantConf, RuntimeConf
 from webslm.schema.page import AppConf, DecodingConf, HostConf, VerifyConf
 from webslm.schema.training import AdapterConf, DpoConf, LaunchConf, LoraConf
@@ -152,6 +152,16 @@ class GoldenStageConf:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluateBaseStageConf:
+    """``evaluate_base``: what the untuned base makes of the questions."""
+
+    questions: QuestionsConf
+    num_prompts: int
+    """Trained questions that the browser is asked too."""
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateStageConf:
     """``evaluate``: what every step kept of the fine-tune."""
 
@@ -218,6 +228,7 @@ StageConf = (
     | ChatConfigStageConf
     | CompileStageConf
     | GoldenStageConf
+    | EvaluateBaseStageConf
     | EvaluateStageConf
     | BundleStageConf
     | VerifyStageConf

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from webslm.adapters import hub_rows
 from webslm.corpus.examination import examine
+from webslm.corpus.rehearsal import rehearsal
 from webslm.corpus.source import Split, load_split
 from webslm.dataset import dump_rows
 from webslm.errors import ConfigError
@@ -15,9 +16,13 @@ from webslm.fs import write_text
 from webslm.schema import DataConf, DataStageConf
 from webslm.stage import Context, Metrics
 
+REHEARSAL = "rehearsal.jsonl"
+
 
 def run(cfg: DataStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
-    """Write ``train.jsonl``, ``held_out.jsonl``, ``paraphrases.jsonl`` and ``stats.json``.
+    """Write ``train.jsonl``, ``held_out.jsonl``, ``paraphrases.jsonl``, ``stats.json``.
+
+    ``rehearsal.jsonl`` too, where ``data.rehearsal_path`` names rows.
 
     Raises:
         ConfigError: A row is wrong, rows repeat each other, the split leaks, or something was
@@ -27,10 +32,17 @@ def run(cfg: DataStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context)
     del inputs
     split = open_split(cfg.data, ctx.cache_dir)
     stats = examine(split, cfg.data)
+    rehearsed, left_out = rehearsal(cfg.data, split)
     refuse(stats, cfg.data)
     write_text(out / "train.jsonl", dump_rows(split.train))
     write_text(out / "held_out.jsonl", dump_rows(split.held_out))
     write_text(out / "paraphrases.jsonl", dump_rows(split.paraphrases))
+    if rehearsed:
+        write_text(out / REHEARSAL, dump_rows(rehearsed))
+        stats["rehearsal"] = {"rows": len(rehearsed), "left_out": left_out}
+        ctx.progress.note(
+            f"{len(rehearsed)} general rows are rehearsed, {left_out} left out: asked by the data"
+        )
     write_text(out / "stats.json", json.dumps(stats, indent=1, ensure_ascii=False))
     for finding in stats["findings"]:
         ctx.log.warning("data: %s", finding["text"])

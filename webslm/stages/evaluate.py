@@ -5,55 +5,46 @@ The browser's own column follows from ``verify``; the report sets it beside this
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import evaluating, reference, turns
-from webslm.adapters.evaluating import Probe, Sampling
+from webslm.adapters import evaluating, generating, reference
+from webslm.adapters.evaluating import Probe, Reading
+from webslm.adapters.generating import Answer
+from webslm.adapters.heap import kept
+from webslm.adapters.questions import (
+    Answers,
+    Question,
+    greedy,
+    probes,
+    questions,
+    said,
+    sample,
+    trained_general,
+    ways,
+)
 from webslm.adapters.torch_mode import reproducible
 from webslm.compiler.architectures import architecture
-from webslm.corpus.changes import Changes
 from webslm.corpus.examination import signatures
-from webslm.corpus.source import read as corpus_rows
 from webslm.errors import VerificationFailed
-from webslm.evaluation.gates import failures
+from webslm.evaluation.choice import sampled
+from webslm.evaluation.gates import judge
 from webslm.evaluation.intervals import Bootstrap
-from webslm.evaluation.scores import Said
 from webslm.evaluation.sentences import sentences
-from webslm.evaluation.survival import SETS, Observation, spoken, table
+from webslm.evaluation.survival import Observation, Signatures, spoken, table
 from webslm.fs import write_text
-from webslm.paths import resolve_data
 from webslm.prompts.ends import stop_ids
-from webslm.proof.scoring import evenly_spaced
-from webslm.schema import DataConf, EvaluateStageConf, Loss
+from webslm.schema import EvaluateStageConf
 from webslm.stage import Context, Metrics
+from webslm.stages import evaluate_base
 from webslm.stages.convert import dequantized_state
 
 REPORT = "evaluate.json"
 ANSWERS = "answers.jsonl"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """A row as it is asked and scored."""
-
-    text: str
-    reference: str
-    probe: Probe
-    asked_in_browser: bool
-
-
-def general_rows(path: Path) -> list[turns.Messages]:
-    """Return the conversations of the user's file of general questions.
-
-    Raises:
-        ConfigError: Holds one problem per bad row.
-    """
-    rows = corpus_rows(path, DataConf(), Changes(), "evaluate.general_path")
-    return [list(row.messages) for row in rows]
 
 
 def run(cfg: EvaluateStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
@@ -66,34 +57,25 @@ def run(cfg: EvaluateStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
     conf = cfg.evaluate
     bootstrap = Bootstrap(resamples=conf.resamples, confidence=conf.confidence, seed=cfg.seed)
     rules = signatures(cfg.closing, cfg.signatures)
-    tokenizer = reference.load_tokenizer(inputs["normalize"])
-    stops = stop_ids(inputs["normalize"], tokenizer)
-    asked = {name: _questions(cfg, inputs, tokenizer, stops, name) for name in SETS}
-    seen: dict[str, dict[str, list[Observation]]] = {}
-    before, model = None, None
-    with reproducible(cfg.seed):
-        for done, (step, load) in enumerate(_steps(cfg, inputs)):
-            ctx.progress.update(done, 5, step)
-            before, model = model, load()
-            seen[step] = {
-                name: _observe(model, before, questions, cfg, tokenizer, stops)
-                for name, questions in asked.items()
-            }
-        before = None
-        ctx.progress.update(4, 5, "sampling")
-        sampled = _sweep(model, asked, cfg, tokenizer, stops, bootstrap, seen, rules)
+    with reproducible(cfg.seed), kept():
+        survey = _Survey(cfg=cfg, inputs=inputs, ctx=ctx)
+        seen = survey.observe()
     results = table(seen, rules, bootstrap)
+    verdicts = judge(results, conf.gates)
     found: dict[str, Any] = {
         "steps": list(results),
-        "n": {name: len(questions) for name, questions in asked.items()},
+        "n": {name: len(rows) for name, rows in survey.asked.items()},
         "seed": cfg.seed,
         "confidence": conf.confidence,
         "resamples": conf.resamples,
+        "adapter_asked": survey.adapter_asked,
+        "general_trained": trained_general(conf, inputs["data"]),
         "results": results,
-        "sampling": sampled,
-        "sentences": sentences(results, cfg.quant.name),
+        "gates": [vars(verdict) for verdict in verdicts],
+        "sampling": survey.sampling(seen, rules, bootstrap),
+        "sentences": sentences(results, cfg.quant.name, adapter_asked=survey.adapter_asked),
     }
-    problems = failures(results, conf.gates)
+    problems = [verdict.sentence for verdict in verdicts if not verdict.passed]
     # Failures are not stored: what was measured is kept beside the log.
     for folder in (out, ctx.log_dir) if problems else (out,):
         folder.mkdir(parents=True, exist_ok=True)
@@ -108,149 +90,155 @@ def run(cfg: EvaluateStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
     return found
 
 
-def _steps(cfg: EvaluateStageConf, inputs: Mapping[str, Path]) -> Iterator[tuple[str, Any]]:
-    """Yield the name of each step and how its model is loaded."""
-    yield "base", lambda: reference.load_model(inputs["base"])
-    if "finetune" in inputs:
-        if (inputs["finetune"] / "adapter_config.json").is_file():
-            yield "adapter", lambda: evaluating.load_adapter(inputs["base"], inputs["finetune"])
-        yield "merged", lambda: reference.load_model(inputs["merge"])
-    parameters = architecture(cfg.shape.model_type).parameters(cfg.shape)
-    yield (
-        "quantized",
-        lambda: reference.load_model(
-            inputs["merge"], dequantized_state(inputs["convert"], parameters, cfg.quant)
-        ),
-    )
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """What one step's model makes of the questions."""
+
+    reading: Reading
+    answers: Answers
 
 
-def _questions(
-    cfg: EvaluateStageConf,
-    inputs: Mapping[str, Path],
-    tokenizer: Any,
-    stops: frozenset[int],
-    name: str,
-) -> list[Question]:
-    files = {
-        "trained": inputs["data"] / "train.jsonl",
-        "paraphrased": inputs["data"] / "paraphrases.jsonl",
-        "held_out": inputs["data"] / "held_out.jsonl",
-    }
-    rows = (
-        general_rows(resolve_data(cfg.evaluate.general_path))
-        if name == "general"
-        else turns.read_rows(files[name])
-    )
-    # The browser's questions are among the trained ones, so that both can be set side by side.
-    browser = set(evenly_spaced(len(rows), cfg.num_prompts)) if name == "trained" else set()
-    count = cfg.evaluate.paraphrases if name == "paraphrased" else cfg.evaluate.rows
-    chosen = sorted(browser | set(evenly_spaced(len(rows), count)))
-    found = []
-    for index in chosen:
-        messages = rows[index]
-        # The first, where the template has answers learnt one by one.
-        row = turns.encode(
-            tokenizer, messages, number=index + 1, stops=stops, loss=Loss.assistant_only
-        )[0]
-        turn = turns.first_learnt(messages)
-        prompt = turns.prompt_ids(tokenizer, messages[:turn])
-        found.append(
-            Question(
-                text=messages[turn - 1]["content"],
-                reference=messages[turn]["content"],
-                probe=Probe(input_ids=row.input_ids, labels=row.labels, prompt=prompt),
-                asked_in_browser=index in browser,
-            )
+@dataclass(kw_only=True)
+class _Survey:
+    """The questions on their way through every step's model, of which one is held at a time."""
+
+    cfg: EvaluateStageConf
+    inputs: Mapping[str, Path]
+    ctx: Context
+    adapter_asked: bool = True
+    """Whether the adapter answered for itself, or the merged model for it."""
+    asked: dict[str, list[Question]] = field(init=False)
+    _probes: list[Probe] = field(init=False)
+    _tokenizer: Any = field(init=False)
+    _stops: frozenset[int] = field(init=False)
+    _sampled: dict[str, list[Answer]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tokenizer = reference.load_tokenizer(self.inputs["normalize"])
+        self._stops = stop_ids(self.inputs["normalize"], self._tokenizer)
+        num_prompts, data = self.cfg.num_prompts, self.inputs["data"]
+        self.asked = questions(self.cfg.evaluate, num_prompts, data, self._tokenizer, self._stops)
+        self._probes = probes(self.asked)
+
+    def observe(self) -> dict[str, dict[str, list[Observation]]]:
+        """Return what was seen, by step in build order and by set."""
+        found = self._measured()
+        forced = evaluating.force([each.reading for each in found.values()], self._probes)
+        if "adapter" in found:
+            place = list(found).index("merged")
+            # Where the merge changed no best token, it would say the same again.
+            self.adapter_asked = any(row.same != row.tokens for row in forced[place])
+            if self.adapter_asked:
+                own = greedy(self._adapter(), self.asked, self._stops)
+                found["adapter"].answers.update(own)
+        return {
+            step: self._observations(rows, each.answers)
+            for (step, each), rows in zip(found.items(), map(iter, forced), strict=True)
+        }
+
+    def _measured(self) -> dict[str, _Measured]:
+        self._begin(0, "base")
+        found = {"base": self._base()}
+        if "finetune" in self.inputs:
+            self._begin(1, "merged")
+            merged = self._measure(evaluating.load(self.inputs["merge"]))
+            if (self.inputs["finetune"] / "adapter_config.json").is_file():
+                self._begin(2, "adapter")
+                reading = evaluating.read(self._adapter(), self._probes)
+                found["adapter"] = _Measured(reading=reading, answers=dict(merged.answers))
+            found["merged"] = merged
+        self._begin(3, "quantized")
+        found["quantized"] = self._quantized()
+        return found
+
+    def _begin(self, done: int, what: str) -> None:
+        self.ctx.progress.update(done, 5, what)
+        # A model is a circle of references: the last one would stay in memory for a while.
+        gc.collect()
+
+    def _adapter(self) -> Any:
+        return evaluating.load_adapter(self.inputs["base"], self.inputs["finetune"])
+
+    def _quantized(self) -> _Measured:
+        shape = self.cfg.shape
+        parameters = architecture(shape.model_type).parameters(shape)
+        model = evaluating.load(
+            self.inputs["merge"],
+            dequantized_state(self.inputs["convert"], parameters, self.cfg.quant),
         )
-    return found
+        found = self._measure(model)
+        self._begin(4, "sampling")
+        rows = [self.asked[name][place] for name, place in self._chosen()]
+        self._sampled = sample(model, rows, self.cfg, self._stops)
+        return found
 
-
-def _observe(
-    model: Any,
-    before: Any | None,
-    questions: Sequence[Question],
-    cfg: EvaluateStageConf,
-    tokenizer: Any,
-    stops: frozenset[int],
-) -> list[Observation]:
-    forced = evaluating.force(model, before, [question.probe for question in questions])
-    said = _ask(model, questions, cfg, tokenizer, stops, Sampling(), cfg.seed)
-    return [
-        Observation(forced=one, said=words, asked_in_browser=question.asked_in_browser)
-        for question, one, words in zip(questions, forced, said, strict=True)
-    ]
-
-
-def _ask(
-    model: Any,
-    questions: Sequence[Question],
-    cfg: EvaluateStageConf,
-    tokenizer: Any,
-    stops: frozenset[int],
-    sampling: Sampling,
-    seed: int,
-) -> list[Said]:
-    answers = evaluating.answer(
-        model,
-        [question.probe.prompt for question in questions],
-        stops=stops,
-        limit=cfg.evaluate.max_answer_tokens,
-        sampling=sampling,
-        seed=seed,
-    )
-    return [
-        Said(
-            question=question.text,
-            reference=question.reference,
-            answer=reference.decode(tokenizer, tokens).strip(),
-            stopped=stopped,
+    def _base(self) -> _Measured:
+        stored = self.inputs["evaluate_base"]
+        text = (stored / evaluate_base.ANSWERS).read_text(encoding="utf-8")
+        reading = evaluating.load_states(
+            stored / evaluate_base.STATES, evaluating.load(self.inputs["base"]), self._probes
         )
-        for question, (tokens, stopped) in zip(questions, answers, strict=True)
-    ]
+        return _Measured(reading=reading, answers=json.loads(text))
 
+    def _measure(self, model: Any) -> _Measured:
+        return _Measured(
+            reading=evaluating.read(model, self._probes),
+            answers=greedy(model, self.asked, self._stops),
+        )
 
-def _sweep(
-    model: Any,
-    asked: Mapping[str, Sequence[Question]],
-    cfg: EvaluateStageConf,
-    tokenizer: Any,
-    stops: frozenset[int],
-    bootstrap: Bootstrap,
-    seen: Mapping[str, Mapping[str, Sequence[Observation]]],
-    rules: Any,
-) -> list[dict[str, Any]]:
-    """Return what ways of sampling do to the quantized model's answers to domain questions."""
-    page, low = cfg.decoding, cfg.evaluate.cautious
-    ways = {
-        "cautious": Sampling(
-            temperature=low.temperature,
-            top_p=low.top_p,
-            repetition_penalty=low.repetition_penalty,
-        ),
-        "page": Sampling(
-            temperature=page.temperature,
-            top_p=page.top_p,
-            repetition_penalty=page.repetition_penalty,
-        ),
-    }
-    greedy = [row.said for name in ("trained", "held_out") for row in seen["quantized"][name]]
-    questions = [question for name in ("trained", "held_out") for question in asked[name]]
-    scored = spoken(greedy, rules, bootstrap)
-    found = [{"name": "greedy", **vars(Sampling()), **scored, "answers": len(greedy)}]
-    for name, way in ways.items():
-        said = [
-            answer
-            for seed in range(cfg.seed, cfg.seed + cfg.evaluate.seeds)
-            for answer in _ask(model, questions, cfg, tokenizer, stops, way, seed)
+    def _observations(
+        self, forced: Iterator[Any], answers: Answers
+    ) -> dict[str, list[Observation]]:
+        return {
+            name: [
+                Observation(
+                    forced=next(forced),
+                    said=None if answer is None else said(self._tokenizer, question, answer),
+                    asked_in_browser=question.choice.asked_in_browser,
+                )
+                for question, answer in zip(rows, answers[name], strict=True)
+            ]
+            for name, rows in self.asked.items()
+        }
+
+    def _chosen(self) -> list[tuple[str, int]]:
+        sizes = {name: len(rows) for name, rows in self.asked.items()}
+        return sampled(sizes, self.cfg.evaluate.sampled)
+
+    def sampling(
+        self,
+        seen: Mapping[str, Mapping[str, Sequence[Observation]]],
+        rules: Signatures,
+        bootstrap: Bootstrap,
+    ) -> list[dict[str, Any]]:
+        """Return what ways of sampling do to the quantized model's answers to domain questions."""
+        chosen = self._chosen()
+        seeds = self.cfg.evaluate.seeds
+        rows = [self.asked[name][place] for name, place in chosen] * seeds
+        best = [seen["quantized"][name][place].said for name, place in chosen]
+        told = {"greedy": (generating.Sampling(), 1, [said for said in best if said is not None])}
+        for name, way in ways(self.cfg).items():
+            answers = zip(rows, self._sampled[name], strict=True)
+            told[name] = (way, seeds, [said(self._tokenizer, *one) for one in answers])
+        return [
+            {
+                "name": name,
+                "answers": len(answers),
+                **vars(way),
+                **spoken(answers, rules, bootstrap, repeats=repeats),
+            }
+            for name, (way, repeats, answers) in told.items()
         ]
-        scored = spoken(said, rules, bootstrap, repeats=cfg.evaluate.seeds)
-        found.append({"name": name, **vars(way), **scored, "answers": len(said)})
-    return found
 
 
 def _answers(seen: Mapping[str, Mapping[str, Sequence[Observation]]]) -> str:
     lines = [
-        {"step": step, "set": name, **vars(row.said), "loss": round(row.forced.loss, 4)}
+        {
+            "step": step,
+            "set": name,
+            **({} if row.said is None else vars(row.said)),
+            "loss": round(row.forced.loss, 4),
+        }
         for step, sets in seen.items()
         for name, rows in sets.items()
         for row in rows

@@ -35,8 +35,7 @@ def run(cfg: FinetuneStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
     """
     if cfg.method is Finetune.adapter:
         return _adopt(cfg, inputs["base"], out)
-    path = inputs["data"] / "train.jsonl"
-    rows = turns.read_rows(path)
+    rows = turns.learnt_rows(inputs["data"])
     if cfg.launch.processes == 1:
         job = trainer.Job(
             base=inputs["base"],
@@ -53,7 +52,7 @@ def run(cfg: FinetuneStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
         )
         done = trainer.finetune(job, loss_report(ctx.progress))
     else:
-        done = processes.finetune(cfg, base=inputs["base"], rows=path, out=out, ctx=ctx)
+        done = processes.finetune(cfg, base=inputs["base"], data=inputs["data"], out=out, ctx=ctx)
     # No time enters the file: equal inputs give equal bytes, killed in between or not.
     _write_log(out, {k: value for k, value in asdict(done).items() if k not in OF_THIS_RUN})
     return {

@@ -30,7 +30,7 @@ def run(cfg: InspectStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
         StageFailed: A prompt is not what precedes its answer in training, or no stop token ends
             an answer.
     """
-    rows = turns.read_rows(inputs["data"] / "train.jsonl")
+    rows = turns.learnt_rows(inputs["data"])
     _check_tokens(inputs["base"], rows)
     found = inspect_rows(inputs["base"], rows, lora=cfg.lora, context=cfg.context_window_size)
     write_text(out / REPORT, json.dumps(found, indent=1, ensure_ascii=False) + "\n")

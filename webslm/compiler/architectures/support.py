@@ -56,7 +56,7 @@ QUANTIZED = {
 }
 """Keys of a config.json whose weights are not whole, and who writes them."""
 WHOLE = (
-    "take the checkpoint that it was made from, webslm quantizes itself; if its tensors are whole "
+    "take the original checkpoint, in float32, float16 or bfloat16; if its tensors are whole "
     "again, take that key out of config.json"
 )
 
@@ -72,12 +72,6 @@ def explain_unsupported(config: Mapping[str, Any]) -> tuple[str, str] | None:
     """
     model_type = str(config.get("model_type"))
     family = ARCHITECTURES.get(model_type)
-    quantized = config.get("quantization_config")
-    if quantized:
-        return (
-            f"these weights are quantized already ({_quantized(quantized)})",
-            "take the original checkpoint, in float32, float16 or bfloat16",
-        )
     missing = [part for part, keys in MISSING_PARTS.items() if any(config.get(k) for k in keys)]
     if family is None:
         why = f", which needs {_joined(missing)}" if missing else ""
@@ -98,7 +92,8 @@ def quantized_by(config: Mapping[str, Any]) -> tuple[str, str] | None:
         if not found:
             continue
         told = found if isinstance(found, dict) else {}
-        bits = told.get("bits") or next((b for b in (4, 8) if told.get(f"load_in_{b}bit")), None)
+        bits = next((told[name] for name in ("bits", "w_bit", "nbits") if told.get(name)), None)
+        bits = next((b for b in (4, 8) if told.get(f"load_in_{b}bit")), bits)
         kind = told.get("bnb_4bit_quant_type") if bits == 4 else None
         parts = (told.get("quant_method") or author, kind or (f"{bits} bits" if bits else None))
         return key, ", ".join(str(part) for part in parts if part)
@@ -126,20 +121,6 @@ def _missing_in(family: Decoder, config: Mapping[str, Any]) -> Iterator[str]:
     for key in ("mlp_bias", "use_bidirectional_attention"):
         if known.get(key):
             yield key
-
-
-def _quantized(config: Any) -> str:
-    """Return how weights are quantized, in the words of their configuration."""
-    if not isinstance(config, Mapping):
-        return "quantization_config"
-    kind = str(config.get("quant_method") or "quantization_config")
-    bits = next((config[key] for key in ("bits", "w_bit", "nbits") if config.get(key)), None)
-    known = None if bits is None else f"{bits} bits"
-    if config.get("load_in_8bit"):
-        known = "8 bits"
-    elif config.get("load_in_4bit"):
-        known = str(config.get("bnb_4bit_quant_type") or "4 bits")
-    return f"{kind}, {known}" if known else kind
 
 
 def _nearest(model_type: str) -> str:

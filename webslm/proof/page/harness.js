@@ -78,6 +78,8 @@ globalThis.webslm = {
     ({ model } = await readConfig());
     prompts = await promptsOf(model);
     engine = loaded;
+    // A Stop that was pressed before would empty a whole answer: web-llm forgets it only when it streams.
+    engine.interruptSignal = false;
     engine.loadedModelIdToPipeline.get(model.id).logitProcessor = recorder;
     return ready(null);
   },

@@ -1,0 +1,207 @@
+"""Own answers of a torch model to many prompts at once. Score nothing.
+
+What all prompts of a batch begin with, most of all a system prompt, is read once; a row that has
+ended leaves its batch. Answers are those of a prompt asked alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from webslm.adapters.torch_mode import quiet
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+BATCH = 32
+"""Prompts answered together: twice as many are hardly faster a token, and hold twice the cache."""
+
+Answer = tuple[list[int], bool]
+"""Tokens without the stop token, and whether one came."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """How tokens are chosen; temperature 0 takes the best one."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    repetition_penalty: float = 1.0
+
+
+def answer(
+    model: PreTrainedModel,
+    prompts: Sequence[Sequence[int]],
+    *,
+    stops: Collection[int],
+    limits: Sequence[int],
+    sampling: Sampling,
+    seed: int,
+) -> list[Answer]:
+    """Return the answer to every prompt, in order.
+
+    Args:
+        model: As ``reference.load_model`` gives it.
+        prompts: Tokens of each, generation prompt included; prompts of like length share a batch.
+        stops: Tokens that end an answer.
+        limits: Tokens after which each answer is cut, at least 1.
+        sampling: How tokens are chosen.
+        seed: Of the choice, where it is one.
+    """
+    import torch
+
+    torch.manual_seed(seed)
+    found: list[Answer] = [([], False)] * len(prompts)
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    for start in range(0, len(order), BATCH):
+        chosen = order[start : start + BATCH]
+        batch = _Batch(
+            model=model,
+            prompts=[list(prompts[index]) for index in chosen],
+            limits=[limits[index] for index in chosen],
+        )
+        with torch.inference_mode(), quiet():
+            answers = list(batch.answers(frozenset(stops), sampling))
+        for index, one in zip(chosen, answers, strict=True):
+            found[index] = one
+    return found
+
+
+def shared_prefix(rows: Sequence[Sequence[int]], *, longest: int, window: int | None) -> int:
+    """Return how many first tokens all rows have in common and may be read once, never a whole row.
+
+    Args:
+        rows: Tokens of each, at least one.
+        longest: Tokens of the longest row when it is read to its end.
+        window: Tokens that a layer looks back at most. Rows that outgrow it share nothing: padding
+            between a prefix and its row would count as distance.
+    """
+    if window is not None and longest > window:
+        return 0
+    most = min(map(len, rows)) - 1
+    first = rows[0]
+    return next(
+        (at for at in range(most) if any(row[at] != first[at] for row in rows)), max(most, 0)
+    )
+
+
+def window(model: Any) -> int | None:
+    """Return how many tokens a model's layers look back at most; None: all."""
+    config = model.config.get_text_config()
+    kinds = getattr(config, "layer_types", None)
+    if kinds is not None and "sliding_attention" not in kinds:
+        return None
+    size: int | None = getattr(config, "sliding_window", None)
+    return size
+
+
+def read_prefix(model: Any, prefix: Sequence[int], rows: int) -> Any:
+    """Return a cache that holds a prefix for so many rows; an empty one without a prefix."""
+    import torch
+    from transformers import DynamicCache
+
+    cache = DynamicCache(config=model.config)
+    if prefix:
+        model(
+            input_ids=torch.tensor([list(prefix)]),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        cache.batch_repeat_interleave(rows)
+    return cache
+
+
+@dataclass(kw_only=True)
+class _Batch:
+    """Prompts on their way through a model."""
+
+    model: Any
+    prompts: list[list[int]]
+    limits: list[int]
+    said: list[list[int]] = field(default_factory=list)
+
+    def answers(self, stops: frozenset[int], sampling: Sampling) -> Iterator[Answer]:
+        """Yield each prompt's answer."""
+        import torch
+
+        self.said = [[] for _ in self.prompts]
+        ended = [False] * len(self.prompts)
+        rows = list(range(len(self.prompts)))
+        logits, cache, mask, at = self._read()
+        while True:
+            tokens = _choose(logits, [self.said[row] for row in rows], sampling).tolist()
+            for row, token in zip(rows, tokens, strict=True):
+                ended[row] = token in stops
+                if not ended[row]:
+                    self.said[row].append(token)
+            kept = [
+                place
+                for place, row in enumerate(rows)
+                if not ended[row] and len(self.said[row]) < self.limits[row]
+            ]
+            if not kept:
+                break
+            if len(kept) < len(rows):
+                rows = [rows[place] for place in kept]
+                chosen = torch.tensor(kept)
+                cache.batch_select_indices(chosen)
+                mask, at = mask[chosen], at[chosen]
+            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], 1)
+            at = at + 1
+            logits = self._step(torch.tensor([[tokens[place]] for place in kept]), cache, mask, at)
+        yield from zip(self.said, ended, strict=True)
+
+    def _read(self) -> tuple[Tensor, Any, Tensor, Tensor]:
+        """Return (logits after each prompt, cache, mask, position of each prompt's last token)."""
+        import torch
+
+        longest = max(map(len, self.prompts)) + max(self.limits)
+        shared = shared_prefix(self.prompts, longest=longest, window=window(self.model))
+        rest = [row[shared:] for row in self.prompts]
+        width = max(map(len, rest))
+        # What fills a row up on the left is never looked at.
+        ids = torch.tensor([row[:1] * (width - len(row)) + row for row in rest])
+        gaps = torch.tensor([[width - len(row)] for row in rest])
+        column = torch.arange(width)[None]
+        seen = (column >= gaps).long()
+        mask = torch.cat([seen.new_ones(len(rest), shared), seen], 1)
+        positions = shared + (column - gaps).clamp(min=0)
+        cache = read_prefix(self.model, self.prompts[0][:shared], len(rest))
+        logits = self._step(ids, cache, mask, positions)
+        return logits, cache, mask, positions[:, -1:]
+
+    def _step(self, ids: Tensor, cache: Any, mask: Tensor, positions: Tensor) -> Tensor:
+        out = self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        logits: Tensor = out.logits[:, -1].float()
+        return logits
+
+
+def _choose(logits: Tensor, said: Sequence[Sequence[int]], sampling: Sampling) -> Tensor:
+    """Return the next token of every row: the best, or one drawn as web-llm draws it."""
+    import torch
+    from transformers import TemperatureLogitsWarper, TopPLogitsWarper
+
+    if sampling.repetition_penalty != 1:
+        for row, tokens in zip(logits, said, strict=True):
+            again = torch.tensor(sorted(set(tokens)), dtype=torch.long)
+            # As web-llm: what the model said itself counts, its prompt does not.
+            known = row[again]
+            scale = sampling.repetition_penalty
+            row[again] = torch.where(known < 0, known * scale, known / scale)
+    if sampling.temperature <= 0:
+        return logits.argmax(-1)
+    scores = TemperatureLogitsWarper(sampling.temperature)(None, logits)
+    if sampling.top_p < 1:
+        scores = TopPLogitsWarper(sampling.top_p)(None, scores)
+    return torch.multinomial(scores.softmax(-1), 1)[:, 0]

@@ -1,0 +1,88 @@
+"""Own the file of questions outside the domain: chat rows with words that a right answer has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from webslm.corpus.files import read_records
+from webslm.corpus.keys import BadRow
+from webslm.corpus.shapes import to_conversation
+from webslm.dataset import Message, Problem, normal, told
+from webslm.encoding import printable
+from webslm.errors import ConfigError
+from webslm.paths import resolve_data
+from webslm.schema import EvaluateConf
+
+KEY = "evaluate.general_path"
+EXPECTED = 'such as "expected": ["Paris"]'
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneralRow:
+    """A question outside the domain."""
+
+    messages: list[Message]
+    expected: tuple[str, ...]
+    """Words or runs of words of which a right answer holds one; empty: none is looked for."""
+
+
+def read_general(path: Path) -> list[GeneralRow]:
+    """Return the rows of a file, in any shape that training rows may have.
+
+    Raises:
+        ConfigError: Holds one problem per bad row, each with the file, the line and what to do.
+    """
+    label = printable(path.name)
+    rows: list[GeneralRow] = []
+    problems: list[Problem] = []
+    for line, record in read_records(path, KEY):
+        try:
+            rows.append(_row(record))
+        except BadRow as exc:
+            problems.append((f"{KEY}: {label}:{line}: {exc}", exc.hint))
+    if not rows and not problems:
+        problems.append((f"{KEY}: {label}: no rows", "one conversation a line"))
+    if problems:
+        raise told(problems, label)
+    return rows
+
+
+def check_general(conf: EvaluateConf) -> None:
+    """Check the file that a configuration names, if it is there.
+
+    Raises:
+        ConfigError: A row is bad, or none names the word that a gate asks for.
+    """
+    path = resolve_data(conf.general_path)
+    if not conf.enabled or not path.is_file():
+        return
+    rows = read_general(path)
+    if conf.gates.min_known is not None and not any(row.expected for row in rows):
+        raise ConfigError(
+            f"evaluate.gates.min_known: no row of {conf.general_path} names an expected word",
+            hint=EXPECTED,
+        )
+
+
+def known(answer: str, expected: tuple[str, ...]) -> bool:
+    """Return whether an answer holds one of the expected words, whole; case means nothing."""
+    said = f" {normal(answer)} "
+    return any(f" {normal(word)} " in said for word in expected)
+
+
+def _row(record: Any) -> GeneralRow:
+    if isinstance(record, BadRow):
+        raise record
+    given = None
+    if isinstance(record, dict):
+        given = record.get("expected")
+        record = {key: value for key, value in record.items() if key != "expected"}
+    words = [given] if isinstance(given, str) else given or []
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise BadRow('"expected" is no list of words', EXPECTED)
+    if not all(normal(word) for word in words):
+        raise BadRow('"expected" holds a word without a letter or digit', EXPECTED)
+    turns = to_conversation(record, {}).turns
+    return GeneralRow(messages=[turn.message for turn in turns], expected=tuple(words))
