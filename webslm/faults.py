@@ -119,6 +119,11 @@ def _machine(error: BaseException, where: str, places: Sequence[Path]) -> Webslm
         )
     if isinstance(error, MemoryError) or number == errno.ENOMEM or _says_no_memory(error):
         return StageFailed(f"{where}out of memory", hint="close programs or use a smaller base")
+    if isinstance(error, RecursionError):
+        return ConfigError(
+            f"{where}something is nested too deeply, or refers to itself",
+            hint="recipes that choose each other, or a file of very many brackets",
+        )
     if number is None:
         return None
     source, target = _files(error)
@@ -159,7 +164,14 @@ def _yaml(error: BaseException, where: str) -> ConfigError | None:
 
 
 YAML_HINTS = (
-    ("mapping values are not allowed", 'quote a text that holds a colon: key: "Tea: hot"'),
+    (
+        "mapping values are not allowed",
+        'a key ends with a colon and a space; quote a text that holds one: key: "Tea: hot"',
+    ),
+    ("<document start>", "one document a file: take away lines of --- and ..."),
+    ("another document", "one document a file: take away lines of --- and ..."),
+    ("escape sequence", r"a backslash is a text in single quotes: key: 'C:\rows'"),
+    ("constructor for the tag", "quote a text that begins with !"),
     ("'\\t'", "indent with spaces, YAML takes no tabs"),
     ("duplicate key", "a key stands once: join both, or remove one"),
     ("could not find expected ':'", "a key ends with a colon and a space: key: value"),
