@@ -28,6 +28,7 @@ TOO_MANY_FILES = (errno.EMFILE, errno.ENFILE)
 _NUMBER = re.compile(r"\(os error (\d+)\)|\bOs \{ code: (\d+)|\[Errno (\d+)\]")
 _NO_MEMORY = re.compile(r"can(?:'t|not) allocate memory|not enough memory|out of memory", re.I)
 _NO_USER = re.compile(r"getpwuid\(\)|determine home directory")
+NO_SPACE = os.strerror(errno.ENOSPC)
 ROOM = 1 << 28
 """Bytes left from which it must have been another disk that was full."""
 NOTHING = 1 << 16
@@ -89,10 +90,11 @@ def full_disk(places: Sequence[Path], needed: int | None = None) -> tuple[str, s
         found[near.stat().st_dev] = (usage.free, usage.total, near)
     free, total, near = min(found.values())
     if free > max(ROOM, needed or 0):
-        return "a disk is full: No space left on device" + _named(places), "see which: df -h"
+        return f"{NO_SPACE}: a disk is full{_named(places)}", "see which: df -h"
     asked = "" if needed is None else f", {_size(needed)} are needed"
     return (
-        f"the disk at {_mount(near)} is full: {_size(free)} of {_size(total)} left{asked}",
+        f"{NO_SPACE}: the disk at {_mount(near)} is full, {_size(free)} of {_size(total)} left"
+        f"{asked}",
         "make room (python -m webslm cache gc --max-size 5GB), or set WEBSLM_CACHE, TMPDIR or "
         "output_dir to another disk",
     )
@@ -117,6 +119,11 @@ def _machine(error: BaseException, where: str, places: Sequence[Path]) -> Webslm
         )
     if isinstance(error, MemoryError) or number == errno.ENOMEM or _says_no_memory(error):
         return StageFailed(f"{where}out of memory", hint="close programs or use a smaller base")
+    if isinstance(error, RecursionError):
+        return ConfigError(
+            f"{where}something is nested too deeply, or refers to itself",
+            hint="recipes that choose each other, or a file of very many brackets",
+        )
     if number is None:
         return None
     source, target = _files(error)
@@ -157,7 +164,14 @@ def _yaml(error: BaseException, where: str) -> ConfigError | None:
 
 
 YAML_HINTS = (
-    ("mapping values are not allowed", 'quote a text that holds a colon: key: "Tea: hot"'),
+    (
+        "mapping values are not allowed",
+        'a key ends with a colon and a space; quote a text that holds one: key: "Tea: hot"',
+    ),
+    ("<document start>", "one document a file: take away lines of --- and ..."),
+    ("another document", "one document a file: take away lines of --- and ..."),
+    ("escape sequence", r"a backslash is a text in single quotes: key: 'C:\rows'"),
+    ("constructor for the tag", "quote a text that begins with !"),
     ("'\\t'", "indent with spaces, YAML takes no tabs"),
     ("duplicate key", "a key stands once: join both, or remove one"),
     ("could not find expected ':'", "a key ends with a colon and a space: key: value"),

@@ -51,15 +51,29 @@ def sentence(error: Exception, override: str) -> Problem:
         return f"{override!r} takes away what every build needs", f"choose one: {key}=OPTION"
     found = re.search(r"full_key: (\S+)", text)
     where = found.group(1) if found else key
-    first = text.splitlines()[0].strip()
+    place, first = _said(text)
+    group = re.search(r"Could not override '/?([^'@]+)", first)
+    if group is not None:
+        return f"{place}unknown key {group[1]!r}", nearest(group[1])
     if UNKNOWN.search(first) or (override and not _is_known(key)):
-        return f"unknown key {where!r}", nearest(where or key)
+        return f"{place}unknown key {where!r}", nearest(where or key)
     if "Ambiguous value" in first:
         many = f"python -m webslm -m {shlex.quote(override)}"
         return f"{key}: {value!r} names several, and one build takes one", f"{many} builds each"
     if "not a subclass of" in first and key in FILES:
         return f"{key}: {value!r} is no group of keys", f"{FILES[key]}={shlex.quote(value)}"
-    return _of_value(first, where, value)
+    message, hint = _of_value(first, where, value)
+    return f"{place}{message}", hint
+
+
+def _said(text: str) -> tuple[str, str]:
+    """Return (``OPTION: `` of the file that is wrong, what is said of it) of an error's text."""
+    lines = text.strip().splitlines()
+    file = re.match(r"In '([^']+)'", lines[0])
+    place = f"{file[1]}: " if file and file[1] != "config" else ""
+    if lines[0].endswith("raised while composing config:") and len(lines) > 1:
+        return place, lines[1].strip()
+    return place, lines[0].removeprefix(file[0] + ": " if file else "").strip()
 
 
 def _of_value(first: str, where: str, value: str) -> Problem:
@@ -70,7 +84,7 @@ def _of_value(first: str, where: str, value: str) -> Problem:
         options = re.findall(r"\[(.*)\]", first)
         return f"{where}: {first}", f"one of {options[0]}" if options else None
     told = f"{where}: {first}" if where else first
-    if "${" in value:
+    if "${" in value or "nterpolation" in first:
         return told, f"${{KEY}} is another key's value; a text is typed so: '{where}=\\${{...'"
     return told, _type_hint(where)
 

@@ -34,7 +34,7 @@ CONFIG = {
         "hint: python -m webslm -m domain=medical,legal builds each",
     ),
     "several of nothing": (["optimizer=adam,sgd"], "unknown key 'optimizer'"),
-    "nothing added": (["+="], "'+=' cannot be read"),
+    "nothing added": (["+="], "unknown key ''"),
     "nothing taken away": (["~x"], "unknown key 'x'"),
     "path that nothing reads": (["base.path=epoch=1.ckpt"], "base.path: epoch=1.ckpt: no such"),
     "several numbers": (["lora.r=8,16"], "python -m webslm -m lora.r=8,16 builds each"),

@@ -50,8 +50,8 @@ def test_a_full_disk_is_told_as_one() -> None:
 def test_a_full_disk_is_named_with_what_was_needed(tmp_path: Path) -> None:
     total, _, free = shutil.disk_usage(tmp_path)
     told, hint = full_disk([tmp_path / "not" / "yet"], needed=total + free)
-    assert told.startswith("the disk at /")
-    assert "left, " in told
+    assert told.startswith("No space left on device: the disk at /")
+    assert " left, " in told
     assert told.endswith("are needed")
     assert "WEBSLM_CACHE" in hint
 

@@ -105,7 +105,7 @@ ALLOWED: dict[str, set[str]] = {
         "pins",
     },
     "own_texts": set(),
-    "options_source": set(),
+    "options_source": {"freeform"},
     "preflight": {
         *("cache", "compilers", "corpus", "evaluation", "gguf", "local_base", "matrix"),
         *("mlc_tool", "page_facts", "plan", "proof", "registry", "stages", "toolchain"),

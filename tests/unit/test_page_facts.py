@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import chat_row
+from webslm import page_facts
 from webslm.errors import ConfigError
 from webslm.page_facts import blank_tokens, documents, special_tokens
 
@@ -70,3 +72,21 @@ def test_document_that_cannot_be_shown_is_named(tmp_path: Path, text: str, told:
     with pytest.raises(ConfigError, match=told) as caught:
         documents(path)
     assert caught.value.hint
+
+
+def test_questions_of_own_rows_are_short_first_turns_over_the_whole_file(tmp_path: Path) -> None:
+    rows = [chat_row(f"Question {number}?", f"Answer {number}.") for number in range(8)]
+    rows[1] = chat_row("Long " * 30, "a")
+    rows[2] = chat_row("Two\nlines?", "b")
+    path = tmp_path / "train.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    assert page_facts.starters(path) == [f"Question {number}?" for number in (0, 3, 5, 6)]
+    assert page_facts.starters(path, 9) == [f"Question {number}?" for number in (0, 3, 4, 5, 6, 7)]
+
+
+def test_own_rows_are_documents(tmp_path: Path) -> None:
+    path = tmp_path / "train.jsonl"
+    path.write_text(json.dumps(chat_row("What is tea?", "A hot drink.")), encoding="utf-8")
+    assert page_facts.row_documents(path) == [
+        {"id": "row-1", "title": "What is tea?", "content": "A hot drink."}
+    ]

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from webslm import hosting
 from webslm.errors import PublishError, StageFailed
+from webslm.faults import explained
 from webslm.publish import folder, hub, pages, release
 from webslm.publish.delivered import MANIFEST, Delivered, Published, read_delivered, record
 from webslm.publish.probe import Finding, probe_model, probe_site
@@ -80,7 +81,7 @@ def publish(conf: PublishConf, host: HostConf, output: Path, console: Screen) ->
         published = WAYS[conf.target].put(conf, site)
     except (OSError, StageFailed) as exc:
         raise PublishError(
-            f"publish: {exc}",
+            f"publish: {explained(exc, places=(output,)).message}",
             hint="the build is whole; once that is mended: python -m webslm publish "
             f"{shlex.quote(str(output))} publish={conf.name}",
         ) from exc
