@@ -10,6 +10,7 @@ from typing import Any
 
 from webslm.compose import compose_raw, composition_errors, explain, initialized
 from webslm.errors import ConfigError
+from webslm.freeform import explicit, typed
 from webslm.keys import text_digest
 from webslm.mistakes import syntax_problem
 
@@ -85,7 +86,7 @@ def _axis(override: Any) -> Axis:
     key = override.get_key_element()
     if override.is_sweep_override():
         values = override.sweep_string_iterator() if override.is_discrete_sweep() else ()
-        choices = tuple(f"{key}={value}" for value in values)
+        choices = tuple(explicit(f"{key}={value}") for value in values)
     elif override.is_delete():
         choices = (override.input_line,)
     else:
@@ -129,12 +130,13 @@ def read_sweep(words: Sequence[str]) -> Sweep:
     Raises:
         ConfigError: Words that cannot be read, keys without values, a search without a metric.
     """
-    overrides = [word for word in words if not word.startswith("-")]
+    overrides = typed([word for word in words if not word.startswith("-")], sweep=True)
     parsed = parse_overrides(overrides)
     fixed = [word for word, each in zip(overrides, parsed, strict=True) if not each.swept]
     settings = hydra_settings(fixed)
     mine = {each.key for each in parsed}
-    chosen = parse_overrides([f"{k}={v}" for k, v in (settings.params or {}).items()])
+    params = [f"{key}={value}" for key, value in (settings.params or {}).items()]
+    chosen = parse_overrides(typed(params, sweep=True))
     axes = [each for each in chosen if each.key not in mine] + parsed
     axes = [each for each in axes if not each.hydra]
     swept = tuple(dict.fromkeys(each.key for each in axes if each.swept))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from webslm.adapters.tokenizer import CHAT_TEMPLATE
 from webslm.gguf.location import locate
 from webslm.gguf.model import read_model
-from webslm.paths import resolve_data
+from webslm.paths import expanded, resolve_data
 from webslm.prompts import template_files
 from webslm.prompts.template import check_options
 from webslm.schema import BaseSource, Config, Finetune, Weights
@@ -53,7 +52,7 @@ def _own(cfg: Config) -> str | None:
     """
     base = cfg.base
     if base.source is BaseSource.local:
-        folder = Path(str(base.path)).expanduser()
+        folder = expanded(str(base.path))
         given = base.template_path is not None
         return None if given else template_files.read(folder)
     if base.source is BaseSource.gguf:

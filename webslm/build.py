@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
-
-from rich.console import Console
 
 from webslm.base_source import settle
 from webslm.cache import Cache
@@ -17,7 +16,8 @@ from webslm.errors import EnvironmentMismatch, WebslmError
 from webslm.executor import BuildFailed, execute
 from webslm.fs import copy_tree, sync_tree, temporary_dir
 from webslm.lock import BUNDLE, check_lock, make_lock, read_lock, versions, write_lock
-from webslm.paths import cache_dir
+from webslm.own_texts import whose_texts
+from webslm.paths import cache_dir, expanded
 from webslm.plan import Step, plan
 from webslm.precision import left_out, settled, unsettled
 from webslm.preflight import (
@@ -41,12 +41,13 @@ from webslm.reporting.evaluation_table import show_evaluation
 from webslm.reporting.page import NAME as PAGE_NAME
 from webslm.reporting.page import write_page
 from webslm.schema import Config, Precision
+from webslm.screen import Screen
 from webslm.selection import select
 from webslm.stage import Metrics, Result
 from webslm.store.remote import open_remote
 
 
-def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]:
+def build(cfg: Config, command: Sequence[str], console: Screen) -> list[Result]:
     """Build, deliver to ``cfg.output_dir`` and show it; a dry run only shows the plan.
 
     Raises:
@@ -55,11 +56,11 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
     """
     preflight(cfg)
     for line in notices(cfg):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     cache = Cache(cache_dir())
-    cfg, told = settle(cfg, cache)
-    if told is not None:
-        console.print(told, markup=False, highlight=False, soft_wrap=True)
+    cfg, source = settle(cfg, cache)
+    if source is not None:
+        console.print(source, soft_wrap=True)
     if cfg.precision is not Precision.declared:
         chosen = _settle(cfg, command, cache, console)
         if chosen is None:
@@ -72,6 +73,8 @@ def build(cfg: Config, command: Sequence[str], console: Console) -> list[Result]
         preview(cfg, steps, cache, console)
         return []
     check_publish(cfg.publish, cfg.name)
+    if (texts := whose_texts(cfg)) is not None:
+        console.print(texts, soft_wrap=True)
     results = _walk(cfg, command, steps, cache, console)
     output = _output_dir(cfg)
     _deliver(cfg, command, steps, results, output)
@@ -85,7 +88,7 @@ def _walk(
     command: Sequence[str],
     steps: Sequence[Step],
     cache: Cache,
-    console: Console,
+    console: Screen,
 ) -> list[Result]:
     """Run the steps; what stops them is reported in the output folder too."""
     check_environment(cfg, steps)
@@ -118,13 +121,13 @@ def _walk(
         write_report(output, report)
         write_page(output, report, steps, exc.results, versions(cfg, steps, exc.results))
         for stage, error in list(exc.failures.items())[1:]:
-            console.print(f"also failed: {stage}: {error.message}", markup=False)
+            console.print(f"also failed: {stage}: {error.message}", soft_wrap=True)
         raise exc.error from exc
     finally:
         logging.getLogger("webslm").removeHandler(handler)
 
 
-def _settle(cfg: Config, command: Sequence[str], cache: Cache, console: Console) -> Config | None:
+def _settle(cfg: Config, command: Sequence[str], cache: Cache, console: Screen) -> Config | None:
     """Return the build with its precision chosen; None: a dry run that cannot know it yet.
 
     A build that ends before calibration is returned as it is.
@@ -139,21 +142,21 @@ def _settle(cfg: Config, command: Sequence[str], cache: Cache, console: Console)
         return _chosen(cfg, stored.metrics, (), console)
     if cfg.dry_run or cfg.explain is not None:
         preview(cfg, steps, cache, console)
-        console.print("the rest follows from what calibrate finds", highlight=False)
+        console.print("the rest follows from what calibrate finds")
         return None
     results = _walk(cfg, command, steps, cache, console)
     return _chosen(cfg, results[-1].metrics, names, console)
 
 
-def _chosen(cfg: Config, found: Metrics, done: tuple[str, ...], console: Console) -> Config:
+def _chosen(cfg: Config, found: Metrics, done: tuple[str, ...], console: Screen) -> Config:
     chosen = settled(cfg, found, done)
     if (reason := left_out(cfg, chosen, found)) is not None:
-        console.print(reason, markup=False, highlight=False, soft_wrap=True)
+        console.print(reason, soft_wrap=True)
     return chosen
 
 
 def _output_dir(cfg: Config) -> Path:
-    output = Path(cfg.output_dir).expanduser().resolve()
+    output = expanded(cfg.output_dir).resolve()
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
@@ -172,7 +175,9 @@ class _LogFile(logging.FileHandler):
 
 
 def _log_to(log_dir: Path) -> logging.Handler:
-    handler = _LogFile(log_dir / "webslm.log", delay=True, encoding="utf-8")
+    handler = _LogFile(
+        log_dir / "webslm.log", delay=True, encoding="utf-8", errors="backslashreplace"
+    )
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("webslm")
     logger.addHandler(handler)
@@ -221,7 +226,7 @@ def _is_delivered(output: Path, bundle: Result) -> bool:
     return bool(lock["stages"].get(BUNDLE, {}).get("key") == bundle.key)
 
 
-def _show(results: Sequence[Result], output: Path, console: Console) -> None:
+def _show(results: Sequence[Result], output: Path, console: Screen) -> None:
     stages = {result.stage: result for result in results}
     if "evaluate" in stages:
         show_evaluation(console, stages["evaluate"].metrics)
@@ -231,7 +236,10 @@ def _show(results: Sequence[Result], output: Path, console: Console) -> None:
         shown = os.path.relpath(output)
         if shown.startswith(".."):
             shown = str(output)
-        console.print(f"\nsite   {shown}/{BUNDLE}", highlight=False)
-        console.print(f"serve  python -m webslm serve {shown}/{BUNDLE}", highlight=False)
-        console.print(f"check  python -m webslm lock check {shown}", highlight=False)
-        console.print(f"report {shown}/{PAGE_NAME}", highlight=False)
+        for line in (
+            f"\nsite   {shown}/{BUNDLE}",
+            f"serve  python -m webslm serve {shlex.quote(f'{shown}/{BUNDLE}')}",
+            f"check  python -m webslm lock check {shlex.quote(shown)}",
+            f"report {shown}/{PAGE_NAME}",
+        ):
+            console.print(line, soft_wrap=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from webslm.errors import EnvironmentMismatch
+from webslm.faults import FULL, full_disk
 from webslm.fs import fresh_dir, sync_tree, tree_files, write_text
 from webslm.keys import file_digest
 from webslm.stage import Metrics
@@ -104,10 +105,10 @@ class Cache:
 
     def unwritable(self, exc: OSError) -> EnvironmentMismatch:
         """Return what to raise when the store's folder refuses a write."""
-        return EnvironmentMismatch(
-            f"the cache folder {self.root} cannot be written: {exc.strerror}",
-            hint="set WEBSLM_CACHE to a folder on a disk with room",
-        )
+        told = f"the cache folder {self.root} cannot be written: {exc.strerror}"
+        if exc.errno in FULL:
+            told = f"the cache folder {self.root} cannot be written: {full_disk([self.root])[0]}"
+        return EnvironmentMismatch(told, hint="set WEBSLM_CACHE to a folder on a disk with room")
 
     def abandon(self, work: Path) -> None:
         """Remove what a failed stage left."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +13,10 @@ from typing import Any
 
 from webslm import __version__
 from webslm.errors import ConfigError, WebslmError
-from webslm.paths import conf_dir, conf_dirs
+from webslm.faults import explained
+from webslm.freeform import literal, quoted
+from webslm.paths import SCHEME, conf_dir, conf_dirs
+from webslm.screen import Screen, say, tolerate_terminal
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -19,16 +25,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Read when torch loads its thread pool: waiting threads that spin made training 15 times
     # slower on a machine with other work.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    tolerate_terminal()
+    _name_user()
     sys.exit(run(words))
+
+
+def _name_user() -> None:
+    """Give a user without an entry (``docker run --user 1042``) a name: torch asks for one."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = f"uid{os.getuid()}"
 
 
 def run(words: list[str]) -> int:
     """Do what the words say and return the exit code; every user mistake ends as sentences."""
     try:
         return _dispatch(words)
-    except WebslmError as exc:
-        _show(exc)
-        return exc.exit_code
+    except BrokenPipeError:
+        # Whoever read the output has gone (`| head`): nothing is left to be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except Exception as exc:  # noqa: BLE001  the boundary: whatever it is, it is told
+        error = explained(exc, places=(Path.cwd(),))
+        _show(error)
+        return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: what was finished is kept, run the same command again\n")
         return 130
@@ -63,7 +84,7 @@ def _alias(word: str) -> str:
 def _config_dirs(words: list[str]) -> list[str]:
     """Turn ``--config-dir DIR`` into the search path that both ways of composing read."""
     kept: list[str] = []
-    folders: list[str] = []
+    folders: list[Path] = []
     rest = iter(words)
     for word in rest:
         flag, equals, value = word.partition("=")
@@ -75,10 +96,11 @@ def _config_dirs(words: list[str]) -> list[str]:
             raise ConfigError(
                 f"{flag}: {folder}: no such folder", hint="name the folder above your domain/"
             )
-        folders.append(f"'file://{folder}'")
+        folders.append(folder)
     # A project's own conf/ is found without being named.
-    folders += [f"'file://{folder}'" for folder in conf_dirs()[1:]]
-    return [*kept, f"hydra.searchpath=[{','.join(folders)}]"] if folders else kept
+    folders += conf_dirs()[1:]
+    listed = ",".join(quoted(literal(f"{SCHEME}://{folder}")) for folder in folders)
+    return [*kept, f"hydra.searchpath=[{listed}]"] if folders else kept
 
 
 def _build(words: list[str]) -> int:
@@ -102,11 +124,9 @@ def _build(words: list[str]) -> int:
 
 
 def _run_build(cfg: Any, words: Sequence[str]) -> int:
-    from rich.console import Console
-
     from webslm.build import build
 
-    build(cfg, ("python", "-m", "webslm", *words), Console())
+    build(cfg, ("python", "-m", "webslm", *words), Screen())
     return 0
 
 
@@ -121,6 +141,7 @@ def _hydra(words: list[str]) -> int:
     # Without it Hydra prints its own screen and exits with 1 for everything.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     register_schema()
+    _check_flags(words)
     overrides = [word for word in words if not word.startswith("-") and "=" in word]
     # argparse wants the overrides in one run.
     words = [*typed(overrides), *(word for word in words if word not in overrides)]
@@ -144,6 +165,24 @@ def _hydra(words: list[str]) -> int:
     return 0
 
 
+def _check_flags(words: Sequence[str]) -> None:
+    """Refuse flags that Hydra does not have, before it prints a screen of its own."""
+    from webslm.mistakes import flag_problem
+
+    given = [word for word in words if word.startswith("-")]
+    unknown = [flag for flag in given if flag.partition("=")[0] not in HYDRA_FLAGS]
+    if unknown:
+        raise ConfigError(problems=tuple(map(flag_problem, unknown)))
+    shown = [word.partition("=")[2] for word in given if word.startswith(("--cfg=", "-c="))]
+    after = (words[at + 1 : at + 2] for at, word in enumerate(words) if word in ("--cfg", "-c"))
+    shown += [next(iter(follower), "") for follower in after]
+    for what in shown:
+        if what not in SHOWN:
+            raise ConfigError(
+                f"--cfg: shows no {what!r}", hint=f"--cfg job; one of {', '.join(SHOWN)}"
+            )
+
+
 def _serve(words: list[str]) -> int:
     from webslm.serve_verb import main as serve_main
 
@@ -165,7 +204,7 @@ def _init(words: list[str]) -> int:
 
     folder = init_main(words)
     name = folder.resolve().name
-    sys.stdout.write(f"{folder} is ready: cd {folder} && python -m webslm recipe={name}\n")
+    say(f"{folder} is ready: cd {shlex.quote(str(folder))} && python -m webslm recipe={name}")
     return 0
 
 
@@ -190,12 +229,21 @@ def _completion(words: list[str]) -> int:
 
 
 def _show(error: WebslmError) -> None:
-    from rich.console import Console
+    try:
+        from webslm.report import show_error
 
-    from webslm.report import show_error
+        show_error(Screen(stderr=True), error)
+    except MemoryError:
+        sys.stderr.write(f"{error.label}: {error.message}\n")
 
-    show_error(Console(stderr=True), error)
 
+HYDRA_FLAGS = (
+    *("--cfg", "-c", "--resolve", "--package", "-p", "--run", "-r", "--multirun", "-m", "--info"),
+    *("-i", "--hydra-help", "--config-path", "-cp", "--config-name", "-cn", "--shell-completion"),
+    "--experimental-rerun",
+)
+SHOWN = ("job", "hydra", "all")
+"""What ``--cfg`` can show."""
 
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "serve": _serve,

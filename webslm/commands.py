@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from webslm.errors import ConfigError
+from webslm.screen import say
 
 LOCK_USAGE = (
-    "lock check FOLDER | lock diff A B | lock reproduce FOLDER [--own-tools] | "
+    "lock check FOLDER; also lock diff A B, lock reproduce FOLDER --own-tools and "
     "lock upgrade FOLDER runtime=ROW"
 )
 Words = list[str]
@@ -44,7 +46,7 @@ def recipe(words: Words) -> int:
     if len(words) not in (2, 3) or words[0] != "freeze":
         raise ConfigError(
             "recipe: say what to freeze",
-            hint="python -m webslm recipe freeze FOLDER [my_conf/recipe/NAME.yaml]",
+            hint="python -m webslm recipe freeze FOLDER my_conf/recipe/NAME.yaml",
         )
     text = freeze(read_lock(Path(words[1])))
     if len(words) == 2:
@@ -54,7 +56,10 @@ def recipe(words: Words) -> int:
     write_text(file, text)
     folder = file.resolve().parent
     if folder.name == "recipe":
-        _say(f"build  python -m webslm --config-dir {folder.parent} recipe={file.stem}")
+        say(
+            f"build  python -m webslm --config-dir {shlex.quote(str(folder.parent))} "
+            f"recipe={shlex.quote(file.stem)}"
+        )
     return 0
 
 
@@ -63,25 +68,24 @@ def doctor(words: Words) -> int:
 
     ``doctor data=FILE`` looks at a dataset instead: 2 where its rows cannot be used.
     """
-    from rich.console import Console
-
     from webslm.compose import compose
     from webslm.dataset_doctor import asked, diagnose, overrides
+    from webslm.screen import Screen
 
     if asked(words):
-        diagnose(Console(), compose(overrides(words)))
+        diagnose(Screen(), compose(overrides(words)))
         return 0
     from webslm.doctor import examine, show
 
     findings = examine(compose(words))
-    show(Console(), findings)
+    show(Screen(), findings)
     return 3 if any(finding.state == "missing" for finding in findings) else 0
 
 
 def _check(words: Words) -> int:
     from webslm.lock import check_lock
 
-    _say(f"{check_lock(Path(words[0]))} files are as the lock says")
+    say(f"{check_lock(Path(words[0]))} files are as the lock says")
     return 0
 
 
@@ -93,31 +97,30 @@ def _diff(words: Words) -> int:
     one, other = read_lock(first), read_lock(second)
     found = compare(one, other)
     if found.stage is not None:
-        _say(f"{found.stage} is the first stage that differs")
+        say(f"{found.stage} is the first stage that differs")
         for cause in found.causes:
-            _say(f"  {cause}")
+            say(f"  {cause}")
         if found.followers:
-            _say(f"and so do {', '.join(found.followers)}")
+            say(f"and so do {', '.join(found.followers)}")
     places = [] if found.stage else list(delivered_bytes(one, first, other, second))
     for place in places:
-        _say(f"the locks agree, the files do not: {place}")
+        say(f"the locks agree, the files do not: {place}")
     for line in found.machine:
-        _say(f"machine: {line}")
+        say(f"machine: {line}")
     if found.stage is None and not places:
-        _say("no stage differs")
+        say("no stage differs")
         return 0
     return 6
 
 
 def _reproduce(words: Words) -> int:
-    from rich.console import Console
-
     from webslm.cache import Cache
     from webslm.compose import restore
     from webslm.lock import read_lock
     from webslm.paths import cache_dir
     from webslm.report import LiveDisplay
     from webslm.reproduce import discard, reproduce
+    from webslm.screen import Screen
 
     folder = Path(next(word for word in words if word != "--own-tools"))
     found = read_lock(folder)
@@ -131,19 +134,17 @@ def _reproduce(words: Words) -> int:
             output=folder if folder.is_dir() else folder.parent,
             store=store,
             known=Cache(cache_dir()),
-            display=LiveDisplay(Console()),
+            display=LiveDisplay(Screen()),
             own_tools="--own-tools" in words,
         )
     finally:
         discard(store)
     for line in told:
-        _say(line)
+        say(line)
     return 0
 
 
 def _upgrade(words: Words) -> int:
-    from rich.console import Console
-
     from webslm.build import build
     from webslm.compose import restore
     from webslm.lock import read_lock
@@ -151,6 +152,7 @@ def _upgrade(words: Words) -> int:
     from webslm.pins import for_python
     from webslm.plan import plan
     from webslm.schema import PublishConf
+    from webslm.screen import Screen
 
     folder, (key, _, row) = Path(words[0]), words[1].partition("=")
     known = rows()
@@ -166,9 +168,9 @@ def _upgrade(words: Words) -> int:
     cfg.publish = PublishConf()
     steps = plan(cfg)
     kept = [step.stage for step in steps if step.key == _key(found, step.stage)]
-    _say(f"kept     {', '.join(kept) or 'nothing'}")
-    _say(f"rebuilt  {', '.join(s.stage for s in steps if s.stage not in kept) or 'nothing'}")
-    build(cfg, _command(found["command"], row), Console())
+    say(f"kept     {', '.join(kept) or 'nothing'}")
+    say(f"rebuilt  {', '.join(s.stage for s in steps if s.stage not in kept) or 'nothing'}")
+    build(cfg, _command(found["command"], row), Screen())
     return 0
 
 
@@ -179,7 +181,3 @@ def _key(found: Mapping[str, Any], stage: str) -> str | None:
 
 def _command(command: Sequence[str], row: str) -> list[str]:
     return [*(word for word in command if not word.startswith("runtime=")), f"runtime={row}"]
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")

@@ -16,6 +16,7 @@ from webslm.errors import ConfigError
 from webslm.freeform import typed
 from webslm.local_base import fill_shape, refuse_shape
 from webslm.mistakes import Problem, nearest, root, sentence
+from webslm.own_texts import is_own, starter, text
 from webslm.paths import conf_dir
 from webslm.pins import for_python
 from webslm.schema import BaseSource, Config
@@ -27,7 +28,40 @@ def register_schema() -> None:
     """Make the dataclasses known to Hydra as ``schema``."""
     from hydra.core.config_store import ConfigStore
 
+    from webslm.options_source import register
+
+    register_texts()
     ConfigStore.instance().store(name="schema", node=Config)
+    register()
+
+
+def register_texts() -> None:
+    """Make ``${texts:KEY}`` and ``${manner:SHARE}`` known to OmegaConf."""
+    from omegaconf import OmegaConf
+
+    OmegaConf.register_new_resolver("texts", _text, replace=True)
+    OmegaConf.register_new_resolver("manner", _manner, replace=True)
+
+
+def _manner(share: float, *, _root_: Any) -> float | None:
+    """Return a gate of answers' manner where the data says what that is; None: nothing to judge."""
+    described = "data" in _root_ and (_root_.data.closing or _root_.data.signatures)
+    return share if described else None
+
+
+def _text(key: str, *, _root_: Any) -> Any:
+    from omegaconf import OmegaConf
+
+    if "data" not in _root_:
+        # Asked by a merge in the middle of composing, only whether there is a value.
+        return starter()[key]
+    raw: dict[str, Any] = {
+        group: OmegaConf.to_container(_root_[group], resolve=False) for group in ("data", "domain")
+    }
+    own_title = key == "title" and is_own(raw)
+    name = str(_root_.name) if own_title else ""
+    groups = (str(_root_.base.name), str(_root_.quant.name)) if own_title else ("", "")
+    return text(key, raw, name, groups)
 
 
 def compose(overrides: Sequence[str]) -> Config:
@@ -56,6 +90,8 @@ def compose_job(overrides: Sequence[str]) -> Any:
 
 def to_config(raw: Any) -> Config:
     """Return a composed DictConfig as plain dataclasses, with the wheels of this Python."""
+    # A launcher's process has imported this module and registered nothing.
+    register_texts()
     config = _plain(raw)
     config.runtime = for_python(config.runtime)
     return config

@@ -56,8 +56,6 @@ def diagnose(console: Any, cfg: Config) -> None:
             f"\nlengths in tokens, the loss mask and the steps need the base {cfg.base.name}, "
             f"which is not in the store\n         type: python -m webslm base={cfg.base.name} "
             "only=base",
-            markup=False,
-            highlight=False,
             soft_wrap=True,
         )
     else:

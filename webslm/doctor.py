@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -67,9 +68,9 @@ def show(console: Any, findings: list[Finding]) -> None:
     """Print one line per finding, and what to type below those that need it."""
     for finding in findings:
         line = f"{finding.state:<8}{finding.part:<12}{finding.text}"
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
         if finding.hint:
-            console.print(f"{'':<20}type: {finding.hint}", markup=False, soft_wrap=True)
+            console.print(f"{'':<20}type: {finding.hint}", soft_wrap=True)
 
 
 def _python(cfg: Config) -> Iterator[Finding]:
@@ -131,7 +132,8 @@ def _imports() -> Finding:
             part="wheels",
             state="missing",
             text=f"they do not load: {exc.message}",
-            hint=f"{sys.executable} -m pip install --force-reinstall the wheel named above",
+            hint="install the wheel named above again: "
+            f"{shlex.quote(sys.executable)} -m pip install --force-reinstall WHEEL",
         )
     return Finding(part="wheels", state="ok", text="tvm, torch, transformers, peft and trl load")
 

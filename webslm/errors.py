@@ -10,7 +10,8 @@
     |- VerificationFailed       exit 5   the browser or a gate saw something else
     |  `- GraphicsDied                   the browser's graphics process died of it
     |- CacheCorrupt             exit 6   only where a check was asked for; else a warning and a miss
-    `- PublishError             exit 7   a finished build could not be published
+    |- PublishError             exit 7   a finished build could not be published
+    `- Bug                      exit 1   a fault of webslm itself, with its traceback
 """
 
 from __future__ import annotations
@@ -127,3 +128,21 @@ class PublishError(WebslmError):
 
     exit_code = 7
     label = "publish error"
+
+
+class Bug(WebslmError):
+    """A fault of webslm itself."""
+
+    label = "a bug"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        hint: str | None = None,
+        log_path: Path | str | None = None,
+        trace: str = "",
+    ) -> None:
+        """Keep the traceback as text."""
+        super().__init__(message, hint=hint, log_path=log_path)
+        self.trace = trace

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib
 import resource
 import sys
@@ -14,13 +13,13 @@ from pathlib import Path
 from typing import Protocol
 
 from webslm.cache import Artifact, Cache
-from webslm.errors import EnvironmentMismatch, StageFailed, WebslmError
+from webslm.errors import WebslmError
+from webslm.faults import explained
 from webslm.keylock import only_builder
 from webslm.plan import Step
 from webslm.schema import StageConf
 from webslm.stage import Context, Metrics, Progress, Result, Status
 
-MACHINE_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EIO)
 StageFunction = Callable[[StageConf, Mapping[str, Path], Path, Context], Metrics]
 
 
@@ -177,23 +176,13 @@ def _run(step: Step, inputs: Mapping[str, Path], cache: Cache, ctx: Context) -> 
         )
         cache.forget(step.stage, step.key)
         return made
-    except WebslmError:
+    except Exception as exc:
+        # Asked before what was written is removed: a full disk is full only until then.
+        told = explained(exc, stage=step.stage, places=(cache.root, ctx.log_dir))
         cache.abandon(work)
-        raise
-    except OSError as exc:
-        cache.abandon(work)
-        if exc.errno not in MACHINE_FAULTS:
+        if told is exc:
             raise
-        raise EnvironmentMismatch(
-            # Of a copy the second name is the one that is written.
-            f"{step.stage}: {exc.strerror or exc}: {exc.filename2 or exc.filename or cache.root}",
-            hint="check room and rights on that disk, then run the same command again",
-        ) from exc
-    except MemoryError as exc:
-        cache.abandon(work)
-        raise StageFailed(
-            f"{step.stage}: out of memory", hint="close programs or use a smaller base"
-        ) from exc
+        raise told from exc
     except BaseException:
         cache.abandon(work)
         raise

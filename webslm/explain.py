@@ -15,6 +15,7 @@ from webslm.plan import Step
 
 # A stage's own name of a value, and what a user types for it.
 TYPED = {
+    "questions": "evaluate",
     "shape": "base.shape",
     "dtype": "base.dtype",
     "quant_name": "quant.name",

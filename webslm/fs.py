@@ -53,14 +53,20 @@ def write_text(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path.parent, path.name))
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        # A file's name that is not UTF-8 reaches JSON and pages as an escape.
+        with os.fdopen(
+            handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n"
+        ) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files private; these are for whoever may read the folder.
         Path(name).chmod(0o666 & ~_umask())
         os.replace(name, path)
-    except BaseException:
+    except BaseException as exc:
+        if isinstance(exc, OSError) and exc.filename is None:
+            # A write that fails names no file: a full disk would have no name.
+            exc.filename = str(path)
         Path(name).unlink(missing_ok=True)
         raise
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from webslm.errors import ConfigError, StageFailed
+from webslm.paths import expanded
 from webslm.schema import BaseSource
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def refuse_shape(overrides: Iterable[str]) -> None:
 
 def folder_of(cfg: Config) -> Path:
     """Return the folder of a local base."""
-    return Path(str(cfg.base.path)).expanduser()
+    return expanded(str(cfg.base.path))
 
 
 def _read_gguf(base: BaseConf) -> ShapeConf:

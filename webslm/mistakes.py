@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
+import shlex
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from webslm.freeform import takes
 from webslm.paths import conf_dir
 from webslm.schema import Config
 
@@ -18,13 +21,24 @@ PLUGINS = {
     "hydra/sweeper": "pip install 'webslm[sweep]'",
 }
 """Groups whose options need an extra, and how to get it."""
+KINDS = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str | None": "a text or null",
+    "int | None": "a whole number or null",
+}
+"""What people call the types."""
+FILES = {"data": "data.path", "base": "base=local base.path"}
+"""Groups whose name is taken for a file's, and what is meant."""
 
 
 def sentence(error: Exception, override: str) -> Problem:
     """Return what to say of the error that an override raised."""
     from hydra.errors import MissingConfigException, OverrideParseException
 
-    key = override.partition("=")[0].lstrip("+~")
+    key, _, value = override.lstrip("+~").partition("=")
     text = root(error)
     if isinstance(error, OverrideParseException):
         return syntax_problem(error, override)
@@ -35,6 +49,11 @@ def sentence(error: Exception, override: str) -> Problem:
     found = re.search(r"full_key: (\S+)", text)
     where = found.group(1) if found else key
     first = text.splitlines()[0].strip()
+    if "Ambiguous value" in first:
+        many = f"python -m webslm -m {shlex.quote(override)}"
+        return f"{key}: {value!r} names several, and one build takes one", f"{many} builds each"
+    if "not a subclass of" in first and key in FILES:
+        return f"{key}: {value!r} is no group of keys", f"{FILES[key]}={shlex.quote(value)}"
     if re.search(r"not in struct|Key '.*' not in|Could not override|Could not append", first):
         return f"unknown key {where!r}", nearest(where or key)
     if "Missing mandatory value" in first or "missing" in first.lower():
@@ -42,7 +61,10 @@ def sentence(error: Exception, override: str) -> Problem:
     if "Invalid value" in first and "expected one of" in first:
         options = re.findall(r"\[(.*)\]", first)
         return f"{where}: {first}", f"one of {options[0]}" if options else None
-    return f"{where}: {first}" if where else first, _type_hint(where)
+    told = f"{where}: {first}" if where else first
+    if "${" in value:
+        return told, f"${{KEY}} is another key's value; a text is typed so: '{where}=\\${{...'"
+    return told, _type_hint(where)
 
 
 def root(error: BaseException) -> str:
@@ -56,21 +78,41 @@ def root(error: BaseException) -> str:
 
 def syntax_problem(error: Exception, override: str) -> Problem:
     """Return what to say of an override that Hydra cannot read."""
-    if "=" not in override:
+    key, equals, _ = override.lstrip("+").partition("=")
+    if not equals:
+        told = f"{override!r} is neither KEY=VALUE nor a known verb"
+        if Path(override).exists():
+            return told, f"rows are named so: data.path={shlex.quote(override)}"
+        return told, "python -m webslm --help lists both"
+    if takes(key) == "container":
         return (
-            f"{override!r} is neither KEY=VALUE nor a known verb",
-            "python -m webslm --help lists both",
+            f"{key}: cannot be read: {str(error).splitlines()[0]}",
+            f'texts in a list stand in quotes: {key}=\'["first text", "second text"]\''
+            if "[" in override
+            else f"names and texts stand in quotes: {key}='{{name: \"a text\"}}'",
         )
-    return (
-        f"{override!r} cannot be read: {str(error).splitlines()[0]}",
-        "quote values with special characters, such as \"key='a=b'\"",
-    )
+    if key not in set(_keys(Config, "")):
+        return f"unknown key {key!r}", nearest(key)
+    return f"{override!r} cannot be read: {str(error).splitlines()[0]}", _type_hint(key)
+
+
+def flag_problem(flag: str) -> Problem:
+    """Return what to say of a word that begins with a dash and is nothing that is known."""
+    name = flag.lstrip("-").partition("=")[0].replace("-", "_")
+    value = flag.partition("=")[2]
+    keys = sorted(_keys(Config, ""))
+    near = difflib.get_close_matches(name, [key for key in keys if "." not in key], n=1)
+    if near:
+        return f"no flag {flag!r}", f"keys are typed so: {near[0]}={value or 'VALUE'}"
+    return f"no flag {flag!r}", "python -m webslm --help lists them"
 
 
 def _missing(error: Exception, key: str, override: str) -> Problem:
     value = override.partition("=")[2]
     if key in PLUGINS and (conf_dir() / key / f"{value}.yaml").is_file():
         return f"{key}={value}: its packages are not installed", PLUGINS[key]
+    if key in FILES and Path(value).exists():
+        return f"{key}: {value!r} is a file's name", f"{FILES[key]}={shlex.quote(value)}"
     options = re.findall(r"^\t(\S+)$", str(error), re.MULTILINE)
     near = difflib.get_close_matches(value, options, n=1)
     listed = f"one of {', '.join(options)}" if options else "python -m webslm --help"
@@ -105,4 +147,4 @@ def _type_hint(where: str) -> str:
     if kind is None or dataclasses.is_dataclass(kind):
         return "python -m webslm --cfg job shows every key"
     name = kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
-    return f"{where} takes {name}"
+    return f"{where} takes {KINDS.get(name, name)}"

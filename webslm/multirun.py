@@ -12,18 +12,22 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
+
+from rich.text import Text
 
 from webslm.axes import Sweep, read_sweep
 from webslm.build import build
 from webslm.cache import Cache
 from webslm.compose import compose_job, explain, to_config
-from webslm.errors import ConfigError, StageFailed, WebslmError
+from webslm.errors import Bug, ConfigError, StageFailed, WebslmError
 from webslm.executor import BuildFailed
-from webslm.paths import cache_dir, conf_dir
+from webslm.freeform import literal, quoted, text_of, typed
+from webslm.paths import cache_dir, conf_dir, expanded
 from webslm.plan import Step, plan
 from webslm.preflight import preflight
 from webslm.schema import Config
+from webslm.screen import Screen
 from webslm.selection import select
 from webslm.sweep import capacity as machine
 from webslm.sweep.measures import check_metric, measure
@@ -38,9 +42,6 @@ from webslm.sweep.record import (
 )
 from webslm.sweep.report import Planned, finish, show_plan
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 Swept = Mapping[str, str]
 
@@ -51,10 +52,8 @@ def run(words: Sequence[str]) -> int:
     Raises:
         ConfigError: Holds every problem of every job; nothing has run then.
     """
-    from rich.console import Console
-
     sweep, configs = _check(read_sweep(words))
-    console = Console()
+    console = Screen()
     cache = Cache(cache_dir())
     plans = [_plan(cfg, cache) for cfg in configs]
     named = [Planned(name=cfg.name, steps=steps) for cfg, steps in zip(configs, plans, strict=True)]
@@ -126,7 +125,7 @@ def _collisions(configs: Sequence[Config]) -> list[tuple[str, str | None]]:
     problems: list[tuple[str, str | None]] = []
     taken: dict[Path, str] = {}
     for cfg in configs:
-        output = Path(cfg.output_dir).expanduser().resolve()
+        output = expanded(cfg.output_dir).resolve()
         if output in taken:
             problems.append(
                 (
@@ -145,8 +144,8 @@ def _plan(cfg: Config, cache: Cache) -> list[Step]:
 
 def swept_values(job: Sequence[str], swept: Sequence[str]) -> dict[str, str]:
     """Return what a job's overrides set the swept keys to."""
-    pairs = (word.lstrip("+").partition("=") for word in job)
-    return {key: value for key, _, value in pairs if key in swept}
+    words = [word.lstrip("+") for word in job]
+    return {key: text_of(word) for word in words if (key := word.partition("=")[0]) in swept}
 
 
 def _rename(raw: Any, values: Swept, naming: Sequence[str]) -> None:
@@ -163,13 +162,13 @@ def _name(raw: Any, values: Swept, naming: Sequence[str]) -> str:
 
 
 def _launch_words(
-    sweep: Sweep, plans: Sequence[Sequence[Step]], cache: Cache, console: Console
+    sweep: Sweep, plans: Sequence[Sequence[Step]], cache: Cache, console: Screen
 ) -> list[str]:
-    extra = [f"hydra.sweep.dir='{sweep.folder}'"]
+    extra = [f"hydra.sweep.dir={quoted(literal(str(sweep.folder)))}"]
     given = any(word.startswith("hydra.launcher.n_jobs=") for word in sweep.words)
     if sweep.launcher == "JoblibLauncher" and not given:
         found = machine.capacity(plans, cache)
-        console.print(found.sentence(), highlight=False)
+        console.print(found.sentence())
         extra.append(f"hydra.launcher.n_jobs={found.jobs}")
     if sweep.launcher == "JoblibLauncher":
         # joblib divides the cores among its workers, and sums split over another number of
@@ -190,7 +189,7 @@ def _launch(sweep: Sweep, extra: Sequence[str]) -> Exception | None:
         return run_job(raw, sweep)
 
     entry = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(task)
-    overrides = [word for word in sweep.words if not word.startswith("-")]
+    overrides = typed([word for word in sweep.words if not word.startswith("-")], sweep=True)
     kept, sys.argv = sys.argv, ["webslm", *overrides, *extra, "--multirun"]
     try:
         entry()
@@ -227,7 +226,7 @@ def run_job(raw: Any, sweep: Sweep) -> float | None:
         stage, done = (cause.stage, cause.results) if isinstance(cause, BuildFailed) else (None, [])
         ended = {**about, **steps_of(done), **failure(exc, stage)}
         write_record(folder, Record(ok=False, seconds=time.monotonic() - started, **ended))
-        if isinstance(exc, WebslmError):
+        if isinstance(exc, WebslmError) and not isinstance(exc, Bug):
             return None
         raise
     ended = {**about, **steps_of(results)}
@@ -238,13 +237,11 @@ def run_job(raw: Any, sweep: Sweep) -> float | None:
 @contextmanager
 def _console(folder: Path, about: Mapping[str, Any], *, parallel: bool) -> Any:
     """Give the terminal to a job that has it alone, a file to one that shares it."""
-    from rich.console import Console
-
     if not parallel:
-        console = Console()
-        console.print(f"\n[bold]job {about['number']}[/] {about['name']}", highlight=False)
+        console = Screen()
+        console.print(Text.assemble("\n", (f"job {about['number']}", "bold"), f" {about['name']}"))
         yield console
         return
     file: IO[str]
     with (folder / "output.txt").open("w", encoding="utf-8") as file:
-        yield Console(file=file, width=100)
+        yield Screen(file=file, width=100)

@@ -26,6 +26,9 @@ METHODS = {
 }
 """What people call them."""
 
+LONGEST_STARTER = 100
+"""Characters of a question that the page offers by itself."""
+
 # Byte-level vocabularies write a byte below 33 as the letter 256 places up.
 BYTE_LEVEL_BLANK = re.compile("[\u0120\u010a\u0109\u010d]")
 BLANK = re.compile(r"[\u2581 \n\t\r]|<0x(?:20|0A|09|0D)>")
@@ -52,6 +55,13 @@ def comparison(data: Path, count: int) -> list[dict[str, Any]]:
             for index in evenly_spaced(len(rows), count)
         ]
     return found
+
+
+def starters(train: Path, count: int = 4) -> list[str]:
+    """Return first questions of training rows that are short enough for a button, evenly spaced."""
+    asked = [row.questions[0].strip() for row in read_rows(train)]
+    short = [text for text in asked if len(text) <= LONGEST_STARTER and "\n" not in text]
+    return [short[index] for index in evenly_spaced(len(short), count)]
 
 
 def documents(path: Path) -> list[dict[str, str]]:
@@ -82,6 +92,14 @@ def documents(path: Path) -> list[dict[str, str]]:
                 hint="write the character itself",
             )
     return [{key: item[key] for key in wanted} for item in items]
+
+
+def row_documents(train: Path) -> list[dict[str, str]]:
+    """Return training rows as documents, each its first question with the answer to it."""
+    return [
+        {"id": f"row-{number}", "title": row.questions[0], "content": row.answers[0]}
+        for number, row in enumerate(read_rows(train), start=1)
+    ]
 
 
 def special_tokens(tokenizer: Path) -> list[str]:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from webslm.errors import EnvironmentMismatch
+
 PACKAGE = Path(__file__).resolve().parent
+SCHEME = "options"
+"""How a folder with the user's options is named on Hydra's search path: ``options:///my/conf``."""
 STORED_DIGITS = 16
 """How much of a key the store's folders are named by."""
 
@@ -37,12 +41,40 @@ def site_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """Return the cache root: ``WEBSLM_CACHE``, else ``webslm`` in the user's cache folder."""
+    """Return the cache root: ``WEBSLM_CACHE``, else ``webslm`` in the user's cache folder.
+
+    Raises:
+        EnvironmentMismatch: Neither is known.
+    """
     explicit = os.environ.get("WEBSLM_CACHE")
     if explicit:
-        return Path(explicit).expanduser().resolve()
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base).expanduser() / "webslm"
+        return expanded(explicit).resolve()
+    try:
+        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    except RuntimeError as exc:
+        raise EnvironmentMismatch(
+            "no home folder is known, so the store of finished steps has no place",
+            hint="name one: export WEBSLM_CACHE=/tmp/webslm",
+        ) from exc
+    return expanded(base) / "webslm"
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with ``~`` as the home folder, unless a file of that very name is there.
+
+    Raises:
+        EnvironmentMismatch: It begins with a home folder that is not known.
+    """
+    found = Path(path)
+    if os.path.lexists(found):
+        return found
+    try:
+        return found.expanduser()
+    except RuntimeError as exc:
+        raise EnvironmentMismatch(
+            f"{path}: no home folder is known for {found.parts[0]!r}",
+            hint="write the whole path; ./~ begins a file's name",
+        ) from exc
 
 
 def resolve_data(path: str) -> Path:
@@ -56,4 +88,4 @@ def resolve_data(path: str) -> Path:
     if path.startswith("store:"):
         stage, _, key = path.removeprefix("store:").partition("/")
         return cache_dir() / "artifacts" / stage / key[:STORED_DIGITS] / "files"
-    return Path(path).expanduser().resolve()
+    return expanded(path).resolve()

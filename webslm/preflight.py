@@ -31,7 +31,7 @@ from webslm.toolchain import is_elsewhere
 from webslm.validate import validate
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from webslm.screen import Screen
 
 COMPILING = ("compile", "compile_f16")
 """Stages that may run in a Python of their own."""
@@ -125,7 +125,7 @@ def check_access(cfg: Config, steps: Sequence[Step], cache: Cache) -> None:
         )
 
 
-def fetch_wheel(cfg: Config, steps: Sequence[Step], cache: Cache, console: Console) -> None:
+def fetch_wheel(cfg: Config, steps: Sequence[Step], cache: Cache, console: Screen) -> None:
     """Fetch the wheel of a base before the work: without it nothing else is worth starting.
 
     Raises:
@@ -140,11 +140,7 @@ def fetch_wheel(cfg: Config, steps: Sequence[Step], cache: Cache, console: Conso
     # A shared store may have the finished base; then the stage does not ask for the wheel.
     if cfg.cache.remote is not None or wheel.kept(pinned, cache.root) is not None:
         return
-    console.print(
-        f"fetching {pinned.name} {pinned.version} ({pinned.bytes / 1e6:.0f} MB) with pip",
-        markup=False,
-        highlight=False,
-    )
+    console.print(f"fetching {pinned.name} {pinned.version} ({pinned.bytes / 1e6:.0f} MB) with pip")
     wheel.fetch(pinned, cache.root)
 
 

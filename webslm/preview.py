@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from webslm import base_template, footprint
 from webslm.cache import Cache
@@ -14,20 +11,26 @@ from webslm.errors import ConfigError, WebslmError
 from webslm.explain import explain
 from webslm.forecast import forecast
 from webslm.lock import read_lock
+from webslm.own_texts import whose_texts
+from webslm.paths import expanded
 from webslm.plan import Step
 from webslm.report import show_plan
 from webslm.schema import Config
+from webslm.screen import Screen
 from webslm.store.remote import open_remote
+from webslm.training_rules import rounding_lines
 
 
-def preview(cfg: Config, steps: Sequence[Step], cache: Cache, console: Console) -> None:
+def preview(cfg: Config, steps: Sequence[Step], cache: Cache, console: Screen) -> None:
     """Show what a build would do and why, and do nothing."""
     if cfg.dry_run:
         shared = open_remote(cfg.cache.remote, push=False)
         size = _no_size if shared is None else shared.size
         show_plan(console, steps, forecast(steps, cache, size))
-        for line in (*base_template.lines(cfg), *footprint.lines(cfg, _compiled(steps, cache))):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        texts = [line] if (line := whose_texts(cfg)) is not None else []
+        compiled = footprint.lines(cfg, _compiled(steps, cache))
+        for line in (*texts, *base_template.lines(cfg), *rounding_lines(cfg), *compiled):
+            console.print(line, soft_wrap=True)
     if cfg.explain is None:
         return
     if cfg.explain not in {step.stage for step in steps}:
@@ -36,7 +39,7 @@ def preview(cfg: Config, steps: Sequence[Step], cache: Cache, console: Console) 
             hint=", ".join(step.stage for step in steps),
         )
     for line in explain(steps, cfg.explain, cache, _locked_keys(cfg)):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def _compiled(steps: Sequence[Step], cache: Cache) -> dict[str, Any] | None:
@@ -54,7 +57,7 @@ def _no_size(stage: str, key: str) -> None:
 def _locked_keys(cfg: Config) -> dict[str, str]:
     """Return the key of every stage in the last build of this output, if there was one."""
     try:
-        stages = read_lock(Path(cfg.output_dir).expanduser())["stages"]
+        stages = read_lock(expanded(cfg.output_dir))["stages"]
         return {stage: str(entry["key"]) for stage, entry in stages.items()}
     except (WebslmError, KeyError, TypeError, AttributeError):
         return {}

@@ -33,6 +33,7 @@ FINETUNE_SOURCES = (
     "adapters/frozen_layers.py",
     "adapters/low_rank.py",
     "adapters/rounded_weights.py",
+    "adapters/shared_start.py",
     *TRAINING_SOURCES,
 )
 WEIGHT_MAP_SOURCES = ("compiler/architectures", "compiler/weights.py")
@@ -340,9 +341,10 @@ STAGES: tuple[StageSpec, ...] = (
         configure=stage_conf.golden,
         sources=(
             "stages/golden.py",
-            "dataset.py",
             "proof/questions.py",
             "proof/scoring.py",
+            "adapters/answering.py",
+            "adapters/generating.py",
             "adapters/reference.py",
             *TRAINING_SOURCES,
             *CONVERT_SOURCES,
@@ -385,7 +387,6 @@ STAGES: tuple[StageSpec, ...] = (
         sources=(
             "stages/verify.py",
             "proof",
-            "dataset.py",
             "graphics",
             "serve.py",
             "delivery.py",
@@ -395,6 +396,8 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/driver.py",
             "adapters/graphics_process.py",
             "adapters/webgpu.py",
+            "adapters/answering.py",
+            "adapters/generating.py",
             "adapters/reference.py",
             *PROMPT_SOURCES,
             *TRAINING_SOURCES,

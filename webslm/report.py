@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, JustifyMethod
+from rich.console import JustifyMethod
 from rich.filesize import decimal
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     Progress,
@@ -20,12 +19,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
-from webslm.errors import ConfigError, WebslmError
+from webslm.errors import Bug, ConfigError, WebslmError
 from webslm.forecast import Forecast
 from webslm.fs import write_text
 from webslm.plan import Step
 from webslm.reporting.terminal import told_of_reading
+from webslm.screen import Screen, shown, tell_problem
 from webslm.stage import Progress as ProgressLike
 from webslm.stage import Result, SilentProgress, Status
 
@@ -36,7 +37,7 @@ MIB = 1 << 20
 class LiveDisplay:
     """Shows the running stage as a bar with ETA and every finished one as a line."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Screen) -> None:
         """Draw on ``console``."""
         self.console = console
 
@@ -45,7 +46,7 @@ class LiveDisplay:
         """Show a bar as long as the stage runs."""
         if not self.console.is_terminal:
             # A log file has no use for a moving bar: one line says what is going on.
-            self.console.print(f"... {name}", highlight=False)
+            self.console.print(f"... {name}")
             yield SilentProgress()
             return
         columns = (
@@ -62,14 +63,12 @@ class LiveDisplay:
     def finished(self, result: Result) -> None:
         """Show one line for a step."""
         hit = result.status is Status.HIT
-        mark = "[cyan]hit[/]" if hit else "[green]ran[/]"
+        mark = ("hit", "cyan") if hit else ("ran", "green")
         took = "" if hit else f"{result.seconds:7.1f} s  {result.peak_rss_bytes / MIB:7.0f} MiB"
-        line = f"{mark} {result.stage:<13} {result.key[:16]}  {took}"
-        self.console.print(line.rstrip(), highlight=False)
+        line = f" {result.stage:<13} {result.key[:16]}  {took}"
+        self.console.print(Text.assemble(mark, line.rstrip()))
         for told in told_of_reading(result.metrics):
-            self.console.print(
-                f"    {told}", markup=False, highlight=False, emoji=False, soft_wrap=True
-            )
+            self.console.print(f"    {told}", soft_wrap=True)
 
 
 class _Bar:
@@ -79,14 +78,14 @@ class _Bar:
 
     def update(self, done: float, total: float, message: str = "") -> None:
         """Show ``done`` of ``total`` units and a short message."""
-        self._progress.update(self._task, completed=done, total=total, description=message)
+        self._progress.update(self._task, completed=done, total=total, description=shown(message))
 
     def note(self, message: str) -> None:
         """Show what is going on now."""
-        self._progress.update(self._task, description=message)
+        self._progress.update(self._task, description=shown(message))
 
 
-def show_plan(console: Console, steps: Sequence[Step], expected: Mapping[str, Forecast]) -> None:
+def show_plan(console: Screen, steps: Sequence[Step], expected: Mapping[str, Forecast]) -> None:
     """Print steps, keys, what is stored already and what the rest will cost."""
     table = Table(title="plan", title_justify="left", box=None, pad_edge=False)
     for column in ("stage", "key", "status", "time", "memory", "download", "needs"):
@@ -97,11 +96,11 @@ def show_plan(console: Console, steps: Sequence[Step], expected: Mapping[str, Fo
         took = "" if seen.seconds is None else f"{seen.seconds:.1f} s"
         memory = "" if seen.peak_rss_bytes is None else f"{seen.peak_rss_bytes / MIB:.0f} MiB"
         size = f" {decimal(seen.download_bytes)}" if seen.download_bytes else ""
-        download = escape(f"{seen.download}{size}")
+        download = f"{seen.download}{size}"
         needs = ", ".join(step.needs)
         table.add_row(step.stage, step.key[:16], seen.status, took, memory, download, needs)
     console.print(table)
-    console.print(_expected_total(list(expected.values())), highlight=False)
+    console.print(_expected_total(list(expected.values())))
 
 
 def _expected_total(expected: Sequence[Forecast]) -> str:
@@ -117,13 +116,13 @@ def _expected_total(expected: Sequence[Forecast]) -> str:
     return line
 
 
-def show_verify(console: Console, metrics: Mapping[str, Any]) -> None:
+def show_verify(console: Screen, metrics: Mapping[str, Any]) -> None:
     """Print the browser's proof as a table."""
     table = Table(title="proof in a real browser", title_justify="left")
     for column in ("check", "seen"):
         table.add_column(column)
     for check, seen in verify_rows(metrics):
-        table.add_row(check, escape(seen))
+        table.add_row(check, seen)
     console.print(table)
 
 
@@ -139,7 +138,7 @@ def verify_rows(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         greedy = metrics["greedy_agreement"][reference]
         forced = metrics["forced_top1_agreement"][reference]
         prompts = metrics["compared"]["greedy_prompts"]
-        positions = metrics["compared"]["forced_positions"][reference]
+        positions = metrics["compared"]["forced_positions"]
         yield f"greedy tokens = torch ({reference})", f"{greedy:.1%} of {prompts} prompts"
         yield f"top-1, forced decoding ({reference})", f"{forced:.2%} of {positions} positions"
     for answer, base in zip(metrics["answers"], metrics["base_answers"], strict=True):
@@ -194,12 +193,12 @@ def write_report(folder: Path, report: Mapping[str, Any]) -> None:
     write_text(folder / REPORT_NAME, json.dumps(report, indent=1, sort_keys=True) + "\n")
 
 
-def show_error(console: Console, error: WebslmError) -> None:
-    """Print each problem as one line and each hint as one more."""
+def show_error(console: Screen, error: WebslmError) -> None:
+    """Print each problem as one line and each hint as one more; a bug with its traceback."""
+    if isinstance(error, Bug) and error.trace:
+        console.print(error.trace.rstrip(), soft_wrap=True)
     problems = error.problems if isinstance(error, ConfigError) else ((error.message, error.hint),)
     for message, hint in problems:
-        console.print(f"[red]{error.label}:[/] {escape(message)}", highlight=False, soft_wrap=True)
-        if hint:
-            console.print(f"  [yellow]hint:[/] {escape(hint)}", highlight=False, soft_wrap=True)
+        tell_problem(console, error.label, message, hint)
     if error.log_path is not None:
-        console.print(f"  log: {error.log_path}", highlight=False, soft_wrap=True)
+        console.print(f"  log: {error.log_path}", soft_wrap=True)

@@ -7,6 +7,7 @@ exact types, and isolation. ``site/index.html`` repeats the policy for hosts tha
 from __future__ import annotations
 
 import errno
+import shlex
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -198,7 +199,7 @@ def check_bundle(folder: Path) -> None:
     if not folder.is_dir():
         raise ConfigError(
             f"serve: no such folder: {str(folder)!r}",
-            hint="build first: python -m webslm; then serve outputs/<name>/bundle",
+            hint="build first (python -m webslm), then: python -m webslm serve outputs/NAME/bundle",
         )
     missing = [
         n for n in ("index.html", "webslm.json", "manifest.json") if not (folder / n).is_file()
@@ -207,7 +208,9 @@ def check_bundle(folder: Path) -> None:
         inner = folder / "bundle"
         raise ConfigError(
             f"serve: not a bundle: {str(folder)!r} has no {missing[0]}",
-            hint=f"serve {inner}" if inner.is_dir() else "give the folder outputs/<name>/bundle",
+            hint=f"python -m webslm serve {shlex.quote(str(inner))}"
+            if inner.is_dir()
+            else "give the folder outputs/NAME/bundle",
         )
 
 

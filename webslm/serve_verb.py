@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from webslm.errors import ConfigError
+from webslm.screen import say
 from webslm.serve import serve
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ConfigError(
-            f"serve: {message}", hint="python -m webslm serve outputs/<name>/bundle --port 8000"
+            f"serve: {message}", hint="python -m webslm serve outputs/NAME/bundle --port 8000"
         )
 
 
@@ -28,14 +29,14 @@ def main(argv: Sequence[str]) -> int:
         EnvironmentMismatch: The address cannot be used.
     """
     parser = _Parser(prog="webslm serve", description="Serve a bundle on this machine.")
-    parser.add_argument("folder", type=Path, help="outputs/<name>/bundle")
+    parser.add_argument("folder", type=Path, help="outputs/NAME/bundle")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=8000, help="port; 0 takes a free one")
     options = parser.parse_args(argv)
 
     def ready(url: str) -> None:
         config = json.loads((options.folder / "webslm.json").read_text(encoding="utf-8"))
-        sys.stdout.write(f"{config['title']}: {url}  (Ctrl-C stops)\n")
+        say(f"{config['title']}: {url}  (Ctrl-C stops)")
         sys.stdout.flush()
 
     serve(options.folder, options.host, options.port, ready=ready)

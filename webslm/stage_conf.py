@@ -9,6 +9,7 @@ from webslm.compilers import MLC_LLM
 from webslm.hosting import shard_bytes
 from webslm.schema import Config, Finetune, RuntimeConf
 from webslm.targets import targets
+from webslm.training_rules import learns_through_rounding
 
 
 def runtime(cfg: Config, wheels: tuple[str, ...]) -> RuntimeConf:
@@ -50,7 +51,7 @@ def lora(cfg: Config) -> schema.LoraConf:
 def finetune(cfg: Config) -> schema.FinetuneStageConf:
     """Return what a fine-tune is made by; only the method that reads an adapter sees its path."""
     adapter = cfg.adapter if cfg.finetune is Finetune.adapter else schema.AdapterConf()
-    aware = cfg.lora.quantization_aware and cfg.quant.bits > 0
+    aware = learns_through_rounding(cfg)
     return schema.FinetuneStageConf(
         lora=lora(cfg),
         seed=cfg.seed,
@@ -140,25 +141,33 @@ def evaluate(cfg: Config) -> schema.EvaluateStageConf:
     )
 
 
+UNTAUGHT_TOKENS = 48
+"""Tokens fed of an answer that nobody taught: its words are not judged, only its positions."""
+
+
 def golden(cfg: Config) -> schema.GoldenStageConf:
     """Return how many questions torch answers: those that the proof asks."""
+    asked = proof(cfg)
     return schema.GoldenStageConf(
         shape=cfg.base.shape,
         quant=cfg.quant,
-        num_prompts=cfg.verify.num_prompts,
-        num_follow_ups=cfg.verify.num_follow_ups,
-        max_answer_tokens=cfg.verify.max_answer_tokens,
+        num_prompts=asked.num_prompts,
+        num_follow_ups=asked.num_follow_ups,
+        max_answer_tokens=asked.max_answer_tokens,
     )
 
 
 def verify(cfg: Config) -> schema.VerifyStageConf:
     """Return the proof's limits for this build."""
-    verify = cfg.verify
-    if cfg.finetune is Finetune.none:
-        # Nobody taught this model the rows' answers; only its faithfulness can be asked for.
-        verify = replace(verify, min_answers=0, min_follow_ups=0)
     return schema.VerifyStageConf(
-        verify=verify,
-        quant=cfg.quant,
-        browser_min=cfg.runtime.browser_min,
+        verify=proof(cfg), quant=cfg.quant, browser_min=cfg.runtime.browser_min
     )
+
+
+def proof(cfg: Config) -> schema.VerifyConf:
+    """Return what is asked; of a model that was not taught the rows only its faithfulness is."""
+    asked = cfg.verify
+    if cfg.finetune is not Finetune.none:
+        return asked
+    tokens = min(asked.max_answer_tokens, max(UNTAUGHT_TOKENS, asked.num_tokens))
+    return replace(asked, min_answers=0, min_follow_ups=0, max_answer_tokens=tokens)

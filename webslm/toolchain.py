@@ -20,7 +20,7 @@ from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed, ToolFai
 from webslm.fs import sync_tree, temporary_dir, write_text
 from webslm.keys import canonical_json, plain, text_digest
 from webslm.matrix import installed
-from webslm.paths import PACKAGE
+from webslm.paths import PACKAGE, expanded
 from webslm.stage import Context, Metrics
 
 STAMP = "webslm.json"
@@ -56,7 +56,7 @@ def interpreter(
         return None
     if python in CHOICES:
         return environment(cache_dir, wheels, note) / "bin" / "python"
-    found = shutil.which(Path(python).expanduser())
+    found = shutil.which(expanded(python))
     if found is None:
         raise ConfigError(
             f"compiler.python: no program at {python!r}", hint=f"{', '.join(CHOICES)} or a path"

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from webslm.schema import Align, Arithmetic, Config, Device, Finetune, Precision, Scale, Sharding
+from webslm.schema import (
+    Align,
+    Arithmetic,
+    Aware,
+    Config,
+    Device,
+    Finetune,
+    Precision,
+    Scale,
+    Sharding,
+)
 from webslm.targets import targets
 from webslm.validate_base import Problem, positive
 
@@ -128,27 +138,38 @@ def _layers(cfg: Config) -> Iterator[Problem]:
             yield f"lora.layers: {lora.layers} of {depth or 'its'} layers", "null lets all learn"
         if cfg.finetune is Finetune.full:
             yield "lora.layers: finetune=full lets all layers learn", "lora=reference"
-    if not lora.quantization_aware or cfg.finetune in UNTUNED:
-        return
+    reason = None if cfg.finetune in UNTUNED else _unaware(cfg)
+    if lora.quantization_aware is Aware.always and reason is not None:
+        yield f"lora.quantization_aware: {reason}", "lora.quantization_aware=auto"
+
+
+def learns_through_rounding(cfg: Config) -> bool:
+    """Return whether a fine-tune computes with weights as their format rounds them."""
+    wanted = cfg.lora.quantization_aware is not Aware.never
+    return wanted and cfg.quant.bits > 0 and _unaware(cfg) is None
+
+
+def rounding_lines(cfg: Config) -> Iterator[str]:
+    """Yield what a plan says of a rounding that a fine-tune was to know, and does not."""
+    if cfg.lora.quantization_aware is Aware.auto and cfg.finetune not in UNTUNED:
+        reason = _unaware(cfg)
+        if reason is not None:
+            yield f"the fine-tune does not know the rounding: {reason}"
+
+
+def _unaware(cfg: Config) -> str | None:
+    """Return why a fine-tune cannot learn through its format's rounding; None: it can."""
     if cfg.finetune is not Finetune.lora:
-        yield (
-            f"lora.quantization_aware: finetune={cfg.finetune.value} cannot learn through rounding",
-            "lora.quantization_aware=false",
-        )
-    if lora.dropout:
-        yield "lora.quantization_aware: the weight is rounded whole", "lora.dropout=0"
+        return f"finetune={cfg.finetune.value} has no weights to round as they learn"
+    if cfg.lora.dropout:
+        return "a weight is rounded whole, and lora.dropout drops parts of its input"
     if cfg.launch.processes > 1:
-        yield "lora.quantization_aware: trained by one process", "launch=single"
+        return "one process trains it, and launch.processes has several"
     if cfg.precision is Precision.auto:
-        yield (
-            "lora.quantization_aware: precision=auto chooses the format after the fine-tune",
-            "name it, such as quant=q4f32_1",
-        )
+        return "precision=auto chooses the format after the fine-tune"
     if cfg.scale is not Scale.none:
-        yield (
-            f"lora.quantization_aware: scale={cfg.scale.value} would round otherwise than learnt",
-            "scale=none, or lora.quantization_aware=false",
-        )
+        return f"scale={cfg.scale.value} rounds otherwise, after the fine-tune"
+    return None
 
 
 def _align(cfg: Config) -> Iterator[Problem]:

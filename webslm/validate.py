@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from webslm import (
     compilers,
@@ -20,6 +19,7 @@ from webslm.corpus import rules as rows
 from webslm.errors import ConfigError
 from webslm.evaluation import rules as evaluation
 from webslm.matrix import mismatches
+from webslm.paths import expanded
 from webslm.publish import rules as publish_rules
 from webslm.registry import STAGE_NAMES, STAGES
 from webslm.schema import Config, Finetune, Mode, Scale
@@ -179,10 +179,12 @@ def _modes(cfg: Config) -> Iterator[Problem]:
     app, names = cfg.app, ", ".join(mode.value for mode in Mode)
     if not app.modes or len(set(app.modes)) != len(app.modes):
         yield "app.modes: is empty or names a mode twice", f"some of {names}: app.modes=[chat]"
-    if Mode.product in app.modes and cfg.domain.knowledge_path is None:
+    # Rows of the user's own without a domain are documents themselves.
+    has_documents = cfg.domain.knowledge_path is not None or cfg.domain.train_path is None
+    if Mode.product in app.modes and not has_documents:
         yield (
             "app.modes: product retrieves from documents, and the domain has none",
-            "set domain.knowledge_path to a JSON list of {id, title, content}",
+            "domain.knowledge_path=FILE with a JSON list of {id, title, content}, or app=chat",
         )
     yield from positive("app.proof", app.proof, ("questions", "samples"))
     yield from positive("app.retrieval", app.retrieval, ("passages",))
@@ -219,7 +221,7 @@ def _verify(cfg: Config) -> Iterator[Problem]:
 def _runtime(cfg: Config) -> Iterator[Problem]:
     yield from mismatches(cfg.runtime)
     python = cfg.compiler.python
-    if python not in CHOICES and shutil.which(Path(python).expanduser()) is None:
+    if python not in CHOICES and shutil.which(expanded(python)) is None:
         yield f"compiler.python: no program at {python!r}", f"{', '.join(CHOICES)} or a path"
 
 

@@ -17,7 +17,7 @@ from webslm.lock import read_lock
 from webslm.paths import cache_dir
 from webslm.proof.observe import KEPT_LOGITS
 from webslm.proof.questions import Row, asked_rows
-from webslm.proof.verdict import REFERENCES, Reference
+from webslm.proof.verdict import Reference
 from webslm.registry import STAGES
 from webslm.schema import Config, VerifyStageConf
 from webslm.stages.golden import dequantized_answers
@@ -41,9 +41,8 @@ class Questions:
     def runs(self) -> list[dict[str, Any]]:
         """Return the continuations to force, in the order that ``verdict.score`` expects."""
         return [
-            {"prompt": reference.prompt, "continuation": reference.greedy[name].tokens}
+            {"prompt": reference.prompt, "continuation": reference.greedy["dequantized"].tokens}
             for reference in self.references
-            for name in REFERENCES
         ]
 
 

@@ -18,13 +18,11 @@ def judge(build: Build, raw: Mapping[str, Any]) -> dict[str, Any]:
     verdicts = {}
     for name, questions in build.questions.items():
         count = len(questions.rows)
-        runs = count * len(REFERENCES)
-        proof = _proof(raw, asked[:count], followed[:runs], questions, speed)
-        asked, followed = asked[count:], followed[runs:]
+        proof = _proof(raw, asked[:count], followed[:count], questions, speed)
+        asked, followed = asked[count:], followed[count:]
         verdicts[name] = score(questions.rows, questions.references, proof, build.verify.verify) | {
             "forced_differences": {
-                reference: _differences(questions, proof, place, reference)
-                for place, reference in enumerate(REFERENCES)
+                reference: _differences(questions, proof, reference) for reference in REFERENCES
             },
         }
     return {
@@ -85,15 +83,15 @@ def best_logits(steps: Sequence[Any]) -> Best:
     return [[(int(token), float(logit)) for token, logit in step] for step in steps]
 
 
-def _differences(questions: Questions, proof: Proof, place: int, name: str) -> list[dict[str, Any]]:
+def _differences(questions: Questions, proof: Proof, name: str) -> list[dict[str, Any]]:
     """Return every forced position whose best token is not the reference's.
 
     ``gap`` is how much the reference preferred its token to its second best; ``seen_gap`` how
     much less this run gave the reference's token than its own best (None: not among its best).
     """
     found = []
-    followed = proof.followed[place :: len(REFERENCES)]
-    for prompt, (best, reference) in enumerate(zip(followed, questions.references, strict=True)):
+    pairs = zip(proof.followed, questions.references, strict=True)
+    for prompt, (best, reference) in enumerate(pairs):
         greedy = reference.greedy[name]
         for position, (step, token, gap) in enumerate(
             zip(best, greedy.tokens, greedy.gaps, strict=True)

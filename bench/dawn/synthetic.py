@@ -27,7 +27,7 @@ from bench.dawn.judge import best_logits, speed_entry, speed_line
 from bench.dawn.kit import write_kit
 from bench.dawn.weights import values
 from webslm import fs
-from webslm.adapters.reference import Greedy, greedy
+from webslm.adapters.answering import Greedy, greedy
 from webslm.compiler.architectures import architecture
 from webslm.compiler.conversion import read_parameter
 from webslm.compiler.memory import library_tensors

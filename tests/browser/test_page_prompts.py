@@ -16,7 +16,7 @@ from tests.chat_families import CHATML, FAMILIES, MISTRAL_LAST, NUMBERED, Family
 from tests.integration.conftest import read_report, run_build, stored
 from tests.integration.test_chat_families import ROWS, made
 from tests.site_inputs import configuration, write_inputs
-from webslm.adapters import browser, reference
+from webslm.adapters import answering, browser, reference
 from webslm.adapters.browser import Session
 from webslm.compiler.architectures import architecture
 from webslm.dataset import read_rows
@@ -208,8 +208,8 @@ def test_chat_over_turns_says_torchs_tokens(
     assert tokenizer.decode(prompts[1]).endswith(
         "user\nQuestion 2: And in babies?<|im_end|>\n<|im_start|>assistant\n"
     )
-    one = reference.greedy(model, prompts[0], ANSWERED, stops)
-    two = reference.greedy(model, prompts[1], SHORT, stops)
+    one = answering.greedy(model, prompts[0], ANSWERED, stops)
+    two = answering.greedy(model, prompts[1], SHORT, stops)
     assert one.stopped
     assert (seen["one"]["finish"], seen["two"]["finish"]) == ("stop", "length")
     assert seen["one"]["tokens"] == [tokenizer.decode([token]) for token in one.tokens]

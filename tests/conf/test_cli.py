@@ -31,7 +31,7 @@ def test_dry_run_prints_the_plan_and_touches_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WEBSLM_CACHE", str(tmp_path / "cache"))
-    assert run(["dry_run=true", "until=convert"]) == 0
+    assert run(["base=tiny", "dry_run=true", "until=convert"]) == 0
     out = capsys.readouterr().out
     assert "convert" in out
     assert "bundle" not in out

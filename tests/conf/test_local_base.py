@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from tests import checkpoints
 from tests.checkpoints import edit, put
@@ -18,6 +17,7 @@ from webslm.errors import ConfigError
 from webslm.keys import plain
 from webslm.preflight import notices, preflight
 from webslm.schema import Config
+from webslm.screen import Screen
 
 ROWS = [
     [{"role": "user", "content": f"What is {name}?"}, {"role": "assistant", "content": answer}]
@@ -98,7 +98,7 @@ def test_what_is_not_read_is_said(folder: Path) -> None:
     checkpoints.write_tokenizer(folder, ("<picture>",))
     cfg = composed(folder, "dry_run=true", "finetune=none")
     said = io.StringIO()
-    build(cfg, [], Console(file=said, width=300))
+    build(cfg, [], Screen(file=said, width=300))
     assert notices(cfg) == [line for line in said.getvalue().splitlines() if "base.path" in line]
     unread, tokens = notices(cfg)
     assert unread.endswith("model.safetensors: model.safetensors.index.json, pytorch_model.bin")

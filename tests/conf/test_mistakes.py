@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conf.hints import run_commands
 from tests.conftest import chat_row
 from webslm import cli
 
@@ -27,7 +28,20 @@ CONFIG = {
     "wrong enum": (["lora.loss=none"], "assistant_only, full"),
     "no verb": (["buidl"], "neither KEY=VALUE nor a known verb"),
     "removed group": (["~quant"], "takes away what every build needs"),
-    "loose equals": (["name=a=b"], "quote values"),
+    "text in a name": (["name=a=b, c"], "name: 'a=b, c' is not a plain name"),
+    "several options": (
+        ["domain=medical,legal"],
+        "hint: python -m webslm -m domain=medical,legal builds each",
+    ),
+    "several numbers": (["lora.r=8,16"], "python -m webslm -m lora.r=8,16 builds each"),
+    "text that is no number": (["lora.r=8;9"], "lora.r takes a whole number"),
+    "letter of another alphabet": (["naïve=3"], "unknown key 'naïve'"),
+    "open list": (["domain.questions=[What's up]"], "texts in a list stand in quotes"),
+    "key of nothing": (["data.system=Hi ${nam}"], "a text is typed so: 'data.system=\\${"),
+    "file as a group": (["data=my file.jsonl"], "hint: data.path='my file.jsonl'"),
+    "key as a flag": (["--output-dir=x"], "keys are typed so: output_dir=x"),
+    "unknown flag": (["--foo"], "python -m webslm --help"),
+    "nothing to show": (["--cfg", "jobs"], "one of job, hydra, all"),
     "unknown stage": (["until=train"], "until: no stage 'train'"),
     "unknown explained stage": (["explain=train"], "explain: no stage 'train'"),
     "unknown first stage": (["from=train"], "from: no stage 'train'"),
@@ -58,15 +72,21 @@ CONFIG = {
     "unknown method": (["finetune=loha"], "lora, dora, qlora, full, adapter, none"),
     "checkpoints before time": (["launch.checkpoint_seconds=-1"], "launch.checkpoint_seconds"),
     "context above the base": (["compiler.context_window_size=99999"], "compiler.context_window"),
-    "chunk above the context": (["compiler.prefill_chunk_size=513"], "compiler.prefill_chunk_size"),
-    "heads that do not share": (["base.shape.num_key_value_heads=3"], "do not share"),
+    "chunk above the context": (
+        ["base=tiny", "compiler.prefill_chunk_size=513"],
+        "compiler.prefill_chunk_size",
+    ),
+    "heads that do not share": (["base=tiny", "base.shape.num_key_value_heads=3"], "do not share"),
     "group of half a word": (["quant.group_size=12"], "quant.group_size: 12 is not a multiple"),
     "group of q4 for three bits": (["quant.bits=3"], "a word holds 10 codes of 3 bits"),
     "five bits": (["quant.bits=5"], "one of 3, 4, 8"),
     "unknown architecture": (["base.shape.model_type=gpt2"], "cannot be compiled yet"),
     "a relative's architecture": (["base.shape.model_type=mixtral"], "nearest supported"),
     "sliding layers without a window": (
-        ["base.shape.layer_types=[full_attention,full_attention,sliding_attention]"],
+        [
+            "base=tiny",
+            "base.shape.layer_types=[full_attention,full_attention,sliding_attention]",
+        ],
         "base.shape.sliding_window: missing",
     ),
     "unknown rotation": (["base.shape.rope_scaling.rope_type=yarn"], "rope_type: no 'yarn'"),
@@ -84,13 +104,16 @@ CONFIG = {
     "answers beyond prompts": (["verify.min_answers=9"], "verify.min_answers"),
     "bad expression": (["data.closing='('"], "not a regular expression"),
     "absent dataset": (["data.path=nowhere.jsonl"], "no such file"),
-    "absent corpus": (["base.tiny.chat_path=nowhere.jsonl"], "base.tiny.chat_path"),
+    "absent corpus": (["base=tiny", "base.tiny.chat_path=nowhere.jsonl"], "base.tiny.chat_path"),
     "local base without a path": (["base=local"], "base.path"),
     "local base that is nowhere": (["base=local", "base.path=nowhere"], "no such folder"),
     "shape of a local base": (
         ["base=local", "base.path=.", "base.shape.hidden_size=64"],
         "base.shape.hidden_size: a local base's shape",
     ),
+    "gguf base without a path": (["base=gguf"], "base.path: base=gguf needs one"),
+    "gguf base that is nowhere": (["base=gguf", "base.path=nowhere.gguf"], "no such file"),
+    "wheel of a base that has none": (["base=tiny", "base.source=wheel"], "base=tiny has no wheel"),
     "random weights misspelt": (["base.weights=noise"], "checkpoint, random"),
     "stage that is not wanted": (["finetune=none", "until=finetune"], "no stage finetune"),
     "lock without folder": (["lock", "check"], "lock: say what to do"),
@@ -146,6 +169,7 @@ def check_screen(done: tuple[int, str], expected: str) -> None:
     assert sum(line.startswith("config error: ") for line in lines) == 1
     assert sum(line.startswith("  hint: ") for line in lines) == 1
     assert expected in errors
+    run_commands([line.removeprefix("  hint: ") for line in lines if line.startswith("  hint: ")])
 
 
 @pytest.mark.parametrize("mistake", CONFIG)

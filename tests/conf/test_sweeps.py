@@ -14,7 +14,7 @@ MISTAKES = {
         ["lora.r=8,-1", "quant=q4f32_1,q4f33"],
         ["lora.r: -1 is not above 0", "quant: no option 'q4f33'"],
     ),
-    "a word that cannot be read": (["lora.r=8,16", "x=["], ["'x=[' cannot be read"]),
+    "a word that cannot be read": (["lora.r=8,16", "x=["], ["unknown key 'x'"]),
     "an unknown key": (["lora.rr=8,16"], ["unknown key 'lora.rr'", "did you mean 'lora.r'?"]),
     "one value twice": (
         ["lora.r=8,8"],
@@ -33,7 +33,7 @@ MISTAKES = {
         ["sweep.metric: is not set"],
     ),
     "batches that processes cannot share": (
-        ["launch.processes=2,3"],
+        ["base=tiny", "launch.processes=2,3"],
         ["3 processes cannot share batches of 16 x 1 evenly"],
     ),
 }
@@ -82,9 +82,9 @@ def test_globs_and_recipes_bring_their_own_names(
     assert run(["-m", "recipe=glob(*_tiny)", "dry_run=true", "until=data"]) == 0
     out = capsys.readouterr().out
     for domain in ("insurance", "legal", "math", "medical"):
-        assert f"\n{domain}-smollm2_135m-q4f32_1 " in out
+        assert f"\n{domain}-tiny-q4f32_1 " in out
     assert run(["-m", "recipe=medical_tiny,legal_tiny", "seed=0,1", "dry_run=true"]) == 0
-    assert "\nmedical-smollm2_135m-q4f32_1-seed1 " in capsys.readouterr().out
+    assert "\nmedical-tiny-q4f32_1-seed1 " in capsys.readouterr().out
     # Nothing but the recipe keeps these two apart.
     words = ["recipe=medical_tiny,legal_tiny", "name=mine", "dry_run=true"]
     assert run(["-m", *words]) == 0

@@ -146,7 +146,7 @@ def refused(folder: Path, **hub_conf: Any) -> WebslmError:
 def test_checkpoint_is_fetched_by_commit_and_loads(
     hub: Hub, checkpoint: dict[str, bytes], tmp_path: Path
 ) -> None:
-    from webslm.adapters import reference
+    from webslm.adapters import answering, reference
 
     out = build(tmp_path)
     facts = json.loads((out / "base.json").read_text())
@@ -158,7 +158,7 @@ def test_checkpoint_is_fetched_by_commit_and_loads(
     changed = {name for name in fetched if facts["files"][name] != fetched[name]}
     assert changed == {"config.json"}
     assert sorted(p.name for p in out.iterdir()) == sorted([*checkpoint, "base.json"])
-    assert reference.greedy(reference.load_model(out), [1, 5, 6], 3).tokens
+    assert answering.greedy(reference.load_model(out), [1, 5, 6], 3).tokens
     assert all(COMMIT in path for _, path, _ in hub.requests)
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from tests import gguf_files
 from tests.integration.architecture_models import random_model
@@ -26,6 +25,7 @@ from webslm.compose import compose
 from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed
 from webslm.gguf import wheel
 from webslm.schema import BaseSource, Config, Weights, WheelConf
+from webslm.screen import Screen
 
 CLOSED = "http://127.0.0.1:9"
 SHAPE = replace(gguf_files.LAYOUTS["smollm2"], max_position_embeddings=4096)
@@ -100,7 +100,7 @@ def config(tmp_path: Path, pinned: WheelConf, *words: str) -> Config:
 
 
 def said(cfg: Config) -> str:
-    console = Console(file=io.StringIO(), width=200)
+    console = Screen(file=io.StringIO(), width=200)
     build(cfg, ["webslm"], console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

@@ -55,6 +55,7 @@ def made(folder: Path, one: Family, **changes: Any) -> str:
     """Write a tokenizer and store it as the base stage does; return what opens answers."""
     folder.mkdir()
     write_tokenizer(folder, one, [m["content"] for row in ROWS for m in row] * 3)
+    (folder / "config.json").write_text("{}", encoding="utf-8")
     conf = training.base_conf(**changes)
     base.fold_chat_template(conf, folder)
     return base.edit_chat_template(conf, folder)

@@ -13,7 +13,7 @@ import pytest
 from tests import training
 from tests.integration.architecture_models import SHAPES, random_model
 from tests.integration.conftest import SMALL, run_build, stored
-from webslm.adapters import evaluating, generating, reference, turns
+from webslm.adapters import answering, evaluating, generating, reference, turns
 from webslm.adapters.evaluating import Probe
 from webslm.adapters.generating import Answer, Sampling, shared_prefix
 from webslm.adapters.questions import Question, questions
@@ -126,7 +126,7 @@ def test_logits_in_small_pieces_change_nothing(
 
 
 def alone(model: Any, prompt: list[int], limit: int, stops: frozenset[int]) -> Answer:
-    found = reference.greedy(model, prompt, limit, stops)
+    found = answering.greedy(model, prompt, limit, stops)
     return found.tokens[: len(found.tokens) - found.stopped], found.stopped
 
 

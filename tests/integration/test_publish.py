@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from tests.delivered import slim
 from tests.integration.conftest import run_build
@@ -29,6 +28,7 @@ from webslm.publish.delivered import Published
 from webslm.publish.probe import Finding, probe_model, probe_site
 from webslm.publish.run import check, publish
 from webslm.schema import ArchiveFormat, History, HostConf, PublishConf, Target
+from webslm.screen import Screen
 from webslm.serve import running_server
 
 
@@ -53,7 +53,7 @@ def git(*words: str, at: Path | None = None) -> str:
 def put(output: Path, target: Target, host: HostConf | None = None, **values: Any) -> Published:
     conf = PublishConf(target=target, **values)
     check(conf, "medical")
-    done = publish(conf, host or HostConf(), output, Console(quiet=True))
+    done = publish(conf, host or HostConf(), output, Screen(quiet=True))
     assert done is not None
     return done
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from tests import hub_server
 from tests.delivered import slim
@@ -20,6 +19,7 @@ from webslm.lock import check_lock, read_lock
 from webslm.publish.delivered import Published
 from webslm.publish.run import check, publish
 from webslm.schema import HostConf, PublishConf, Target
+from webslm.screen import Screen
 
 # The library's own call of its HTTP client, on every upload of a large file.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -48,7 +48,7 @@ def conf(**values: object) -> PublishConf:
 
 
 def put(output: Path, **values: object) -> Published:
-    done = publish(conf(**values), HostConf(), output, Console(quiet=True))
+    done = publish(conf(**values), HostConf(), output, Screen(quiet=True))
     assert done is not None
     return done
 
@@ -287,7 +287,7 @@ def test_token_comes_from_the_environment_and_is_judged_first(
 
 def test_dry_run_asks_nobody_and_makes_the_card(hub: HubServer, output: Path) -> None:
     with (output.parent / "told").open("w") as told:
-        assert publish(conf(dry_run=True), HostConf(), output, Console(file=told)) is None
+        assert publish(conf(dry_run=True), HostConf(), output, Screen(file=told)) is None
     lines = (output.parent / "told").read_text().splitlines()
     assert all(line.startswith("would publish") for line in lines)
     assert any("README.md" in line for line in lines)

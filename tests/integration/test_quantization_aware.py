@@ -107,7 +107,7 @@ def test_shared_start_and_kept_states_learn_what_plain_batches_do(
 ) -> None:
     from safetensors.torch import load_file
 
-    from webslm.adapters import answers, frozen_layers
+    from webslm.adapters import answers, frozen_layers, shared_start
 
     used = {"start": 0, "states": 0}
     after, told = answers.Answers._after_start, frozen_layers.FrozenLayers.states
@@ -127,7 +127,7 @@ def test_shared_start_and_kept_states_learn_what_plain_batches_do(
     quick = load_file(tuned(tmp_path / "quick", base, **changes) / "adapter_model.safetensors")
     assert used["start"] > 0
     assert (used["states"] > 0) is bool(changes)
-    monkeypatch.setattr(answers, "WORTH_SHARING", 10_000)
+    monkeypatch.setattr(shared_start, "WORTH_SHARING", 10_000)
     monkeypatch.setattr(frozen_layers, "LIMIT_BYTES", 0)
     (tmp_path / "plain").mkdir()
     plain = load_file(tuned(tmp_path / "plain", base, **changes) / "adapter_model.safetensors")

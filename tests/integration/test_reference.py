@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests import training
-from webslm.adapters import reference
+from webslm.adapters import answering, reference
 from webslm.errors import StageFailed
 
 PROMPT = [1, 40, 50, 60, 7]
@@ -28,14 +28,14 @@ def state_of(folder: Path) -> dict[str, Any]:
 
 
 def top1(model: Any, continuation: list[int]) -> list[int]:
-    return [step[0][0] for step in reference.forced_best(model, PROMPT, continuation)]
+    return [step[0][0] for step in answering.forced_best(model, PROMPT, continuation)]
 
 
 def test_greedy_is_what_transformers_generates(base: Path) -> None:
     import torch
 
     model = reference.load_model(base)
-    found = reference.greedy(model, PROMPT, 12, stop_ids=())
+    found = answering.greedy(model, PROMPT, 12, stop_ids=())
     ids = torch.tensor([PROMPT])
     generated = model.generate(
         ids,
@@ -51,9 +51,9 @@ def test_greedy_is_what_transformers_generates(base: Path) -> None:
     top = np.sort(logits, axis=-1)[:, ::-1]
     assert [[token for token, _ in step] for step in found.best] == np.argsort(
         -logits, axis=-1, kind="stable"
-    )[:, : reference.KEPT].tolist()
+    )[:, : answering.KEPT].tolist()
     assert np.array([[value for _, value in step] for step in found.best]) == pytest.approx(
-        top[:, : reference.KEPT], abs=1e-5
+        top[:, : answering.KEPT], abs=1e-5
     )
     assert found.gaps == pytest.approx((top[:, 0] - top[:, 1]).tolist(), abs=1e-5)
 
@@ -61,10 +61,10 @@ def test_greedy_is_what_transformers_generates(base: Path) -> None:
 def test_answers_of_a_batch_are_those_of_each_prompt_alone(base: Path) -> None:
     model = reference.load_model(base)
     prompts = [PROMPT, PROMPT[:2], [*PROMPT, 90, 91, 92, 17, 8], [3]]
-    alone = [reference.greedy(model, prompt, 12, stop_ids=()) for prompt in prompts]
+    alone = [answering.greedy(model, prompt, 12, stop_ids=()) for prompt in prompts]
     # One answer ends early: the others go on beside it.
     stops = {alone[1].tokens[2]}
-    together = reference.greedy_answers(model, prompts, 12, stops)
+    together = answering.greedy_answers(model, prompts, 12, stops)
     for one, other in zip(alone, together, strict=True):
         end = next((at + 1 for at, token in enumerate(one.tokens) if token in stops), 12)
         assert other.tokens == one.tokens[:end]
@@ -74,24 +74,24 @@ def test_answers_of_a_batch_are_those_of_each_prompt_alone(base: Path) -> None:
 
 def test_greedy_ends_with_the_stop_token(base: Path) -> None:
     model = reference.load_model(base)
-    free = reference.greedy(model, PROMPT, 12, stop_ids=())
+    free = answering.greedy(model, PROMPT, 12, stop_ids=())
     stop = free.tokens[3]
-    ended = reference.greedy(model, PROMPT, 12, stop_ids={stop})
+    ended = answering.greedy(model, PROMPT, 12, stop_ids={stop})
     assert ended.tokens == free.tokens[: free.tokens.index(stop) + 1]
     assert ended.stopped
 
 
 def test_greedy_takes_the_stop_tokens_of_the_checkpoint(base: Path) -> None:
     model = reference.load_model(base)
-    free = reference.greedy(model, PROMPT, 6, stop_ids=())
+    free = answering.greedy(model, PROMPT, 6, stop_ids=())
     assert model.generation_config is not None
     model.generation_config.eos_token_id = [9999, free.tokens[0]]
-    assert reference.greedy(model, PROMPT, 6).tokens == free.tokens[:1]
+    assert answering.greedy(model, PROMPT, 6).tokens == free.tokens[:1]
 
 
 def test_forced_decoding_of_the_greedy_answer_is_the_answer(base: Path) -> None:
     model = reference.load_model(base)
-    found = reference.greedy(model, PROMPT, 8, stop_ids=())
+    found = answering.greedy(model, PROMPT, 8, stop_ids=())
     assert top1(model, found.tokens) == found.tokens
     changed = [*found.tokens[:3], (found.tokens[3] + 1) % 512, *found.tokens[4:]]
     forced = top1(model, changed)
@@ -103,11 +103,11 @@ def test_forced_decoding_of_the_greedy_answer_is_the_answer(base: Path) -> None:
 def test_given_weights_replace_those_of_the_checkpoint(base: Path, tmp_path: Path) -> None:
     other = training.make_base(tmp_path / "other", seed=1)
     mixed = reference.load_model(base, state_of(other))
-    expected = reference.greedy(reference.load_model(other), PROMPT, 4, stop_ids=())
-    found = reference.greedy(mixed, PROMPT, 4, stop_ids=())
+    expected = answering.greedy(reference.load_model(other), PROMPT, 4, stop_ids=())
+    found = answering.greedy(mixed, PROMPT, 4, stop_ids=())
     assert found.tokens == expected.tokens
     assert found.best == expected.best
-    kept = reference.greedy(reference.load_model(base), PROMPT, 4, stop_ids=())
+    kept = answering.greedy(reference.load_model(base), PROMPT, 4, stop_ids=())
     assert found.best != kept.best
 
 
@@ -127,7 +127,7 @@ def test_tied_head_may_be_given_or_left_out(base: Path) -> None:
     assert "lm_head.weight" not in state
     head = {"lm_head.weight": state["model.embed_tokens.weight"]}
     one, two = (
-        reference.greedy(reference.load_model(base, weights), PROMPT, 3, stop_ids=()).tokens
+        answering.greedy(reference.load_model(base, weights), PROMPT, 3, stop_ids=()).tokens
         for weights in (state, state | head)
     )
     assert one == two

@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests import training
-from webslm.adapters import reference, turns
+from webslm.adapters import answering, reference, turns
 from webslm.paths import conf_dir, data_dir
 from webslm.proof.scoring import rouge_l
 from webslm.schema import BaseConf, BaseSource, BaseStageConf, FinetuneStageConf, LoraConf
@@ -31,7 +31,7 @@ def answers(folder: Path, rows: list[turns.Messages]) -> list[tuple[float, bool]
         for index, message in enumerate(row):
             if message["role"] == "assistant":
                 prompt = reference.prompt_ids(tokenizer, row[:index])
-                said = reference.greedy(model, prompt, 128)
+                said = answering.greedy(model, prompt, 128)
                 text = reference.decode(tokenizer, said.tokens)
                 found.append((rouge_l(text, message["content"]), said.stopped))
     return found

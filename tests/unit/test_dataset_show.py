@@ -8,7 +8,6 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from rich.console import Console
 
 from tests.conftest import chat_row
 from webslm.cli import run
@@ -23,6 +22,7 @@ from webslm.reporting.pictures import bars
 from webslm.reporting.rows import facts
 from webslm.reporting.terminal import LEARNT, marked, show_rows, show_tokens
 from webslm.schema import DataConf
+from webslm.screen import Screen
 from webslm.stage import Result, Status
 
 HOSTILE = "<script>[bold]alert(1)[/bold]</script>"
@@ -56,10 +56,10 @@ def stats(answer: str = "So it is. Ask a nurse") -> dict[str, Any]:
     )
 
 
-def printed(show: Any, value: Any) -> str:
-    console = Console(width=60, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+def printed(show: Any, *values: Any) -> str:
+    console = Screen(width=60, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     with console.file:
-        show(console, value)
+        show(console, *values)
         return console.export_text()
 
 
@@ -78,7 +78,7 @@ def test_build_tells_the_account_of_rows_and_what_it_did_not_use(tmp_path: Path)
     changes.leave_out("a mistake in the row", "x:2: not JSON")
     rows = [Row(n, tuple(chat_row(f"{n}?", "So.")["messages"])) for n in (1, 3)]  # type: ignore[arg-type]
     metrics = examine(Split(train=rows, held_out=[], changes=changes), DataConf(path="x"))
-    console = Console(width=40, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
+    console = Screen(width=40, record=True, file=open("/dev/null", "w"))  # noqa: PTH123, SIM115
     with console.file:
         LiveDisplay(console).finished(
             Result(
@@ -103,7 +103,7 @@ def test_terminal_shows_lengths_limits_steps_and_the_mask() -> None:
     told = printed(show_tokens, LENGTHS)
     assert "6 optimiser steps: 3 epochs of 2 steps of 2 rows; 50% of the tokens" in told
     assert "1 rows are longer than lora.max_length=30" in told
-    assert "type: lora.max_length=40" in told
+    assert "type: lora.max_length=40 or shorten them" in told
     assert HOSTILE in told
 
 

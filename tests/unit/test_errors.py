@@ -40,6 +40,7 @@ def test_exit_codes_are_the_documented_ones() -> None:
         "GraphicsDied": 5,
         "CacheCorrupt": 6,
         "PublishError": 7,
+        "Bug": 1,
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from webslm import executor
 from webslm.cache import Cache
-from webslm.errors import EnvironmentMismatch, StageFailed
+from webslm.errors import Bug, EnvironmentMismatch, StageFailed
 from webslm.executor import BuildFailed, execute
 from webslm.plan import Step
 from webslm.schema import MergeStageConf, StageConf
@@ -119,8 +119,11 @@ def test_a_full_disk_is_named_by_what_was_written(tmp_path: Path, stages: Stages
 
 def test_bug_in_a_stage_is_not_disguised(tmp_path: Path, stages: Stages) -> None:
     stages.error = ZeroDivisionError("bug")
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(BuildFailed) as caught:
         walk(tmp_path, PLAN)
+    assert isinstance(caught.value.error, Bug)
+    assert caught.value.error.exit_code == 1
+    assert "ZeroDivisionError: bug" in caught.value.error.trace
     assert list((tmp_path / "store" / "artifacts" / "second").iterdir()) == []
 
 

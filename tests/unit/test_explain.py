@@ -65,7 +65,7 @@ def test_cause_is_followed_through_the_inputs(cache: Cache) -> None:
 
 def test_changed_file_is_named_and_its_input_only_once(cache: Cache, tmp_path: Path) -> None:
     locked = store(cache, steps_of())
-    rows = resolve_data(compose(["recipe=medical_tiny"]).domain.train_path)
+    rows = resolve_data(compose(["recipe=medical_tiny"]).domain.train_path or "")
     mine = tmp_path / "mine.jsonl"
     mine.write_bytes(rows.read_bytes() + b"\n")
     said = told(cache, steps_of(f"data.path={mine}"), "merge", locked)

@@ -13,7 +13,7 @@ from webslm.paths import PACKAGE
 from webslm.registry import STAGE_NAMES
 
 HEAVY = ("torch", "tvm", "transformers", "peft", "trl", "datasets", "numpy", "playwright")
-BASE = {"errors", "fs", "keys", "paths", "proc", "stage", "schema", ""}
+BASE = {"errors", "faults", "fs", "keys", "paths", "proc", "screen", "stage", "schema", ""}
 # Module (or package) -> what of webslm it may import besides BASE.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -36,9 +36,9 @@ ALLOWED: dict[str, set[str]] = {
     "serve": {"http_rules"},
     "serve_verb": {"serve"},
     "memory": set(),
-    "mistakes": set(),
+    "mistakes": {"freeform"},
     "graphics": {"compiler"},
-    "proof": {"adapters", "dataset", "graphics", "serve"},
+    "proof": {"adapters", "graphics", "serve"},
     "matrix": set(),
     "mlc_tool": {"adapters", "matrix"},
     "pairing": {"compilers", "matrix"},
@@ -50,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "origin": set(),
     "gguf": {"compiler"},
     "base_source": {"adapters", "cache", "plan"},
-    "stage_conf": {"compilers", "hosting", "origin", "targets"},
+    "stage_conf": {"compilers", "hosting", "origin", "targets", "training_rules"},
     "registry": {"stage_conf"},
     "validate_base": {"compiler"},
     "validate": {
@@ -100,7 +100,12 @@ ALLOWED: dict[str, set[str]] = {
     "base_template": {"adapters", "gguf", "prompts"},
     "settled_base": {"adapters", "compiler"},
     "freeform": set(),
-    "compose": {"base_template", "freeform", "local_base", "mistakes", "pins"},
+    "compose": {
+        *("base_template", "freeform", "local_base", "mistakes", "options_source", "own_texts"),
+        "pins",
+    },
+    "own_texts": set(),
+    "options_source": set(),
     "preflight": {
         *("cache", "compilers", "corpus", "evaluation", "gguf", "local_base", "matrix"),
         *("mlc_tool", "page_facts", "plan", "proof", "registry", "stages", "toolchain"),
@@ -116,23 +121,27 @@ ALLOWED: dict[str, set[str]] = {
         "plan",
         "report",
         "store",
+        "own_texts",
+        "training_rules",
     },
     "build": {
-        *("base_source", "cache", "executor", "lock", "plan", "precision", "preflight", "preview"),
+        *("base_source", "cache", "executor", "lock", "own_texts", "plan", "precision"),
+        *("preflight", "preview"),
         *("publish", "report", "reporting", "selection", "store"),
     },
     "help": {"registry"},
     "project": {"registry"},
     "store": {"store", "base_source", "cache", "compose", "lock", "plan"},
     "sweep": {"sweep", "cache", "memory", "plan", "registry", "reporting"},
-    "axes": {"compose", "mistakes"},
+    "axes": {"compose", "freeform", "mistakes"},
     "multirun": {
-        *("axes", "build", "preflight", "cache", "compose", "executor", "plan"),
+        *("axes", "build", "preflight", "cache", "compose", "executor", "freeform", "plan"),
         "selection",
         "sweep",
     },
     "cli": {
-        *("build", "commands", "compose", "freeform", "multirun", "preflight", "project"),
+        *("build", "commands", "compose", "freeform", "mistakes", "multirun", "preflight"),
+        "project",
         *("help", "publish", "report", "serve_verb", "store"),
     },
     "__main__": {"cli"},
@@ -205,7 +214,10 @@ def test_module_imports_only_what_its_layer_may(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_stages_and_below_never_see_hydra(path: Path) -> None:
-    users = ("axes.py", "cli.py", "compose.py", "mistakes.py", "multirun.py")
+    users = (
+        *("axes.py", "cli.py", "compose.py", "freeform.py", "mistakes.py", "multirun.py"),
+        "options_source.py",
+    )
     if path.name in users or path.parent.name == "schema":
         return
     assert not {name for name in imported(path) if name.split(".")[0] in ("hydra", "omegaconf")}

@@ -137,7 +137,7 @@ def test_rows_above_max_length_are_all_named_and_none_is_cut(tokenizer: Any) -> 
 
 
 def test_rows_without_an_answer_are_refused(tokenizer: Any) -> None:
-    with pytest.raises(ConfigError, match=r"line 1: no assistant turn"):
+    with pytest.raises(ConfigError, match="row 1: no assistant turn"):
         turns.encode_all(
             tokenizer,
             [SINGLE[:2]],

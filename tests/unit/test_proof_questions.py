@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from webslm.adapters.reference import Greedy
+from webslm.adapters.answering import Greedy
 from webslm.proof.observe import Answer, Asked, Proof, Question, Visit
 from webslm.proof.questions import Row, asked_rows, first_question, last_question
 from webslm.proof.verdict import Reference, failures, logit_difference, score
 from webslm.schema import VerifyConf
-from webslm.stages.verify import cut, questions
+from webslm.stages.verify import questions
 
 SYSTEM = {"role": "system", "content": "Be short."}
 
@@ -51,21 +51,18 @@ def test_first_and_last_question_of_a_conversation() -> None:
 
 def test_asked_rows_are_first_questions_then_last_ones(tmp_path: Path) -> None:
     rows = [chat(f"Q{at}", f"A{at}") for at in range(6)]
-    rows[1] = chat("Q1", "A1", "R1", "B1")
-    rows[4] = chat("Q4", "A4", "R4", "B4")
+    rows[4] = chat("Q4", "A4 is shorter", "R4", "B4")
+    rows[1] = chat("Q1", "A1 is not as short", "R1", "B1")
+    # An answer that is not learnt is not asked for: the second question is the first here.
+    rows[0] = chat("Q0", "A0", "R0", "B0")
+    rows[0][2]["weight"] = 0  # type: ignore[assignment]
     path = write(tmp_path / "train.jsonl", rows)
-    assert [row.question for row in asked_rows(path, 3, 1)] == ["Q0", "Q2", "Q4", "R1"]
-    assert [row.question for row in asked_rows(path, 2, 9)] == ["Q0", "Q3", "R1", "R4"]
-    assert [row.question for row in asked_rows(path, 1)] == ["Q0"]
-    alone = write(tmp_path / "alone.jsonl", rows[:1])
-    assert [row.question for row in asked_rows(alone, 3, 1)] == ["Q0"]
-
-
-def test_cut_answer_has_stopped_only_when_all_of_it_is_left() -> None:
-    answer = greedy(1, 2, 3, stopped=True)
-    assert cut(answer, 3) == answer
-    assert (cut(answer, 2).tokens, cut(answer, 2).stopped) == ([1, 2], False)
-    assert len(cut(answer, 2).best) == 2
+    assert [row.question for row in asked_rows(path, 3, 1)] == ["R0", "Q2", "Q4", "R0"]
+    assert [row.question for row in asked_rows(path, 2, 9)] == ["R0", "Q3", "R0", "R4", "R1"]
+    assert all(message.keys() == {"role", "content"} for message in asked_rows(path, 1)[0].messages)
+    assert [row.question for row in asked_rows(path, 1)] == ["R0"]
+    alone = write(tmp_path / "alone.jsonl", rows[2:3])
+    assert [row.question for row in asked_rows(alone, 3, 1)] == ["Q2"]
 
 
 def test_logit_difference_of_a_token_that_torch_did_not_keep_is_the_least_it_can_be() -> None:
@@ -94,7 +91,7 @@ def test_score_counts_what_was_said_and_what_was_forced() -> None:
     references = [
         Reference(
             prompt=[7, 8],
-            greedy={"dequantized": greedy(1, 2, 3, stopped=True), "merged": greedy(1, 9)},
+            greedy={"dequantized": greedy(1, 2, 3, stopped=True), "merged": greedy(1, 9, 3)},
             answer="one two three",
             base_answer="",
         )
@@ -104,15 +101,14 @@ def test_score_counts_what_was_said_and_what_was_forced() -> None:
     asked = questions(rows, references, conf)
     assert [one.said for one in asked] == [True, False]
     assert asked[0] == Question(
-        messages=rows[0].messages, prompt=[7, 8], continuations=[[1, 2, 3], [1, 9]],
+        messages=rows[0].messages, prompt=[7, 8], answer=[1, 2, 3],
         text="one two three", stopped=True, said=True,
     )  # fmt: skip
     said = Asked(text="one", stopped=False, tokens=[1, 2], best=[], num_prompt_tokens=2)
     right = references[0].greedy["dequantized"].best
-    other = [[(1, 5.0)], [(4, 6.0)]]
     seen = proof(
         [said, None],
-        [right, other, right, other],
+        [right, right],
         [
             Answer(text="one two three", stopped=True, by="forced"),
             Answer(text="nothing", stopped=True, by="said"),
@@ -122,10 +118,10 @@ def test_score_counts_what_was_said_and_what_was_forced() -> None:
     assert report["compared"] == {
         "greedy_prompts": 1,
         "greedy_tokens": 2,
-        "forced_positions": {"dequantized": 6, "merged": 4},
+        "forced_positions": 6,
     }
     assert report["greedy_agreement"] == {"dequantized": 1.0, "merged": 0.0}
-    assert report["forced_top1_agreement"] == {"dequantized": 1.0, "merged": 0.5}
+    assert report["forced_top1_agreement"] == {"dequantized": 1.0, "merged": 2 / 3}
     assert [(one["rouge_l"], one["follow_up"], one["by"]) for one in report["answers"]] == [
         (1.0, False, "forced"),
         (0.0, True, "said"),

@@ -181,7 +181,7 @@ def test_main_refuses_a_missing_folder(tmp_path: Path) -> None:
 def test_main_refuses_a_folder_that_is_no_bundle_and_names_the_one_inside(bundle: Path) -> None:
     with pytest.raises(ConfigError, match=r"has no index\.html") as caught:
         serve_verb.main([str(bundle.parent)])
-    assert caught.value.hint == f"serve {bundle}"
+    assert caught.value.hint == f"python -m webslm serve {bundle}"
 
 
 @pytest.mark.parametrize("words", [[], ["a", "--port", "many"], ["a", "--what"]])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -54,7 +55,9 @@ def read_config(folder: Path) -> dict[str, Any]:
         inner = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
         raise ConfigError(
             f"adapter.path: no {CONFIG} in {folder}",
-            hint=f"did you mean {folder / inner[-1]}?" if inner else "name the adapter's folder",
+            hint=f"adapter.path={shlex.quote(str(folder / inner[-1]))}"
+            if inner
+            else "adapter.path=FOLDER, the one that holds it",
         )
     try:
         config: Any = json.loads(file.read_text(encoding="utf-8"))
@@ -113,7 +116,8 @@ def _unusable(config: Any, folder: Path) -> tuple[str, str | None] | None:
     if begun.startswith(CHANGES_BASE):
         return (
             f"it was initialised by {begun}, which changes the base it belongs to",
-            "convert it to plain LoRA where it was trained (peft: path_initial_model_for_...)",
+            "save it as plain LoRA where it was trained: "
+            "save_pretrained(FOLDER, path_initial_model_for_weight_conversion=INITIAL)",
         )
     if config.get("bias", "none") != "none":
         return f"it trained biases (bias={config['bias']!r})", "train it with bias='none'"
@@ -218,7 +222,7 @@ def _target_problems(
 
 def _hint(config: Mapping[str, Any]) -> str:
     name = config.get(TRAINED_ON)
-    return f"it names {name} as its base" if name else "choose the base it was trained on"
+    return f"it was trained on {name}" if name else "choose the base it was trained on"
 
 
 def _count(shape: Shape) -> int:

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from webslm.adapters import shared_start
 from webslm.adapters.frozen_layers import FrozenLayers
 from webslm.adapters.losses import summed
 from webslm.adapters.turns import IGNORED
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-WORTH_SHARING = 8
-"""Tokens of a common start from which a pass of its own is cheaper than its copies."""
 
 
 class Answers:
@@ -36,7 +34,7 @@ class Answers:
         """
         self._rows: Tensor | None = None
         self._frozen = frozen
-        self._shares = shares and _attends_to_all(model.config)
+        self._shares = shares and shared_start.attends_to_all(model.config)
         model.get_output_embeddings().register_forward_pre_hook(self._select)
 
     def loss(self, model: Any, inputs: dict[str, Any]) -> tuple[Tensor, int]:
@@ -73,33 +71,13 @@ class Answers:
     ) -> dict[str, Any]:
         """Compute the common start once; return the inputs of what follows it."""
         import torch
-        from transformers import DynamicCache
 
         ids, seen = rest["input_ids"], rest["attention_mask"]
-        kept = DynamicCache()
-        first = {
-            "input_ids": ids[:1, :start],
-            "attention_mask": seen[:1, :start],
-            "past_key_values": kept,
-            "use_cache": True,
-        }
+        first = shared_start.first_inputs(ids, start)
         none = torch.empty(0, dtype=torch.long, device=ids.device)
         self._run(model, first, None if states is None else states[:1, :start], none)
-        for layer in kept.layers:
-            if layer.is_initialized:
-                layer.keys = layer.keys.expand(len(ids), -1, -1, -1)
-                layer.values = layer.values.expand(len(ids), -1, -1, -1)
-        length = ids.shape[1]
-        places = torch.arange(length, device=ids.device)
-        hidden = (places[None, :] > places[start:, None]) | (seen[:, None, None, :] == 0)
         kind = next(model.parameters()).dtype
-        return {
-            "input_ids": ids[:, start:],
-            "position_ids": places[None, start:].expand(len(ids), -1),
-            "attention_mask": hidden.to(kind) * torch.finfo(kind).min,
-            "past_key_values": kept,
-            "use_cache": True,
-        }
+        return shared_start.rest_inputs(ids, seen, start, first["past_key_values"], kind)
 
     def _run(self, model: Any, inputs: dict[str, Any], states: Tensor | None, rows: Tensor) -> Any:
         self._rows = rows
@@ -118,19 +96,7 @@ class Answers:
         return (inputs[0].flatten(0, 1).index_select(0, self._rows),)
 
 
-def _attends_to_all(config: Any) -> bool:
-    """Return whether every layer sees every earlier token: a window would need masks of its own."""
-    kinds = getattr(config, "layer_types", None)
-    window = getattr(config, "sliding_window", None)
-    return set(kinds) == {"full_attention"} if kinds else window is None
-
-
 def _common_start(ids: Tensor, told: Tensor) -> int:
     """Return how many tokens all rows of a batch start with, before any that says something."""
-    if len(ids) < 2:
-        return 0
-    same = int((ids == ids[0]).all(0).cumprod(0).sum())
     says = (told != IGNORED).any(0).nonzero()
-    first = int(says[0, 0]) if len(says) else ids.shape[1] - 1
-    start = min(same, first)
-    return start if start >= WORTH_SHARING else 0
+    return shared_start.common_start(ids, int(says[0, 0]) if len(says) else ids.shape[1] - 1)

@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from webslm.adapters import shared_start
+
 if TYPE_CHECKING:
     from torch import Tensor
 
 LIMIT_BYTES = 2 << 30
 """States kept at most; a batch with a row beyond them is computed whole."""
-FILL_ROWS = 8
+FILL_ROWS = 16
 """Rows computed at once while the states are made."""
 
 
@@ -89,17 +91,32 @@ class FrozenLayers:
 
         longest = max(len(row) for row in batch)
         ids = torch.tensor([[*row, *([0] * (longest - len(row)))] for row in batch])
-        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in batch])
+        seen = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in batch])
+        start = 0
+        if shared_start.attends_to_all(self._decoder.config):
+            start = shared_start.common_start(ids, min(map(len, batch)) - 1)
+        if not start:
+            told = self._lower({"input_ids": ids, "attention_mask": seen, "use_cache": False})
+        else:
+            first = shared_start.first_inputs(ids, start)
+            before = self._lower(first).expand(len(batch), -1, -1)
+            past, kind = first["past_key_values"], next(self._decoder.parameters()).dtype
+            rest = shared_start.rest_inputs(ids, seen, start, past, kind)
+            told = torch.cat([before, self._lower(rest)], 1)
+        for states, row in zip(told, batch, strict=True):
+            # A copy of its own: a view would keep the whole padded batch alive.
+            yield states[: len(row)].clone()
+
+    def _lower(self, inputs: dict[str, Any]) -> Tensor:
+        """Return what the layers that stay make of a batch, [rows, tokens, width]."""
         self._is_filling = True
         try:
-            self._decoder(input_ids=ids, attention_mask=mask, use_cache=False)
+            self._decoder(**inputs)
         finally:
             self._is_filling = False
         assert self._seen is not None
         seen, self._seen = self._seen, None
-        for states, row in zip(seen, batch, strict=True):
-            # A copy of its own: a view would keep the whole padded batch alive.
-            yield states[: len(row)].clone()
+        return seen
 
     def _skip(self, forward: Any, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
         if self._given is not None:

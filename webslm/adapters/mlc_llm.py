@@ -19,6 +19,7 @@ from typing import Any
 from webslm import fs, proc
 from webslm.adapters.mlc_failures import DOCS, explain
 from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed, ToolFailed
+from webslm.paths import expanded
 
 CHAT_CONFIG = "mlc-chat-config.json"
 CONFIG = "config.json"
@@ -56,7 +57,7 @@ def interpreter(python: str) -> Path:
     """
     if python in ("auto", "here"):
         return Path(sys.executable)
-    found = shutil.which(Path(python).expanduser())
+    found = shutil.which(expanded(python))
     if found is None:
         raise ConfigError(
             f"compiler.python: no program at {python!r}", hint="the path of a Python with mlc_llm"
@@ -93,7 +94,7 @@ def probe(python: Path) -> Found:
 def runtime_file() -> Path | None:
     """Return mlc_llm's runtime for the browser, None where the environment names none."""
     tree = os.environ.get(SOURCE_DIR)
-    found = None if tree is None else Path(tree).expanduser() / RUNTIME
+    found = None if tree is None else expanded(tree) / RUNTIME
     return found if found is not None and found.is_file() else None
 
 

@@ -20,6 +20,7 @@ from webslm.fs import write_text
 from webslm.schema import (
     Arithmetic,
     AugmentConf,
+    Aware,
     Device,
     Finetune,
     LaunchConf,
@@ -81,6 +82,7 @@ def _lora(values: Mapping[str, Any]) -> LoraConf:
     chosen = {
         "loss": Loss[values["loss"]],
         "device": Device[values["device"]],
+        "quantization_aware": Aware[values["quantization_aware"]],
         "precision": Arithmetic[values["precision"]],
         "augment": AugmentConf(**values["augment"]),
     }

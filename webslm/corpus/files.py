@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,9 @@ def read_records(path: Path, key: str = "data.path") -> Iterator[Record]:
     except IsADirectoryError as exc:
         raise ConfigError(f"{told}: a folder, not a file", hint="name the file in it") from exc
     except PermissionError as exc:
-        raise ConfigError(f"{told}: cannot be read", hint=f"chmod u+r {told}") from exc
+        raise ConfigError(
+            f"{told}: cannot be read", hint=f"chmod u+r {shlex.quote(str(path))}"
+        ) from exc
     except (OSError, ValueError) as exc:
         why = exc.strerror if isinstance(exc, OSError) else exc
         raise ConfigError(f"{told}: cannot be read: {why}", hint=f"check {key}") from exc

@@ -115,8 +115,8 @@ def _kept(results: Results) -> Iterator[str]:
     yield (
         f"What the base knew: {last['known']['value']:.0%} of {last['answered']} general questions "
         f"get an answer with an expected word (base: {before:.0%}); the loss on all "
-        f"{last['n']} reference answers changed by {rise['value']:+.0%} "
-        f"[{rise['low']:+.0%}, {rise['high']:+.0%}]."
+        f"{last['n']} reference answers changed by {rise['value']:+.1%} "
+        f"[{rise['low']:+.1%}, {rise['high']:+.1%}]."
     )
 
 

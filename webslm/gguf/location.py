@@ -20,6 +20,7 @@ from typing import IO
 from webslm.errors import ConfigError
 from webslm.gguf.header import Header, MoreNeeded, parse
 from webslm.keys import CHUNK_BYTES, file_digest
+from webslm.paths import expanded
 
 PACKAGE = "package:"
 ARCHIVES = (".whl", ".zip")
@@ -139,7 +140,7 @@ def locate(path: str) -> Location:
     if path.startswith(PACKAGE):
         return Location(path=_in_package(path.removeprefix(PACKAGE)))
     outer, _, inner = path.partition(INSIDE) if is_packed(path) else (path, "", "")
-    file = Path(outer).expanduser().resolve()
+    file = expanded(outer).resolve()
     if not file.exists():
         raise ConfigError(f"base.path: {file}: no such file", hint="base.path=FILE.gguf")
     if file.is_dir():

@@ -8,6 +8,7 @@ from pathlib import Path
 from webslm import __version__
 from webslm.errors import ConfigError
 from webslm.fs import tree_files, write_text
+from webslm.paths import expanded
 
 FILES = Path(__file__).resolve().parent / "files"
 SUFFIX = ".in"
@@ -23,7 +24,7 @@ def main(words: list[str]) -> Path:
     """
     if len(words) != 1 or words[0].startswith("-"):
         raise ConfigError("init: name one folder", hint="python -m webslm init my-assistant")
-    folder = Path(words[0]).expanduser()
+    folder = expanded(words[0])
     write_project(folder)
     return folder
 

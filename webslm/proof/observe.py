@@ -59,12 +59,12 @@ class Question:
 
     messages: Sequence[Mapping[str, str]]
     prompt: list[int]
-    continuations: list[list[int]]
-    """What is forced after the prompt; the first is the whole answer that is expected."""
+    answer: list[int]
+    """The whole answer that is expected, and forced; its stop token included."""
     text: str
-    """That answer as text."""
+    """The same as text."""
     stopped: bool
-    """Whether that answer ends by itself."""
+    """Whether it ends by itself."""
     said: bool
     """Whether the browser shall say it by itself too, token by token."""
 
@@ -103,7 +103,7 @@ class Proof:
     asked: Sequence[Asked | None]
     """For every question; None: only forced."""
     followed: list[Best]
-    """For every question one of each continuation, or of its first tokens."""
+    """For every question at the positions of the answer that was forced, or of its start."""
     answers: list[Answer]
     """For every question."""
     console_errors: list[str]
@@ -135,7 +135,7 @@ def observe(
         GraphicsDied: The browser's graphics process died.
         VerificationFailed: The page did not load, did not answer, or broke off.
     """
-    total = 1 + len(questions)
+    total = 1 + len(questions) + sum(question.said for question in questions)
     progress.update(0, total, "loading the page, asking its first question")
     page = browser.tab()
     try:
@@ -149,62 +149,69 @@ def observe(
     page.screenshot(screenshot)
     adapter = adapter_name(browser, page)
     probe = Probe(page, url)
-    seen = []
-    for done, question in enumerate(questions):
-        tell = partial(progress.update, 1 + done, total)
-        seen.append(measure(probe, question, conf, tell))
+    measured = _Measuring(probe, conf, partial(progress.update, total=total))
+    # What follows each other in this order has most of its prompt in common.
+    asked = [measured.said(question) for question in questions]
+    seen = [measured.forced(*pair) for pair in zip(questions, asked, strict=True)]
     progress.update(total, total)
     return Proof(
         browser=f"Chromium {browser.version}",
         adapter=adapter,
         visit=visit,
-        asked=[asked for asked, _, _ in seen],
-        followed=[best for _, followed, _ in seen for best in followed],
-        answers=[answer for _, _, answer in seen],
+        asked=asked,
+        followed=[best for best, _ in seen],
+        answers=[answer for _, answer in seen],
         console_errors=page.observed.console_errors,
         webgpu_errors=page.observed.webgpu_errors,
         foreign_requests=page.observed.foreign_requests,
     )
 
 
-def measure(
-    probe: Probe, question: Question, conf: VerifyConf, tell: Callable[[str], None]
-) -> tuple[Asked | None, list[Best], Answer]:
-    """Return what the browser says by itself, at forced positions, and its whole answer."""
-    if not probe.at_once:
-        return _measure_by_steps(probe, question, conf, tell)
-    name, asked = str(question.messages[-1]["content"]), None
-    if question.said:
-        tell(f"saying {conf.num_tokens} tokens: {name}")
-        asked = probe.ask(question.messages, conf.num_tokens)
-    followed = []
-    for continuation in question.continuations:
-        tell(f"forcing {len(continuation)} tokens: {name}")
-        followed.append(probe.follow(question.prompt, continuation))
-    if [step[0][0] for step in followed[0]] == question.continuations[0]:
-        return asked, followed, Answer(text=question.text, stopped=question.stopped, by="forced")
-    # Forced positions cannot tell what follows a token that the browser would not have said.
-    tell(f"saying all of it: {name}")
-    whole = probe.ask(question.messages, max(conf.max_answer_tokens, conf.num_tokens))
-    return asked, followed, Answer(text=whole.text, stopped=whole.stopped, by="said")
+class _Measuring:
+    """The questions on their way through the browser."""
+
+    def __init__(self, probe: Probe, conf: VerifyConf, tell: Callable[..., None]) -> None:
+        self._probe = probe
+        self._conf = conf
+        self._tell = tell
+        self._done = 1
+        self._most = max(conf.max_answer_tokens, conf.num_tokens)
+
+    def said(self, question: Question) -> Asked | None:
+        """Return what the browser says by itself; None: it is not asked to.
+
+        Where a library looks at one position at a time, saying costs no more than forcing, so all
+        of every answer is said.
+        """
+        if not self._probe.at_once:
+            return self._ask(question, self._most)
+        return self._ask(question, self._conf.num_tokens) if question.said else None
+
+    def forced(self, question: Question, asked: Asked | None) -> tuple[Best, Answer]:
+        """Return the best logits at the positions of the expected answer, and the browser's own."""
+        wanted, whole = question.answer, None
+        if not self._probe.at_once and asked is not None:
+            if asked.tokens == wanted:
+                return asked.best, Answer(text=asked.text, stopped=asked.stopped, by="said")
+            wanted, whole = wanted[: self._conf.num_tokens], asked
+        self._tell(self._done, message=f"forcing {len(wanted)} tokens: {_name(question)}")
+        best = self._probe.follow(question.prompt, wanted)
+        self._done += 1
+        if self._probe.at_once and [step[0][0] for step in best] == wanted:
+            return best, Answer(text=question.text, stopped=question.stopped, by="forced")
+        # Forced positions cannot tell what follows a token that the browser would not have said.
+        whole = whole or self._ask(question, self._most)
+        return best, Answer(text=whole.text, stopped=whole.stopped, by="said")
+
+    def _ask(self, question: Question, most: int) -> Asked:
+        self._tell(self._done, message=f"saying up to {most} tokens: {_name(question)}")
+        asked = self._probe.ask(question.messages, most)
+        self._done += 1
+        return asked
 
 
-def _measure_by_steps(
-    probe: Probe, question: Question, conf: VerifyConf, tell: Callable[[str], None]
-) -> tuple[Asked, list[Best], Answer]:
-    """Do the same where a position costs as much forced as said: what was said counts as forced."""
-    name = str(question.messages[-1]["content"])
-    tell(f"saying all of it: {name}")
-    whole = probe.ask(question.messages, max(conf.max_answer_tokens, conf.num_tokens))
-    followed = []
-    for continuation in question.continuations:
-        count = len(continuation)
-        if whole.tokens[:count] == continuation:
-            followed.append(whole.best[:count])
-        else:
-            tell(f"forcing tokens one by one: {name}")
-            followed.append(probe.follow(question.prompt, continuation[: conf.num_tokens]))
-    return whole, followed, Answer(text=whole.text, stopped=whole.stopped, by="said")
+def _name(question: Question) -> str:
+    return str(question.messages[-1]["content"])
 
 
 def visit_page(page: Tab, url: str, fallback: str, *, most_pieces: int | None = None) -> Visit:

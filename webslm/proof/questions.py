@@ -29,14 +29,14 @@ class Row:
 
 
 def first_question(messages: Sequence[Mapping[str, str]]) -> Row:
-    """Return the first question of a conversation."""
-    return _asked(messages, _answers(messages)[0])
+    """Return the first question of a conversation whose answer is learnt."""
+    return _asked(messages, _learnt(messages)[0])
 
 
 def last_question(messages: Sequence[Mapping[str, str]]) -> Row | None:
-    """Return the last question of a conversation; None where it is the first as well."""
-    answers = _answers(messages)
-    return _asked(messages, answers[-1]) if len(answers) > 1 else None
+    """Return the last such question; None where no answer precedes it."""
+    row = _asked(messages, _learnt(messages)[-1])
+    return row if row.follow_up else None
 
 
 def asked_rows(path: Path, prompts: int, follow_ups: int = 0) -> list[Row]:
@@ -45,18 +45,16 @@ def asked_rows(path: Path, prompts: int, follow_ups: int = 0) -> list[Row]:
     Args:
         path: The file.
         prompts: First questions, evenly spaced over the rows; fewer where there are fewer rows.
-        follow_ups: Last questions, evenly spaced over the rows of several answers.
+        follow_ups: Last questions, of the shortest conversations of several answers.
     """
     rows = read_rows(path)
     talks = [row for messages in rows if (row := last_question(messages)) is not None]
-    return [
-        *(first_question(rows[at]) for at in evenly_spaced(len(rows), prompts)),
-        *(talks[at] for at in evenly_spaced(len(talks), follow_ups)),
-    ]
+    talks.sort(key=lambda row: sum(len(message["content"]) for message in row.messages))
+    first = [first_question(rows[at]) for at in evenly_spaced(len(rows), prompts)]
+    return [*first, *talks[:follow_ups]]
 
 
-def _answers(messages: Sequence[Mapping[str, str]]) -> list[int]:
-    """Return where the answers that are learnt stand; nobody taught the others."""
+def _learnt(messages: Sequence[Mapping[str, str]]) -> list[int]:
     return [at for at, message in enumerate(messages) if is_learnt(message)]
 
 

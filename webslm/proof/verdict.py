@@ -13,7 +13,7 @@ from webslm.proof.scoring import GreedyComparison, compare_greedy, rouge_l, top1
 from webslm.schema import VerifyConf
 
 if TYPE_CHECKING:
-    from webslm.adapters.reference import Greedy
+    from webslm.adapters.answering import Greedy
 
 REFERENCES = ("dequantized", "merged")
 
@@ -24,7 +24,8 @@ class Reference:
 
     prompt: list[int]
     greedy: dict[str, Greedy]
-    """By name in ``REFERENCES``: the dequantized one is a whole answer."""
+    """By name in ``REFERENCES``: the dequantized model's whole answer, and what the merged one
+    would say after each start of it."""
     answer: str
     """The dequantized model's, as text."""
     base_answer: str
@@ -51,9 +52,6 @@ def score(
         ]
         for name in REFERENCES
     }
-    followed = {
-        name: seen.followed[index :: len(REFERENCES)] for index, name in enumerate(REFERENCES)
-    }
     return {
         "loaded": True,
         "browser": seen.browser,
@@ -67,18 +65,18 @@ def score(
         },
         "ties": sum(item.tie for item in greedy["dequantized"]),
         "forced_top1_agreement": {
-            name: _forced(followed[name], [ref.greedy[name].tokens for ref in references])
+            name: _forced(seen.followed, [ref.greedy[name].tokens for ref in references])
             for name in REFERENCES
         },
         "compared": {
             "greedy_prompts": len(said),
             "greedy_tokens": sum(item.compared for item in greedy["dequantized"]),
-            "forced_positions": {name: sum(map(len, followed[name])) for name in REFERENCES},
+            "forced_positions": sum(map(len, seen.followed)),
         },
         "maxlogit_difference": {
             name: max(
                 logit_difference(best, ref.greedy[name].best)
-                for best, ref in zip(followed[name], references, strict=True)
+                for best, ref in zip(seen.followed, references, strict=True)
             )
             for name in REFERENCES
         },

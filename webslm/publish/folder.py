@@ -8,6 +8,7 @@ from pathlib import Path
 
 from webslm.errors import ConfigError, EnvironmentMismatch
 from webslm.fs import copy_tree, sync_tree, temporary_dir, tree_bytes, tree_files
+from webslm.paths import expanded
 from webslm.publish.delivered import MANIFEST, PAGE_CONFIG, Delivered, Published
 from webslm.schema import PublishConf
 
@@ -95,4 +96,4 @@ def _exchange_at_once(one: Path, other: Path) -> bool:
 
 
 def _target(conf: PublishConf) -> Path:
-    return Path(str(conf.path)).expanduser().resolve()
+    return expanded(str(conf.path)).resolve()

@@ -16,6 +16,7 @@ from webslm.errors import EnvironmentMismatch, PublishError
 from webslm.fs import sync_tree, temporary_dir, tree_files, write_text
 from webslm.keys import file_digest
 from webslm.lock import BUNDLE, LOCK_NAME
+from webslm.paths import expanded
 from webslm.publish.card import release_notes
 from webslm.publish.delivered import Delivered, Published
 from webslm.schema import ArchiveFormat, PublishConf
@@ -121,7 +122,7 @@ def _members(site: Delivered, work: Path) -> list[tuple[str, Path]]:
 
 
 def _folder(conf: PublishConf) -> Path:
-    return Path(str(conf.path)).expanduser().resolve()
+    return expanded(str(conf.path)).resolve()
 
 
 def _archive(conf: PublishConf, site: Delivered) -> Path:

@@ -5,11 +5,10 @@ It comes last and only reads the output folder, so whatever happens here the bui
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
-
-from rich.console import Console
 
 from webslm import hosting
 from webslm.errors import PublishError, StageFailed
@@ -17,6 +16,7 @@ from webslm.publish import folder, hub, pages, release
 from webslm.publish.delivered import MANIFEST, Delivered, Published, read_delivered, record
 from webslm.publish.probe import Finding, probe_model, probe_site
 from webslm.schema import HostConf, PublishConf, Target
+from webslm.screen import Screen
 
 
 class Way(Protocol):
@@ -51,7 +51,7 @@ def check(conf: PublishConf, name: str) -> None:
         WAYS[conf.target].check(conf, name)
 
 
-def publish(conf: PublishConf, host: HostConf, output: Path, console: Console) -> Published | None:
+def publish(conf: PublishConf, host: HostConf, output: Path, console: Screen) -> Published | None:
     """Put a delivered build where ``conf`` says, write that down and probe it.
 
     Args:
@@ -81,7 +81,8 @@ def publish(conf: PublishConf, host: HostConf, output: Path, console: Console) -
     except (OSError, StageFailed) as exc:
         raise PublishError(
             f"publish: {exc}",
-            hint="the build is whole: python -m webslm publish FOLDER publish=...",
+            hint="the build is whole; once that is mended: python -m webslm publish "
+            f"{shlex.quote(str(output))} publish={conf.name}",
         ) from exc
     record(site, published)
     _tell(console, published)
@@ -101,7 +102,7 @@ def _probe(site: Delivered, published: Published, wait_s: float) -> Sequence[Fin
     )
 
 
-def _tell(console: Console, published: Published) -> None:
+def _tell(console: Screen, published: Published) -> None:
     done = "already there" if published.unchanged else "published"
     at = f" at commit {published.commit[:12]}" if published.commit else ""
     _say(
@@ -119,7 +120,7 @@ def _tell(console: Console, published: Published) -> None:
         _say(console, "note       publish.url=ADDRESS looks at it there like a browser")
 
 
-def _judge(console: Console, findings: Sequence[Finding]) -> None:
+def _judge(console: Screen, findings: Sequence[Finding]) -> None:
     for finding in findings:
         _say(console, f"{'wrong' if finding.fatal else 'note ':<10} {finding.text}")
     fatal = [finding.text for finding in findings if finding.fatal]
@@ -130,5 +131,5 @@ def _judge(console: Console, findings: Sequence[Finding]) -> None:
         )
 
 
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+def _say(console: Screen, line: str) -> None:
+    console.print(line, soft_wrap=True)

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from webslm.errors import ConfigError
+from webslm.screen import Screen
 
 USAGE = "python -m webslm publish FOLDER publish=folder|pages|hub|release [publish.KEY=VALUE]"
 
 
 def main(words: Sequence[str]) -> int:
     """Run ``publish FOLDER publish=TARGET [publish.KEY=VALUE] [host=HOST]``."""
-    from rich.console import Console
-
     from webslm.compose import compose
     from webslm.lock import read_lock
     from webslm.publish.rules import target_problems
@@ -37,5 +36,5 @@ def main(words: Sequence[str]) -> int:
     if problems := tuple(target_problems(cfg.publish)):
         raise ConfigError(problems=problems)
     check(cfg.publish, name)
-    publish(cfg.publish, cfg.host, output, Console())
+    publish(cfg.publish, cfg.host, output, Screen())
     return 0

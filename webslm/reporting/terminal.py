@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from webslm.screen import Screen, shown
 
 BAR = 40
 LEARNT = "black on green"
@@ -17,7 +18,7 @@ MARKS = ("[[", "]]")
 """Around what is learnt where a terminal has no colours."""
 
 
-def show_rows(console: Console, stats: Mapping[str, Any]) -> None:
+def show_rows(console: Screen, stats: Mapping[str, Any]) -> None:
     """Print the sets in numbers and every finding with its examples."""
     table = Table(box=None, pad_edge=False)
     for column in ("", "train", "held out"):
@@ -32,7 +33,9 @@ def show_rows(console: Console, stats: Mapping[str, Any]) -> None:
     for line in account_lines(stats):
         _say(console, line)
     for finding in stats["findings"]:
-        console.print(Text.assemble(("look at  ", "yellow"), finding["text"]), soft_wrap=True)
+        console.print(
+            Text.assemble(("look at  ", "yellow"), shown(finding["text"])), soft_wrap=True
+        )
         for example in finding["examples"]:
             _say(console, f"         {example}")
         _say(console, f"         type: {finding['hint']}")
@@ -89,7 +92,7 @@ def set_rows(stats: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield f"with the signature {name!r}", left, right
 
 
-def show_tokens(console: Console, found: Mapping[str, Any]) -> None:
+def show_tokens(console: Screen, found: Mapping[str, Any]) -> None:
     """Print lengths against the limits, samples with what is learnt in colour, and the steps."""
     limit, context = found["max_length"], found["context_window_size"]
     _say(
@@ -97,9 +100,9 @@ def show_tokens(console: Console, found: Mapping[str, Any]) -> None:
         f"\nrow lengths in tokens ({found['inspected']} of {found['rows']} rows; "
         f"lora.max_length {limit}, the page's context {context})",
     )
-    most = max(count for _, _, count in found["histogram"])
+    tallest = max(count for _, _, count in found["histogram"])
     for first, last, count in found["histogram"]:
-        bar = "#" * round(BAR * count / most)
+        bar = "#" * round(BAR * count / tallest)
         style = "red" if last > limit else ""
         console.print(Text(f"{first:>6}-{last:<6}{count:>6} {bar}", style=style), soft_wrap=True)
     long = found["too_long"]
@@ -140,10 +143,11 @@ def marked(pieces: Sequence[Mapping[str, Any]], *, plain: bool) -> Text:
     text = Text()
     for piece in pieces:
         learnt = piece["loss"]
-        shown = f"{MARKS[0]}{piece['text']}{MARKS[1]}" if learnt and plain else piece["text"]
-        text.append(shown, style=LEARNT if learnt and not plain else "")
+        letters = shown(piece["text"])
+        told = f"{MARKS[0]}{letters}{MARKS[1]}" if learnt and plain else letters
+        text.append(told, style=LEARNT if learnt and not plain else "")
     return text
 
 
-def _say(console: Console, line: str) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+def _say(console: Screen, line: str) -> None:
+    console.print(line, soft_wrap=True)

@@ -78,6 +78,15 @@ class Scale(Enum):
     none = "none"
 
 
+class Aware(Enum):
+    """Whether a fine-tune computes with weights as their format rounds them."""
+
+    always = "always"
+    auto = "auto"
+    """Where method, launch and format allow it; the plan says whether."""
+    never = "never"
+
+
 class Loss(Enum):
     """Which tokens the fine-tune learns from."""
 

@@ -14,8 +14,8 @@ class DomainConf:
     name: str = MISSING
     title: str = MISSING
     """Heading of the page and name of the installed app."""
-    train_path: str = MISSING
-    """Chat JSONL; ``shipped:`` paths lie in the package."""
+    train_path: str | None = MISSING
+    """Chat JSONL; ``shipped:`` paths lie in the package; null: rows come from ``data``."""
     held_out_path: str | None = None
     """Chat JSONL that is never trained; null: a share of the training rows is split off."""
     paraphrases_path: str | None = None
@@ -26,8 +26,8 @@ class DomainConf:
     """Regular expression that the last sentence of every answer must match; null: no rule."""
     disclaimer: str = MISSING
     """Always visible on the page."""
-    questions: list[str] = field(default_factory=list)
-    """Example questions offered by the page."""
+    questions: list[str] | None = None
+    """Example questions offered by the page; null: some that were trained."""
 
 
 @dataclass

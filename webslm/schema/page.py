@@ -91,13 +91,13 @@ class VerifyConf:
     """First questions of training rows asked, evenly spaced: torch's whole answers are fed."""
     num_follow_ups: int = 1
     """Last questions of conversations asked likewise, where training rows have several answers."""
-    num_greedy: int = 3
-    """Of these, how many the browser answers by itself as well, token by token."""
-    num_tokens: int = 24
-    """Tokens that it says by itself, and tokens of the merged model's answer that are fed."""
+    num_greedy: int = 2
+    """Of these, how many the browser begins by itself as well, token by token."""
+    num_tokens: int = 16
+    """Tokens that it says by itself."""
     max_answer_tokens: int = 128
-    """Longest answer that is compared with the row's."""
-    max_visit_tokens: int = 48
+    """Longest answer that is fed, and compared with the row's."""
+    max_visit_tokens: int = 24
     """Pieces of the page's own first answer after which Stop is pressed."""
     min_greedy_agreement: float = 1.0
     """Lowest share of prompts with the dequantized reference's greedy tokens (ties aside)."""

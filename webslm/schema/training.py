@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from webslm.schema.choices import Arithmetic, Device, Loss, Sharding
+from webslm.schema.choices import Arithmetic, Aware, Device, Loss, Sharding
 
 
 @dataclass
@@ -34,9 +34,10 @@ class LoraConf:
     """Linear modules that learn; empty: all that a layer of the architecture has."""
     layers: int | None = None
     """Uppermost layers that learn; null: all. What the others make of a row is computed once."""
-    quantization_aware: bool = False
-    """Compute with weights rounded as ``quant`` rounds them, so that what is learnt is what the
-    browser has; another format is then another fine-tune."""
+    quantization_aware: Aware = Aware.never
+    """always: compute with weights rounded as ``quant`` rounds them, so that what is learnt is what
+    the browser has (another format is then another fine-tune); auto: where method, launch and
+    format allow it; never."""
     epochs: float = 3.0
     """Passes over the training rows."""
     learning_rate: float = 2e-4

@@ -18,7 +18,7 @@ from webslm.gguf import wheel
 from webslm.gguf.location import Location, locate
 from webslm.gguf.model import read_model
 from webslm.keys import file_digest
-from webslm.paths import resolve_data
+from webslm.paths import expanded, resolve_data
 from webslm.prompts import ends, rendering, template, template_files
 from webslm.schema import BaseConf, BaseSource, BaseStageConf, Weights
 from webslm.settled_base import settle
@@ -115,7 +115,7 @@ def _random(cfg: BaseStageConf, out: Path, ctx: Context) -> dict[str, Any]:
 
 def _copy(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
     """Copy, never link: a later edit of the user's folder must not reach the store."""
-    folder = Path(str(base.path)).expanduser()
+    folder = expanded(str(base.path))
     checkpoint = Checkpoint(folder)
     found = [
         path

@@ -69,7 +69,10 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
         base = add_model(out, f"{cfg.name}-base", *folders, libraries, cfg)
     write_facts(draft, cfg, inputs)
     trained = trained_questions(inputs["data"] / "train.jsonl") if "finetune" in inputs else set()
-    site = site_config(cfg, stats["system_prompt"], trained, model)
+    questions = cfg.domain.questions
+    if questions is None:
+        questions = page_facts.starters(inputs["data"] / "train.jsonl")
+    site = site_config(cfg, stats["system_prompt"], questions, trained, model)
     site["base"] = base
     tokenizer = inputs["chat_config"] / TOKENIZER
     site["special_tokens"] = page_facts.special_tokens(tokenizer)
@@ -135,9 +138,13 @@ def write_facts(out: Path, cfg: BundleStageConf, inputs: Mapping[str, Path]) -> 
     facts: dict[str, object] = {"card": page_facts.card(cfg, inputs), "golden": golden}
     if Mode.proof in cfg.app.modes:
         facts["comparison"] = page_facts.comparison(inputs["data"], cfg.app.proof.questions)
-    if Mode.product in cfg.app.modes and cfg.domain.knowledge_path:
-        path = paths.resolve_data(cfg.domain.knowledge_path)
-        facts["documents"] = page_facts.documents(path)
+    if Mode.product in cfg.app.modes:
+        path = cfg.domain.knowledge_path
+        facts["documents"] = (
+            page_facts.documents(paths.resolve_data(path))
+            if path
+            else page_facts.row_documents(inputs["data"] / "train.jsonl")
+        )
     for name, value in facts.items():
         fs.write_text(out / "facts" / f"{name}.json", _json(value))
 
@@ -148,7 +155,11 @@ def trained_questions(path: Path) -> set[str]:
 
 
 def site_config(
-    cfg: BundleStageConf, system_prompt: str | None, trained: Set[str], model: dict[str, Any]
+    cfg: BundleStageConf,
+    system_prompt: str | None,
+    questions: Sequence[str],
+    trained: Set[str],
+    model: dict[str, Any],
 ) -> dict[str, Any]:
     """Return ``webslm.json``: all that differs between two sites."""
     decoding = cfg.app.decoding
@@ -158,9 +169,7 @@ def site_config(
         "title": cfg.app.title,
         "disclaimer": cfg.domain.disclaimer,
         "system_prompt": system_prompt,
-        "questions": [
-            {"text": text, "trained": normal(text) in trained} for text in cfg.domain.questions
-        ],
+        "questions": [{"text": text, "trained": normal(text) in trained} for text in questions],
         "decoding": {
             "temperature": decoding.temperature,
             "top_p": decoding.top_p,

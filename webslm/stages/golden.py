@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import reference
-from webslm.adapters.reference import Greedy
+from webslm.adapters import answering, reference
+from webslm.adapters.answering import Greedy
 from webslm.compiler.architectures import architecture
 from webslm.fs import write_text
 from webslm.prompts.ends import stop_ids
@@ -75,7 +75,7 @@ def dequantized_answers(
     tokenizer = reference.load_tokenizer(inputs["normalize"])
     stops = stop_ids(inputs["normalize"], tokenizer)
     prompts = [reference.prompt_ids(tokenizer, row.messages) for row in rows]
-    return reference.greedy_answers(model, prompts, limit, stops)
+    return answering.greedy_answers(model, prompts, limit, stops)
 
 
 def _self_test(row: Row, said: Greedy, tokenizer: Any) -> dict[str, Any]:

@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from webslm.adapters import reference
+from webslm.adapters import answering, reference
+from webslm.adapters.answering import Greedy
 from webslm.adapters.browser import session
-from webslm.adapters.reference import Greedy
 from webslm.adapters.webgpu import Offer
 from webslm.compiler.page_prompts import chosen_prompts, row_prompts
 from webslm.compiler.probes import read_rows, system_prompt_of
@@ -29,7 +28,7 @@ from webslm.proof.machine import check_machine
 from webslm.proof.questions import Row, asked_rows
 from webslm.proof.rendering import Wanted, compare_in
 from webslm.proof.scoring import evenly_spaced
-from webslm.proof.verdict import REFERENCES, Reference, failures, score
+from webslm.proof.verdict import Reference, failures, score
 from webslm.schema import Graphics, VerifyConf, VerifyStageConf
 from webslm.serve import running_server
 from webslm.stage import Context, Metrics
@@ -144,45 +143,40 @@ def refer(
     inputs: Mapping[str, Path],
     dequantized: Sequence[Greedy],
 ) -> list[Reference]:
-    """Ask the merged and the base model too; one is in memory at a time."""
+    """Ask the base too, and the merged model at every position of the dequantized one's answers.
+
+    One of them is in memory at a time.
+    """
     tokenizer = reference.load_tokenizer(inputs["normalize"])
     stops = stop_ids(inputs["normalize"], tokenizer)
     prompts = [reference.prompt_ids(tokenizer, row.messages) for row in rows]
-
-    def answers(folder: str, limit: int) -> list[Greedy]:
-        model = reference.load_model(inputs[folder])
-        return reference.greedy_answers(model, prompts, limit, stops)
-
-    base = answers("base", verify.max_answer_tokens)
+    model = reference.load_model(inputs["base"])
+    base = answering.answers(model, prompts, verify.max_answer_tokens, stops)
     # Without a fine-tune the merged model is the base.
-    same = (inputs["base"] / WEIGHTS).is_file() and (inputs["merge"] / WEIGHTS).samefile(
-        inputs["base"] / WEIGHTS
-    )
-    long_enough = same and verify.num_tokens <= verify.max_answer_tokens
-    merged = base if long_enough else answers("merge", verify.num_tokens)
+    files = [inputs[name] / WEIGHTS for name in ("base", "merge")]
+    if not (files[0].is_file() and files[1].is_file() and files[0].samefile(files[1])):
+        del model
+        model = reference.load_model(inputs["merge"])
     return [
         Reference(
             prompt=prompt,
             greedy={
                 "dequantized": whole,
-                "merged": cut(merged[index], verify.num_tokens),
+                "merged": _along(answering.forced_best(model, prompt, whole.tokens), whole),
             },
             answer=reference.decode(tokenizer, whole.tokens),
-            base_answer=reference.decode(tokenizer, base[index].tokens),
+            base_answer=reference.decode(tokenizer, said),
         )
-        for index, (prompt, whole) in enumerate(zip(prompts, dequantized, strict=True))
+        for prompt, whole, (said, _) in zip(prompts, dequantized, base, strict=True)
     ]
 
 
-def cut(answer: Greedy, limit: int) -> Greedy:
-    """Return the first tokens of an answer."""
-    whole = len(answer.tokens) <= limit
-    return replace(
-        answer,
-        tokens=answer.tokens[:limit],
-        best=answer.best[:limit],
-        stopped=answer.stopped and whole,
-    )
+def _along(best: observe.Best, answer: Greedy) -> Greedy:
+    """Return what a model would say after each start of another's answer.
+
+    Up to the first token that differs this is its own greedy answer.
+    """
+    return Greedy(tokens=[step[0][0] for step in best], best=best, stopped=answer.stopped)
 
 
 def questions(
@@ -194,7 +188,7 @@ def questions(
         observe.Question(
             messages=row.messages,
             prompt=ref.prompt,
-            continuations=[ref.greedy[name].tokens for name in REFERENCES],
+            answer=ref.greedy["dequantized"].tokens,
             text=ref.answer,
             stopped=ref.greedy["dequantized"].stopped,
             said=index in said,

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
@@ -17,6 +16,7 @@ from webslm.cache import Cache
 from webslm.errors import ConfigError, EnvironmentMismatch
 from webslm.fs import temporary_dir
 from webslm.paths import cache_dir
+from webslm.screen import Screen
 from webslm.store import admin
 from webslm.store.archive import pack, unpack
 
@@ -42,7 +42,7 @@ def main(words: Sequence[str], wanted: Wanted) -> int:
     """
     options = _parse(words)
     cache = Cache(cache_dir())
-    console = Console()
+    console = Screen()
     actions: dict[str, Callable[[], None]] = {
         "list": lambda: _list(cache, options.stage, console),
         "verify": lambda: _verify(cache, console),
@@ -70,7 +70,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(list(words))
 
 
-def _list(cache: Cache, stage: str | None, console: Console) -> None:
+def _list(cache: Cache, stage: str | None, console: Screen) -> None:
     found = admin.entries(cache, stage)
     table = Table(box=None, pad_edge=False)
     for column in ("stage", "key", "size", "took", "used"):
@@ -83,15 +83,15 @@ def _list(cache: Cache, stage: str | None, console: Console) -> None:
     if found:
         console.print(table)
     total = decimal(sum(entry.size for entry in found))
-    console.print(f"{len(found)} artifacts, {total}, in {cache.root}", highlight=False)
+    console.print(f"{len(found)} artifacts, {total}, in {cache.root}", soft_wrap=True)
 
 
-def _verify(cache: Cache, console: Console) -> None:
+def _verify(cache: Cache, console: Screen) -> None:
     count = admin.verify(cache, admin.entries(cache))
-    console.print(f"{count} artifacts are whole", highlight=False)
+    console.print(f"{count} artifacts are whole", soft_wrap=True)
 
 
-def _gc(cache: Cache, options: argparse.Namespace, wanted: Wanted, console: Console) -> None:
+def _gc(cache: Cache, options: argparse.Namespace, wanted: Wanted, console: Screen) -> None:
     if not options.keep_recipes and options.max_size is None:
         raise ConfigError(
             "cache gc: say what stays", hint="--keep-recipes, --max-size 5GB, or both"
@@ -113,11 +113,10 @@ def _gc(cache: Cache, options: argparse.Namespace, wanted: Wanted, console: Cons
     console.print(
         f"{did} {len(cleaning.removed)} artifacts ({decimal(cleaning.freed)}), "
         f"kept {len(cleaning.kept)}",
-        highlight=False,
     )
 
 
-def _export(cache: Cache, options: argparse.Namespace, console: Console) -> None:
+def _export(cache: Cache, options: argparse.Namespace, console: Screen) -> None:
     try:
         chosen = admin.named(admin.entries(cache), options.names)
     except KeyError as exc:
@@ -137,10 +136,10 @@ def _export(cache: Cache, options: argparse.Namespace, console: Console) -> None
         raise EnvironmentMismatch(
             f"cache export: {target}: {exc.strerror}", hint="name a file on a disk with room"
         ) from exc
-    console.print(f"{count} artifacts to {target}", highlight=False)
+    console.print(f"{count} artifacts to {target}", soft_wrap=True)
 
 
-def _import(cache: Cache, path: Path, console: Console) -> None:
+def _import(cache: Cache, path: Path, console: Screen) -> None:
     try:
         with sys.stdin.buffer if str(path) == "-" else path.open("rb") as file:
             taken = unpack(cache, file, str(path))
@@ -148,4 +147,4 @@ def _import(cache: Cache, path: Path, console: Console) -> None:
         raise ConfigError(
             f"cache import: {path}: {exc.strerror}", hint="name a file that `cache export` wrote"
         ) from exc
-    console.print(f"{len(taken)} artifacts taken into {cache.root}", highlight=False)
+    console.print(f"{len(taken)} artifacts taken into {cache.root}", soft_wrap=True)

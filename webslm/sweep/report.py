@@ -6,16 +6,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from webslm.cache import Cache
 from webslm.fs import write_text
 from webslm.plan import Step
+from webslm.screen import Screen, tell_problem
 from webslm.sweep.comparison import SIZE, SPEED, Measure, axis, columns, picks, text
 from webslm.sweep.record import Record
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 REPORT_NAME = "report.json"
 PAGE_NAME = "report.html"
@@ -30,7 +28,7 @@ class Planned:
 
 
 def finish(
-    console: Console,
+    console: Screen,
     folder: Path,
     command: Sequence[str],
     records: Sequence[Record],
@@ -106,15 +104,15 @@ def _plots(records: Sequence[Record], shown: Sequence[Measure]) -> list[dict[str
 
 
 def show(
-    console: Console,
+    console: Screen,
     folder: Path,
     report: Mapping[str, Any],
     records: Sequence[Record],
     metric: str | None,
 ) -> None:
     """Print one line per job, the picks and every failure."""
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     shown = columns(records, metric)
     table = Table(title="sweep", title_justify="left", box=None, pad_edge=False)
@@ -124,35 +122,28 @@ def show(
     for name in ("", "ran", "time", *(axis(each) for each in shown)):
         table.add_column(name)
     for record in records:
-        mark = "[green]ok[/]" if record.ok else f"[red]exit {record.exit_code}[/]"
+        mark = Text("ok", "green") if record.ok else Text(f"exit {record.exit_code}", "red")
         cells = [text(each.of(record)) for each in shown]
         ran = f"{record.executed}/{len(record.stages)}"
-        table.add_row(escape(record.name), mark, ran, f"{record.seconds:.1f} s", *cells)
+        table.add_row(record.name, mark, ran, f"{record.seconds:.1f} s", *cells)
     console.print()
     console.print(table)
     console.print(
         f"{report['executed']} stages ran for {report['steps']} steps",
-        highlight=False,
         soft_wrap=True,
     )
     for pick in report["picks"]:
         told = f"{text(pick['value'])} {pick['unit']}".strip()
-        console.print(
-            f"best by {pick['by']}: {pick['name']} ({told})", highlight=False, soft_wrap=True
-        )
+        console.print(f"best by {pick['by']}: {pick['name']} ({told})", soft_wrap=True)
     for record in records:
         for message, hint in (record.error or {}).get("problems", []):
-            console.print(
-                f"[red]{record.name}:[/] {escape(message)}", highlight=False, soft_wrap=True
-            )
-            if hint:
-                console.print(f"  [yellow]hint:[/] {escape(hint)}", highlight=False, soft_wrap=True)
+            tell_problem(console, record.name, message, hint)
     for name in report["not_run"]:
-        console.print(f"[red]{name}:[/] did not run", highlight=False, soft_wrap=True)
-    console.print(f"report {folder / PAGE_NAME}", highlight=False, soft_wrap=True)
+        tell_problem(console, name, "did not run", None)
+    console.print(f"report {folder / PAGE_NAME}", soft_wrap=True)
 
 
-def show_plan(console: Console, planned: Sequence[Planned], cache: Cache) -> None:
+def show_plan(console: Screen, planned: Sequence[Planned], cache: Cache) -> None:
     """Print what a sweep would do: every job's own steps, and what they share."""
     from rich.table import Table
 

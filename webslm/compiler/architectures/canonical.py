@@ -78,7 +78,7 @@ def check_shape(found: ShapeConf, shape: ShapeConf) -> None:
         told = "; ".join(f"{key}: checkpoint {a!r}, base.shape {b!r}" for key, a, b in unlike)
         raise StageFailed(
             f"the checkpoint is not the declared shape: {told}",
-            hint="copy the checkpoint's values to conf/base/<name>.yaml, key shape",
+            hint="copy the checkpoint's values to conf/base/NAME.yaml, key shape",
         )
 
 

@@ -8,6 +8,8 @@ const ALL_LOGITS = "batch_verify";
 const DROP_LAST = "vm.builtin.kv_state_popn";
 // Logits of one call, on the graphics chip and in the library's memory.
 const MOST_BYTES = 2 ** 26;
+// Positions that the widest kernels compute together: a call of fewer takes as long.
+const TILE = 64;
 
 // Returns how to look at many positions of an engine's model; null where its library cannot.
 export function forcing(engine) {
@@ -51,18 +53,19 @@ class Forcing {
   async follow(prompt, continuation, keep) {
     await this.#rewind(prompt);
     const size = this.#pipeline.prefillChunkSize;
-    const missing = prompt.slice(this.#held.length, -1);
-    for (let start = 0; start < missing.length; start += size) {
-      await this.#prefill(missing.slice(start, start + size));
+    // The first of the continuation's tokens is what the prompt's last position says.
+    const given = [...prompt.slice(this.#held.length), ...continuation.slice(0, -1)];
+    const whole = Math.ceil(continuation.length / TILE) * TILE;
+    const before = given.splice(0, Math.max(0, given.length - whole));
+    for (let start = 0; start < before.length; start += size) {
+      await this.#prefill(before.slice(start, start + size));
     }
-    // The first of its tokens is what the prompt's last position says.
-    const given = [prompt.at(-1), ...continuation.slice(0, -1)];
     const most = Math.max(1, Math.min(size, Math.floor(MOST_BYTES / 4 / this.#pipeline.fullVocabSize)));
     const steps = [];
     for (let start = 0; start < given.length; start += most) {
       steps.push(...await this.#verify(given.slice(start, start + most), keep));
     }
-    return steps;
+    return steps.slice(-continuation.length);
   }
 
   async #rewind(prompt) {
