@@ -111,9 +111,12 @@ def _build(words: list[str]) -> int:
         cfg = compose(words)
     except ConfigError as exc:
         problems = list(exc.problems)
+        good = good_overrides(words)
         try:
-            # What does compose is checked as well, so that all mistakes show at once.
-            preflight(compose(good_overrides(words)))
+            # What does compose is checked as well, so that all mistakes show at once; not with
+            # another base than the one that was asked for, which has other rules.
+            if not any(word.startswith("base=") for word in set(words) - set(good)):
+                preflight(compose(good))
         except ConfigError as more:
             problems += [problem for problem in more.problems if problem not in problems]
         raise ConfigError(problems=tuple(problems)) from exc

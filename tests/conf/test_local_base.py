@@ -11,6 +11,7 @@ import pytest
 from tests import checkpoints
 from tests.checkpoints import edit, put
 from webslm.build import build
+from webslm.cli import run
 from webslm.compose import compose, restore
 from webslm.errors import ConfigError
 from webslm.keys import plain
@@ -149,3 +150,15 @@ def test_quantized_weights_are_told_by_their_method(
     with pytest.raises(ConfigError, match=rf"quantized already \({told}\)") as caught:
         composed(folder)
     assert "take the original checkpoint" in str(caught.value.hint)
+
+
+def test_a_broken_base_is_told_alone(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoints.shard(folder)
+    (folder / checkpoints.FIRST).unlink()
+    words = ["base=local", f"base.path={folder}", "data.closing=null", "quant=q4f32_1"]
+    assert run([*words, f"output_dir={tmp_path / 'out'}"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("config error") == 1
+    assert "has no such file" in said
