@@ -107,8 +107,10 @@ ASKING_SOURCES = (
     "proof/scoring.py",
     "adapters/evaluating.py",
     "adapters/generating.py",
+    "adapters/heap.py",
     "adapters/questions.py",
     "adapters/reference.py",
+    "adapters/side_by_side.py",
     *TRAINING_SOURCES,
 )
 COMPILE_SOURCES = (
@@ -345,6 +347,7 @@ STAGES: tuple[StageSpec, ...] = (
             "proof/scoring.py",
             "adapters/answering.py",
             "adapters/generating.py",
+            "adapters/side_by_side.py",
             "adapters/reference.py",
             *TRAINING_SOURCES,
             *CONVERT_SOURCES,
@@ -398,6 +401,7 @@ STAGES: tuple[StageSpec, ...] = (
             "adapters/webgpu.py",
             "adapters/answering.py",
             "adapters/generating.py",
+            "adapters/side_by_side.py",
             "adapters/reference.py",
             *PROMPT_SOURCES,
             *TRAINING_SOURCES,

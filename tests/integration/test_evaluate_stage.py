@@ -15,8 +15,9 @@ from tests.integration.architecture_models import SHAPES, random_model
 from tests.integration.conftest import SMALL, run_build, stored
 from webslm.adapters import answering, evaluating, generating, reference, turns
 from webslm.adapters.evaluating import Probe
-from webslm.adapters.generating import Answer, Sampling, shared_prefix
+from webslm.adapters.generating import Answer, Sampling, by_length, shared_prefix
 from webslm.adapters.questions import Question, questions
+from webslm.adapters.side_by_side import has_moving_rotation, side_by_side
 from webslm.prompts.ends import stop_ids
 from webslm.schema import QuestionsConf
 
@@ -83,7 +84,8 @@ def test_head_gives_the_logits_of_the_whole_model(name: str) -> None:
     row = [7, 3, 9, 11, 5, 8]
     rows = [[*row[:3], *row[at:], *row[:at]] for at in range(4)]
     asked = [Probe(prompt=ids[:4], answer=ids[4:]) for ids in rows]
-    reading = evaluating.read(model, asked)
+    reading = evaluating.read(evaluating.quickened(model), asked)
+    model.set_attn_implementation("eager")
     for states, probe in zip(reading.states, asked, strict=True):
         torch.testing.assert_close(
             reading.head.logits(states), one_by_one(model, probe), rtol=1e-4, atol=1e-4
@@ -150,17 +152,27 @@ def test_answers_in_batches_are_those_asked_one_by_one(
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_rows_that_end_leave_their_batch_and_the_others_go_on(name: str) -> None:
-    # Half of the shapes look back eleven tokens, less than these rows grow to.
+    # Half of the shapes look back eleven tokens, less than these rows grow to; half of the rows
+    # begin alike.
     model = random_model(SHAPES[name])
-    prompts = [[5, 6, 7, at, at + 3, *range(2, 2 + at)] for at in range(10, 22)]
+    starts = [[5, 6, 7, at] if at < 16 else [at] for at in range(10, 22)]
+    prompts = [[*start, at + 3, *range(2, 2 + at)] for at, start in enumerate(starts, 10)]
     free = [alone(model, prompt, 12, frozenset()) for prompt in prompts]
     # What one row says in the middle ends it there, and others where they say it too.
     stops = frozenset({free[0][0][5], free[3][0][2]})
-    said = generating.answer(
-        model, prompts, stops=stops, limits=[12] * 12, sampling=Sampling(), seed=0
-    )
-    assert said == [alone(model, prompt, 12, stops) for prompt in prompts]
-    assert {stopped for _, stopped in said} == {True, False}
+    expected = [alone(model, prompt, 12, stops) for prompt in prompts]
+    assert {stopped for _, stopped in expected} == {True, False}
+    evaluating.quickened(model)
+    for chosen in (slice(6), slice(12)):
+        said = generating.answer(
+            model,
+            prompts[chosen],
+            stops=stops,
+            limits=[12] * len(prompts[chosen]),
+            sampling=Sampling(),
+            seed=0,
+        )
+        assert said == expected[chosen]
 
 
 def test_start_is_shared_up_to_the_first_difference_but_no_row_whole() -> None:
@@ -179,6 +191,54 @@ def test_start_is_shared_up_to_the_first_difference_but_no_row_whole() -> None:
 def test_window_counts_where_a_layer_has_one() -> None:
     found = {name for name in SHAPES if generating.window(random_model(SHAPES[name])) is not None}
     assert found == {"mistral", "gemma2", "gemma3"}
+
+
+def test_batches_hold_like_lengths_and_nearly_equal_numbers() -> None:
+    assert by_length([5, 1, 4, 2, 3], 2) == [[0], [2, 4], [3, 1]]
+    assert by_length([1, 2, 3], 24) == [[2], [1, 0]]
+    assert by_length([7], 24) == [[0]]
+    assert by_length([], 24) == []
+    sizes = [len(places) for places in by_length([1] * 86, 24)]
+    assert (sum(sizes), max(sizes) - min(sizes), len(sizes)) == (86, 1, 4)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_batches_beside_each_other_say_what_they_say_alone(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    model = random_model(SHAPES["smollm2"])
+    prompts = [[3, 4, *range(5, 6 + at)] for at in range(12)]
+    way = Sampling(temperature=1.0, top_p=0.9)
+    before = torch.get_num_threads()
+    monkeypatch.setattr(generating, "BATCH", 3)
+    try:
+        torch.set_num_threads(threads)
+        said = generating.answer(
+            model, prompts, stops={1}, limits=[6] * 12, sampling=Sampling(), seed=0
+        )
+        drawn = [
+            generating.answer(model, prompts, stops={1}, limits=[6] * 12, sampling=way, seed=0)
+            for _ in range(2)
+        ]
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert said == [alone(model, prompt, 6, frozenset({1})) for prompt in prompts]
+    assert drawn[0] == drawn[1] != said
+
+
+def test_batches_come_back_in_order_and_a_mistake_in_one_is_told() -> None:
+    model = random_model(SHAPES["smollm2"])
+    assert side_by_side(model, lambda batch: batch * 2, [3, 1, 2]) == [6, 2, 4]
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(model, lambda batch: 1 / batch, [1, 0])
+
+
+def test_model_that_changes_its_rotation_reads_one_batch_at_a_time() -> None:
+    moving = {name for name in SHAPES if has_moving_rotation(random_model(SHAPES[name]))}
+    assert moving == {"phi3"}
 
 
 def test_sampling_follows_its_seed(base: Path, probes: list[Probe]) -> None:
@@ -227,9 +287,9 @@ def test_adapter_beside_the_weights_reads_as_the_merged_model(
     readings = [
         evaluating.read(model, probes)
         for model in (
-            reference.load_model(base),
+            evaluating.load(base),
             evaluating.load_adapter(base, adapter),
-            reference.load_model(tmp_path / "merged"),
+            evaluating.load(tmp_path / "merged"),
         )
     ]
     _, tuned, same = evaluating.force(readings, probes)

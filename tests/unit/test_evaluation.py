@@ -384,6 +384,16 @@ def test_sentences_say_what_was_learnt_forgotten_and_lost() -> None:
     assert "chance" not in lost
 
 
+def test_weights_that_gain_by_rounding_were_learnt_through_it() -> None:
+    assert "went through" not in " ".join(
+        sentences(results(), "q4", adapter_asked=True)["quantized"]
+    )
+    gained = observed()
+    gained["quantized"]["trained"] = [seen(0.05, GOOD, same=9) for _ in range(4)]
+    first = sentences(table(gained, RULES, BOOTSTRAP), "q4", adapter_asked=True)["quantized"][0]
+    assert "lora.quantization_aware" in first
+
+
 def test_change_that_may_be_chance_is_called_that_and_no_change_too() -> None:
     assert told({"value": 0.0, "low": 0.0, "high": 0.0}) == "unchanged"
     assert told({"value": 0.1, "low": -0.1, "high": 0.2}) == "+0.100 [-0.100, +0.200]"
@@ -531,7 +541,7 @@ def test_gates_without_an_evaluation_are_refused_and_options_are_sound() -> None
 
 @pytest.mark.parametrize("gate", ["min_manner", "min_signature_rate"])
 def test_manner_that_nothing_describes_cannot_be_asked_for(gate: str) -> None:
-    cfg = compose([f"evaluate.gates.{gate}=0.9", "data.closing=null"])
+    cfg = compose(["evaluate=on", f"evaluate.gates.{gate}=0.9", "data.closing=null"])
     ((message, hint),) = problems(cfg)
     assert message == f"evaluate.gates.{gate}: nothing says what the manner is"
     assert hint is not None

@@ -6,17 +6,19 @@ ended leaves its batch. Answers are those of a prompt asked alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import itertools
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from webslm.adapters.side_by_side import side_by_side
 from webslm.adapters.torch_mode import quiet
 
 if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-BATCH = 32
+BATCH = 24
 """Prompts answered together: twice as many are hardly faster a token, and hold twice the cache."""
 
 Answer = tuple[list[int], bool]
@@ -53,21 +55,41 @@ def answer(
     """
     import torch
 
-    torch.manual_seed(seed)
+    def batch(places: list[int]) -> list[Answer]:
+        # A batch draws its own numbers, whichever thread comes first.
+        generator = torch.Generator().manual_seed(seed * len(prompts) + places[0])
+        with torch.inference_mode():
+            return _Batch(
+                model=model,
+                prompts=[list(prompts[place]) for place in places],
+                limits=[limits[place] for place in places],
+                sampling=sampling,
+                generator=generator,
+            ).answers(frozenset(stops))
+
     found: list[Answer] = [([], False)] * len(prompts)
-    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    for start in range(0, len(order), BATCH):
-        chosen = order[start : start + BATCH]
-        batch = _Batch(
-            model=model,
-            prompts=[list(prompts[index]) for index in chosen],
-            limits=[limits[index] for index in chosen],
-        )
-        with torch.inference_mode(), quiet():
-            answers = list(batch.answers(frozenset(stops), sampling))
-        for index, one in zip(chosen, answers, strict=True):
-            found[index] = one
+    batches = by_length([len(prompt) for prompt in prompts], BATCH)
+    with quiet():
+        for places, answers in zip(batches, side_by_side(model, batch, batches), strict=True):
+            for place, one in zip(places, answers, strict=True):
+                found[place] = one
     return found
+
+
+def by_length(lengths: Sequence[int], most: int) -> list[list[int]]:
+    """Return places in batches of like lengths and nearly equal size, the longest first.
+
+    There are at least two, for two cores, whatever this machine has: a batch's numbers depend on
+    what is in it.
+
+    Args:
+        lengths: Tokens at each place.
+        most: Places a batch may have.
+    """
+    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
+    count = max(-(-len(order) // most), min(len(order), 2))
+    edges = [len(order) * index // count for index in range(count + 1)] if count else []
+    return [order[start:end] for start, end in itertools.pairwise(edges)]
 
 
 def shared_prefix(rows: Sequence[Sequence[int]], *, longest: int, window: int | None) -> int:
@@ -122,10 +144,13 @@ class _Batch:
     model: Any
     prompts: list[list[int]]
     limits: list[int]
+    sampling: Sampling
+    generator: Any
+    """Where the choices come from."""
     said: list[list[int]] = field(default_factory=list)
 
-    def answers(self, stops: frozenset[int], sampling: Sampling) -> Iterator[Answer]:
-        """Yield each prompt's answer."""
+    def answers(self, stops: frozenset[int]) -> list[Answer]:
+        """Return each prompt's answer."""
         import torch
 
         self.said = [[] for _ in self.prompts]
@@ -133,7 +158,7 @@ class _Batch:
         rows = list(range(len(self.prompts)))
         logits, cache, mask, at = self._read()
         while True:
-            tokens = _choose(logits, [self.said[row] for row in rows], sampling).tolist()
+            tokens = self._choose(logits, rows).tolist()
             for row, token in zip(rows, tokens, strict=True):
                 ended[row] = token in stops
                 if not ended[row]:
@@ -153,7 +178,7 @@ class _Batch:
             mask = torch.cat([mask, mask.new_ones(len(rows), 1)], 1)
             at = at + 1
             logits = self._step(torch.tensor([[tokens[place]] for place in kept]), cache, mask, at)
-        yield from zip(self.said, ended, strict=True)
+        return list(zip(self.said, ended, strict=True))
 
     def _read(self) -> tuple[Tensor, Any, Tensor, Tensor]:
         """Return (logits after each prompt, cache, mask, position of each prompt's last token)."""
@@ -186,22 +211,21 @@ class _Batch:
         logits: Tensor = out.logits[:, -1].float()
         return logits
 
+    def _choose(self, logits: Tensor, rows: Sequence[int]) -> Tensor:
+        """Return the next token of every row: the best, or one drawn as web-llm draws it."""
+        import torch
+        from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
-def _choose(logits: Tensor, said: Sequence[Sequence[int]], sampling: Sampling) -> Tensor:
-    """Return the next token of every row: the best, or one drawn as web-llm draws it."""
-    import torch
-    from transformers import TemperatureLogitsWarper, TopPLogitsWarper
-
-    if sampling.repetition_penalty != 1:
-        for row, tokens in zip(logits, said, strict=True):
-            again = torch.tensor(sorted(set(tokens)), dtype=torch.long)
-            # As web-llm: what the model said itself counts, its prompt does not.
-            known = row[again]
-            scale = sampling.repetition_penalty
-            row[again] = torch.where(known < 0, known * scale, known / scale)
-    if sampling.temperature <= 0:
-        return logits.argmax(-1)
-    scores = TemperatureLogitsWarper(sampling.temperature)(None, logits)
-    if sampling.top_p < 1:
-        scores = TopPLogitsWarper(sampling.top_p)(None, scores)
-    return torch.multinomial(scores.softmax(-1), 1)[:, 0]
+        way = self.sampling
+        if way.repetition_penalty != 1:
+            for scores, row in zip(logits, rows, strict=True):
+                # As web-llm: what the model said itself counts, its prompt does not.
+                again = torch.tensor(sorted(set(self.said[row])), dtype=torch.long)
+                known, scale = scores[again], way.repetition_penalty
+                scores[again] = torch.where(known < 0, known * scale, known / scale)
+        if way.temperature <= 0:
+            return logits.argmax(-1)
+        warped = TemperatureLogitsWarper(way.temperature)(None, logits)
+        if way.top_p < 1:
+            warped = TopPLogitsWarper(way.top_p)(None, warped)
+        return torch.multinomial(warped.softmax(-1), 1, generator=self.generator)[:, 0]

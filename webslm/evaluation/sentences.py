@@ -135,6 +135,12 @@ def _merged(results: Results, *, adapter_asked: bool) -> Iterator[str]:
 
 def _quantized(results: Results, quant: str) -> Iterator[str]:
     steps = list(results)
+    if steps[-2] != "base" and results["quantized"]["trained"]["change"]["loss"]["high"] < 0:
+        yield (
+            f"With {quant} weights it knows its rows better than without: the fine-tune went "
+            "through their rounding (lora.quantization_aware), so that rounded ones are what was "
+            "learnt."
+        )
     for name, words in SET_NAMES.items():
         if name not in results["quantized"]:
             continue

@@ -5,6 +5,7 @@ The browser's own column follows from ``verify``; the report sets it beside this
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 from webslm.adapters import evaluating, generating, reference
 from webslm.adapters.evaluating import Probe, Reading
 from webslm.adapters.generating import Answer
+from webslm.adapters.heap import kept
 from webslm.adapters.questions import (
     Answers,
     Question,
@@ -55,7 +57,7 @@ def run(cfg: EvaluateStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
     conf = cfg.evaluate
     bootstrap = Bootstrap(resamples=conf.resamples, confidence=conf.confidence, seed=cfg.seed)
     rules = signatures(cfg.closing, cfg.signatures)
-    with reproducible(cfg.seed):
+    with reproducible(cfg.seed), kept():
         survey = _Survey(cfg=cfg, inputs=inputs, ctx=ctx)
         seen = survey.observe()
     results = table(seen, rules, bootstrap)
@@ -114,13 +116,8 @@ class _Survey:
     def __post_init__(self) -> None:
         self._tokenizer = reference.load_tokenizer(self.inputs["normalize"])
         self._stops = stop_ids(self.inputs["normalize"], self._tokenizer)
-        self.asked = questions(
-            self.cfg.evaluate,
-            self.cfg.num_prompts,
-            self.inputs["data"],
-            self._tokenizer,
-            self._stops,
-        )
+        num_prompts, data = self.cfg.num_prompts, self.inputs["data"]
+        self.asked = questions(self.cfg.evaluate, num_prompts, data, self._tokenizer, self._stops)
         self._probes = probes(self.asked)
 
     def observe(self) -> dict[str, dict[str, list[Observation]]]:
@@ -132,32 +129,45 @@ class _Survey:
             # Where the merge changed no best token, it would say the same again.
             self.adapter_asked = any(row.same != row.tokens for row in forced[place])
             if self.adapter_asked:
-                model = evaluating.load_adapter(self.inputs["base"], self.inputs["finetune"])
-                found["adapter"].answers.update(greedy(model, self.asked, self._stops))
+                own = greedy(self._adapter(), self.asked, self._stops)
+                found["adapter"].answers.update(own)
         return {
             step: self._observations(rows, each.answers)
             for (step, each), rows in zip(found.items(), map(iter, forced), strict=True)
         }
 
     def _measured(self) -> dict[str, _Measured]:
-        self.ctx.progress.update(0, 4, "base")
+        self._begin(0, "base")
         found = {"base": self._base()}
         if "finetune" in self.inputs:
-            self.ctx.progress.update(1, 4, "merged")
-            merged = self._measure(reference.load_model(self.inputs["merge"]))
+            self._begin(1, "merged")
+            merged = self._measure(evaluating.load(self.inputs["merge"]))
             if (self.inputs["finetune"] / "adapter_config.json").is_file():
-                self.ctx.progress.update(2, 4, "adapter")
-                model = evaluating.load_adapter(self.inputs["base"], self.inputs["finetune"])
-                reading = evaluating.read(model, self._probes)
+                self._begin(2, "adapter")
+                reading = evaluating.read(self._adapter(), self._probes)
                 found["adapter"] = _Measured(reading=reading, answers=dict(merged.answers))
             found["merged"] = merged
-        self.ctx.progress.update(3, 4, "quantized")
+        self._begin(3, "quantized")
+        found["quantized"] = self._quantized()
+        return found
+
+    def _begin(self, done: int, what: str) -> None:
+        self.ctx.progress.update(done, 5, what)
+        # A model is a circle of references: the last one would stay in memory for a while.
+        gc.collect()
+
+    def _adapter(self) -> Any:
+        return evaluating.load_adapter(self.inputs["base"], self.inputs["finetune"])
+
+    def _quantized(self) -> _Measured:
         shape = self.cfg.shape
         parameters = architecture(shape.model_type).parameters(shape)
-        state = dequantized_state(self.inputs["convert"], parameters, self.cfg.quant)
-        model = reference.load_model(self.inputs["merge"], state)
-        found["quantized"] = self._measure(model)
-        self.ctx.progress.update(3, 4, "sampling")
+        model = evaluating.load(
+            self.inputs["merge"],
+            dequantized_state(self.inputs["convert"], parameters, self.cfg.quant),
+        )
+        found = self._measure(model)
+        self._begin(4, "sampling")
         rows = [self.asked[name][place] for name, place in self._chosen()]
         self._sampled = sample(model, rows, self.cfg, self._stops)
         return found
@@ -166,7 +176,7 @@ class _Survey:
         stored = self.inputs["evaluate_base"]
         text = (stored / evaluate_base.ANSWERS).read_text(encoding="utf-8")
         reading = evaluating.load_states(
-            stored / evaluate_base.STATES, reference.load_model(self.inputs["base"]), self._probes
+            stored / evaluate_base.STATES, evaluating.load(self.inputs["base"]), self._probes
         )
         return _Measured(reading=reading, answers=json.loads(text))
 

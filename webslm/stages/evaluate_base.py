@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from webslm.adapters import evaluating, reference
+from webslm.adapters.heap import kept
 from webslm.adapters.questions import greedy, probes, questions
 from webslm.adapters.torch_mode import reproducible
 from webslm.fs import write_text
@@ -28,9 +29,9 @@ def run(cfg: EvaluateBaseStageConf, inputs: Mapping[str, Path], out: Path, ctx: 
     tokenizer = reference.load_tokenizer(inputs["base"])
     stops = stop_ids(inputs["base"], tokenizer)
     asked = questions(cfg.questions, cfg.num_prompts, inputs["data"], tokenizer, stops)
-    with reproducible(cfg.seed):
+    with reproducible(cfg.seed), kept():
         ctx.progress.update(0, 2, "reading")
-        model = reference.load_model(inputs["base"])
+        model = evaluating.load(inputs["base"])
         reading = evaluating.read(model, probes(asked))
         ctx.progress.update(1, 2, "answering")
         answers = greedy(model, asked, stops)
