@@ -121,6 +121,7 @@ def test_score_counts_what_was_said_and_what_was_forced() -> None:
         "forced_positions": 6,
     }
     assert report["greedy_agreement"] == {"dequantized": 1.0, "merged": 0.0}
+    assert report["max_logit_difference"] == {"dequantized": 0.0, "merged": 5.0}
     assert report["forced_top1_agreement"] == {"dequantized": 1.0, "merged": 2 / 3}
     assert [(one["rouge_l"], one["follow_up"], one["by"]) for one in report["answers"]] == [
         (1.0, False, "forced"),

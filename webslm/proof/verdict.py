@@ -73,7 +73,7 @@ def score(
             "greedy_tokens": sum(item.compared for item in greedy["dequantized"]),
             "forced_positions": sum(map(len, seen.followed)),
         },
-        "maxlogit_difference": {
+        "max_logit_difference": {
             name: max(
                 logit_difference(best, ref.greedy[name].best)
                 for best, ref in zip(seen.followed, references, strict=True)
