@@ -195,7 +195,8 @@ def test_window_counts_where_a_layer_has_one() -> None:
 
 def test_batches_hold_like_lengths_and_nearly_equal_numbers() -> None:
     assert by_length([5, 1, 4, 2, 3], 2) == [[0], [2, 4], [3, 1]]
-    assert by_length([1, 1], 24) == [[0, 1]]
+    assert by_length([1, 2, 3], 24) == [[2], [1, 0]]
+    assert by_length([7], 24) == [[0]]
     assert by_length([], 24) == []
     sizes = [len(places) for places in by_length([1] * 86, 24)]
     assert (sum(sizes), max(sizes) - min(sizes), len(sizes)) == (86, 1, 4)

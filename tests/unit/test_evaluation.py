@@ -541,7 +541,7 @@ def test_gates_without_an_evaluation_are_refused_and_options_are_sound() -> None
 
 @pytest.mark.parametrize("gate", ["min_manner", "min_signature_rate"])
 def test_manner_that_nothing_describes_cannot_be_asked_for(gate: str) -> None:
-    cfg = compose([f"evaluate.gates.{gate}=0.9", "data.closing=null"])
+    cfg = compose(["evaluate=on", f"evaluate.gates.{gate}=0.9", "data.closing=null"])
     ((message, hint),) = problems(cfg)
     assert message == f"evaluate.gates.{gate}: nothing says what the manner is"
     assert hint is not None

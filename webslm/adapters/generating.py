@@ -79,12 +79,15 @@ def answer(
 def by_length(lengths: Sequence[int], most: int) -> list[list[int]]:
     """Return places in batches of like lengths and nearly equal size, the longest first.
 
+    There are at least two, for two cores, whatever this machine has: a batch's numbers depend on
+    what is in it.
+
     Args:
         lengths: Tokens at each place.
         most: Places a batch may have.
     """
     order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
-    count = -(-len(order) // most)
+    count = max(-(-len(order) // most), min(len(order), 2))
     edges = [len(order) * index // count for index in range(count + 1)] if count else []
     return [order[start:end] for start, end in itertools.pairwise(edges)]
 

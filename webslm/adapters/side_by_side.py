@@ -1,7 +1,6 @@
 """Own how batches share the cores: each computed by one thread, several at a time.
 
-Two threads on one small batch wait for each other at every layer; two batches do not. What a batch
-gives depends on no thread count.
+Two threads on one small batch wait for each other at every layer; two batches do not.
 """
 
 from __future__ import annotations
@@ -28,6 +27,8 @@ def side_by_side(
     """
     import torch
 
+    if len(batches) == 1:
+        return [work(batches[0])]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
