@@ -57,5 +57,5 @@ def _own(cfg: Config) -> str | None:
         return None if given else template_files.read(folder)
     if base.source is BaseSource.gguf:
         return read_model(locate(str(base.path))).vocabulary.template
-    made = base.source is BaseSource.tiny or base.weights is Weights.random
+    made = base.source is BaseSource.tiny and base.weights is Weights.checkpoint
     return CHAT_TEMPLATE if made else None

@@ -155,8 +155,8 @@ def composition_errors() -> tuple[type[Exception], ...]:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    # Hydra 1.3 answers `group=3` with a bare ValueError.
-    return (HydraException, OmegaConfBaseException, ValueError)
+    # Hydra 1.3 answers `group=3` with a bare ValueError, `+=` with a failed assertion.
+    return (HydraException, OmegaConfBaseException, ValueError, AssertionError)
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> ConfigError:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from webslm.freeform import takes
-from webslm.paths import conf_dir
+from webslm.paths import conf_dir, conf_dirs
 from webslm.schema import Config
 
 Problem = tuple[str, str | None]
+UNKNOWN = re.compile(r"not in struct|Key '.*' not in|Could not override|Could not append")
 PLUGINS = {
     "hydra/launcher": "pip install 'webslm[sweep]', for ray_cluster 'webslm[ray]'",
     "hydra/sweeper": "pip install 'webslm[sweep]'",
@@ -44,18 +45,25 @@ def sentence(error: Exception, override: str) -> Problem:
         return syntax_problem(error, override)
     if isinstance(error, MissingConfigException):
         return _missing(error, key, override)
-    if override.startswith("~"):
+    if not text.strip():
+        return f"{override!r} cannot be read", "python -m webslm --help lists what can be typed"
+    if override.startswith("~") and _is_known(key):
         return f"{override!r} takes away what every build needs", f"choose one: {key}=OPTION"
     found = re.search(r"full_key: (\S+)", text)
     where = found.group(1) if found else key
     first = text.splitlines()[0].strip()
+    if UNKNOWN.search(first) or (override and not _is_known(key)):
+        return f"unknown key {where!r}", nearest(where or key)
     if "Ambiguous value" in first:
         many = f"python -m webslm -m {shlex.quote(override)}"
         return f"{key}: {value!r} names several, and one build takes one", f"{many} builds each"
     if "not a subclass of" in first and key in FILES:
         return f"{key}: {value!r} is no group of keys", f"{FILES[key]}={shlex.quote(value)}"
-    if re.search(r"not in struct|Key '.*' not in|Could not override|Could not append", first):
-        return f"unknown key {where!r}", nearest(where or key)
+    return _of_value(first, where, value)
+
+
+def _of_value(first: str, where: str, value: str) -> Problem:
+    """Return what to say of a value that its key does not take."""
     if "Missing mandatory value" in first or "missing" in first.lower():
         return f"{where or 'a value'}: is not set", f"add {where or 'key'}=VALUE"
     if "Invalid value" in first and "expected one of" in first:
@@ -91,7 +99,7 @@ def syntax_problem(error: Exception, override: str) -> Problem:
             if "[" in override
             else f"names and texts stand in quotes: {key}='{{name: \"a text\"}}'",
         )
-    if key not in set(_keys(Config, "")):
+    if not _is_known(key):
         return f"unknown key {key!r}", nearest(key)
     return f"{override!r} cannot be read: {str(error).splitlines()[0]}", _type_hint(key)
 
@@ -137,6 +145,17 @@ def _keys(node: type, prefix: str) -> Iterator[str]:
             yield from _keys(kind, f"{prefix}{name}.")
         else:
             yield prefix + name
+
+
+def _is_known(key: str) -> bool:
+    """Return whether the schema, Hydra or a folder of options has a key of this name."""
+    name = key.partition("@")[0]
+    if not name or name.startswith("hydra"):
+        return bool(name)
+    is_group = any((folder / name).is_dir() for folder in conf_dirs())
+    return is_group or any(
+        name == known or name.startswith(f"{known}.") for known in _keys(Config, "")
+    )
 
 
 def _type_hint(where: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from webslm.errors import ConfigError
 from webslm.gguf.location import is_packed, locate
 from webslm.keys import (
     file_digest,
@@ -56,7 +57,8 @@ def plan(cfg: Config, stages: Sequence[StageSpec] = STAGES) -> list[Step]:
                                                                        +--> verify
 
     Raises:
-        OSError: A file the configuration names cannot be read (``validate`` finds that first).
+        ConfigError: A file the configuration names is not there.
+        OSError: It cannot be read.
     """
     steps: list[Step] = []
     keys: dict[str, str] = {}
@@ -118,8 +120,15 @@ def _file_digests(config: Any, dotted_keys: Sequence[str]) -> dict[str, str]:
         paths = value if isinstance(value, list) else [value]
         for index, path in enumerate(paths):
             if path is not None:
-                digests[f"{dotted}.{index}"] = _digest(path)
+                digests[f"{dotted}.{index}"] = _digest_of(path, dotted)
     return digests
+
+
+def _digest_of(path: str, dotted: str) -> str:
+    try:
+        return _digest(path)
+    except (FileNotFoundError, NotADirectoryError) as exc:
+        raise ConfigError(f"{dotted}: {path}: no such file", hint=f"check {dotted}") from exc
 
 
 def _digest(name: str) -> str:

@@ -26,11 +26,12 @@ from webslm.schema import (
     VerifyConf,
     VerifyStageConf,
 )
-from webslm.stage import Context
+from webslm.stage import Context, Progress, SilentProgress
 from webslm.stages import bundle, chat_config, convert, golden, normalize, verify
 from webslm.stages import compile as compile_stage
 
 TIMEOUT_S = 120.0
+SILENT = SilentProgress()
 QUANT = QuantConf(name="q4f32_1", bits=4, dtype="float32", scale_encoding="f32-to-bf16")
 COMPILER = CompilerConf(context_window_size=256, prefill_chunk_size=64)
 
@@ -115,7 +116,13 @@ def verify_conf(
 ) -> VerifyStageConf:
     """Return a small proof's configuration with changes to its ``verify`` group."""
     conf = VerifyConf(
-        num_prompts=2, num_tokens=6, max_answer_tokens=6, min_answers=0, timeout_s=int(TIMEOUT_S)
+        num_prompts=2,
+        num_tokens=6,
+        max_answer_tokens=6,
+        # Less than the page says, so that Stop is pressed.
+        max_visit_tokens=3,
+        min_answers=0,
+        timeout_s=int(TIMEOUT_S),
     )
     for name, value in changes.items():
         setattr(conf, name, value)
@@ -128,6 +135,7 @@ def run_verify(
     cfg: VerifyStageConf,
     *,
     shape: ShapeConf = training.SHAPE,
+    progress: Progress = SILENT,
     **replaced: Path,
 ) -> dict[str, Any]:
     """Prove the chain in ``root``; ``replaced`` names other folders for what verify reads."""
@@ -145,4 +153,5 @@ def run_verify(
         max_answer_tokens=cfg.verify.max_answer_tokens,
     )
     golden.run(asked, inputs, inputs["golden"], context(out.parent))
-    return dict(verify.run(cfg, inputs, out, context(out.parent)))
+    ctx = replace(context(out.parent), progress=progress)
+    return dict(verify.run(cfg, inputs, out, ctx))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.chain import QUANT, make_site, verify_conf
+from tests.browser.chain import QUANT, run_verify, verify_conf
 from tests.graphics import needs_float16
 from tests.vulkan_driver import make_driver
 from webslm.errors import GraphicsDied, VerificationFailed
@@ -18,12 +18,9 @@ from webslm.graphics.stand_in import build_stand_in
 from webslm.paths import cache_dir
 from webslm.proof.machine import check_machine
 from webslm.schema import Graphics
-from webslm.stage import Context
-from webslm.stages import verify
 
 pytestmark = pytest.mark.browser
 Q4F16 = replace(QUANT, name="q4f16_1", dtype="float16", scale_encoding="raw")
-INPUTS = ("convert", "normalize", "merge", "base", "data")
 
 
 @needs_float16
@@ -57,14 +54,14 @@ def test_driver_that_does_not_work_is_told_and_swiftshader_computes(
 
 
 class Killer:
-    """A progress that kills the graphics process once, when the proof has its model loaded."""
+    """A progress that kills the graphics process once, when the page has its model loaded."""
 
     def __init__(self) -> None:
         self.killed: list[int] = []
 
     def update(self, done: float, total: float, message: str = "") -> None:
         """Kill at the first question, the first time."""
-        if done == 2 and not self.killed:
+        if done == 1 and not self.killed:
             self.killed = graphics_processes()
             for pid in self.killed:
                 os.kill(pid, signal.SIGKILL)
@@ -97,19 +94,15 @@ def graphics_processes() -> list[int]:
 def test_lavapipe_that_dies_in_the_proof_gives_way_to_swiftshader(
     root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, graphics: Graphics
 ) -> None:
-    killer = Killer()
-    ctx = Context(cache_dir=cache_dir(), log_dir=tmp_path / "log", progress=killer)
-    inputs = {name: root / name for name in INPUTS}
-    inputs["bundle"] = make_site(root, tmp_path / "site", max_tokens=8)
-    (tmp_path / "out").mkdir()
+    killer, out = Killer(), tmp_path / "out"
     cfg = verify_conf(graphics=graphics, num_prompts=1)
     if graphics is Graphics.lavapipe:
         with pytest.raises(GraphicsDied, match="the browser's graphics process died"):
-            verify.run(cfg, inputs, tmp_path / "out", ctx)
+            run_verify(root, out, cfg, progress=killer)
         assert len(killer.killed) == 1
         return
     with caplog.at_level(logging.WARNING):
-        metrics = verify.run(cfg, inputs, tmp_path / "out", ctx)
+        metrics = run_verify(root, out, cfg, progress=killer)
     assert len(killer.killed) == 1
     assert metrics["adapter"] == "software GPU: google swiftshader"
     (line,) = [record.getMessage() for record in caplog.records]

@@ -104,9 +104,15 @@ def test_name_comes_from_domain_base_and_quant() -> None:
 
 
 def test_quant_changes_neither_data_nor_training() -> None:
-    assert changed("quant=q0f32") == {
+    made = [keys("base=tiny", f"quant={name}") for name in ("q4f32_1", "q0f32")]
+    assert {stage for stage, key in made[0].items() if made[1][stage] != key} == {
         *("convert", "evaluate", "chat_config", "compile", "golden", "bundle", "verify"),
     }
+
+
+def test_quant_changes_a_fine_tune_that_knows_its_rounding() -> None:
+    assert {"finetune", "merge"} <= changed("quant=q0f32")
+    assert not {"data", "base", "inspect"} & changed("quant=q0f32")
 
 
 def test_dataset_changes_everything_but_base_and_library(tmp_path: Path) -> None:
@@ -224,14 +230,13 @@ def test_untuned_build_has_no_adapter_and_shares_the_library() -> None:
 def test_chosen_precision_shares_every_artifact_with_the_declared_format(
     dtype: str, name: str
 ) -> None:
-    cfg = settled(compose(["quant=auto"]), {"dtype": dtype}, ())
+    cfg = settled(compose(["base=tiny", "quant=auto"]), {"dtype": dtype}, ())
     found = {step.stage: step.key for step in plan(cfg)}
     assert cfg.quant == compose([f"quant={name}"]).quant
-    assert set(found) - {"calibrate"} == set(keys(f"quant={name}"))
+    declared = keys("base=tiny", f"quant={name}", "name=medical-tiny-auto")
+    assert set(found) - {"calibrate"} == set(declared)
     library = {stage: found[stage] for stage in ("convert", "compile", "bundle", "verify")}
-    assert library == {
-        stage: keys(f"quant={name}", "name=medical-smollm2_135m-auto")[stage] for stage in library
-    }
+    assert library == {stage: declared[stage] for stage in library}
 
 
 def test_open_precision_runs_no_further_than_calibration() -> None:
@@ -285,9 +290,11 @@ def test_two_libraries_that_cannot_be_are_refused(words: list[str], said: str) -
 
 
 def test_scaling_adds_its_stage_and_shares_the_library() -> None:
-    plain, scaled = keys(), keys("scale=awq")
+    plain, scaled = keys("base=tiny"), keys("base=tiny", "scale=awq")
     assert set(scaled) - set(plain) == {"scale"}
-    assert changed("scale=awq") == {"convert", "evaluate", "golden", "bundle", "verify"}
+    assert {stage for stage in plain if plain[stage] != scaled[stage]} == {
+        *("convert", "evaluate", "golden", "bundle", "verify"),
+    }
     cfg = settled(compose(["quant=auto", "scale=awq"]), {"dtype": "float16"}, ())
     step = next(step for step in plan(cfg) if step.stage == "scale")
     assert step.conf.quant.name == "q4f16_1"  # type: ignore[union-attr]

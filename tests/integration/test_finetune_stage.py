@@ -194,7 +194,7 @@ def test_first_loss_is_the_mean_over_answer_tokens(
 def test_row_above_max_length_stops_before_training(
     inputs: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=r"train\.jsonl line 5 has \d+ tokens, 60 are allowed"):
+    with pytest.raises(ConfigError, match=r"training row 5 has \d+ tokens, 60 are allowed"):
         training.make_adapter(tmp_path / "a", *inputs, max_length=60)
     assert not list((tmp_path / "a").iterdir())
 

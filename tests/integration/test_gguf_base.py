@@ -135,7 +135,8 @@ def small_parts(**changes: Any) -> gguf_files.Parts:
 def run_stage(tmp_path: Path, file: Path, **changes: Any) -> Path:
     out = tmp_path / "base"
     out.mkdir()
-    conf = training.base_conf(source=BaseSource.gguf, path=str(file), **changes)
+    shape = read_model(locate(str(file))).shape
+    conf = training.base_conf(source=BaseSource.gguf, path=str(file), shape=shape, **changes)
     base.run(BaseStageConf(base=conf, seed=0), {}, out, training.context(tmp_path))
     return out
 

@@ -279,7 +279,7 @@ def test_full_disk_is_a_sentence_and_room_is_enough(
         with pytest.raises(BuildFailed) as caught:
             build(cache, tmp_path)
         error: WebslmError = caught.value.error
-        assert "No space left" in error.message
+        assert f"the disk at {disk} is full" in error.message
         assert error.exit_code == 3
         filler.unlink()
         build(cache, tmp_path)

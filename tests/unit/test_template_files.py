@@ -115,4 +115,6 @@ def test_options_and_files_are_checked_before_anything_is_planned(tmp_path: Path
 
 
 def test_qwen3_is_taught_and_asked_without_thoughts() -> None:
-    assert compose(["base=qwen3_0_6b"]).base.template_options == {"enable_thinking": False}
+    switched = {"enable_thinking": False}
+    for words in (["base=qwen3_0_6b"], ["base=qwen3_0_6b", "base.weights=random"]):
+        assert compose(words).base.template_options == switched

@@ -118,7 +118,7 @@ def offer(
     # A browser that is no use at all says so here, before lavapipe gets the blame.
     seen = ask(Graphics.swiftshader)
     if refused:
-        log.warning("lavapipe does not work here, SwiftShader computes: %s", refused)
+        log.warning(f"lavapipe does not work here, SwiftShader computes: {refused}")
     return seen
 
 

@@ -136,7 +136,8 @@ def observe(
         VerificationFailed: The page did not load, did not answer, or broke off.
     """
     total = 1 + len(questions) + sum(question.said for question in questions)
-    progress.update(0, total, "loading the page, asking its first question")
+    tell = partial(progress.update, total=total)
+    tell(0, message="loading the page, asking its first question")
     page = browser.tab()
     try:
         fallback = str(questions[0].messages[-1]["content"])
@@ -149,7 +150,7 @@ def observe(
     page.screenshot(screenshot)
     adapter = adapter_name(browser, page)
     probe = Probe(page, url)
-    measured = _Measuring(probe, conf, partial(progress.update, total=total))
+    measured = _Measuring(probe, conf, tell)
     # What follows each other in this order has most of its prompt in common.
     asked = [measured.said(question) for question in questions]
     seen = [measured.forced(*pair) for pair in zip(questions, asked, strict=True)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from webslm.errors import ConfigError
 from webslm.screen import Screen
 
-USAGE = "python -m webslm publish FOLDER publish=folder|pages|hub|release [publish.KEY=VALUE]"
+USAGE = "python -m webslm publish FOLDER publish=pages; also folder, hub and release"
 
 
 def main(words: Sequence[str]) -> int:

@@ -97,7 +97,7 @@ class VerifyConf:
     """Tokens that it says by itself."""
     max_answer_tokens: int = 128
     """Longest answer that is fed, and compared with the row's."""
-    max_visit_tokens: int = 24
+    max_visit_tokens: int = 48
     """Pieces of the page's own first answer after which Stop is pressed."""
     min_greedy_agreement: float = 1.0
     """Lowest share of prompts with the dequantized reference's greedy tokens (ties aside)."""

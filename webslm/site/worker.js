@@ -27,5 +27,11 @@ if (globalThis.GPUAdapter) {
 const handler = new WebWorkerMLCEngineHandler();
 // The proof measures the very model that the page has loaded.
 /** @type {any} */ (self).webslmHandler = handler;
-self.onmessage = (event) => handler.onmessage(event);
+self.onmessage = (event) => {
+  if (event.data.kind === "chatCompletionNonStreaming") {
+    // A stop that came after the end of an answer would else be taken for one of this whole answer.
+    /** @type {any} */ (handler.engine).interruptSignal = false;
+  }
+  handler.onmessage(event);
+};
 self.postMessage({ kind: "webslm-alive" });

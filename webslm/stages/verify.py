@@ -83,7 +83,7 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
         instead = other_graphics(cfg, offered)
         if instead is None:
             raise
-        ctx.log.warning("lavapipe died, the proof begins again with SwiftShader: %s", exc.message)
+        ctx.log.warning(f"lavapipe died, the proof begins again with SwiftShader: {exc.message}")
         seen = prove(instead)
     report = score(rows, references, seen, verify)
     if rendered:

@@ -20,7 +20,7 @@ from webslm.screen import Screen
 from webslm.store import admin
 from webslm.store.archive import pack, unpack
 
-HINT = "python -m webslm cache list | verify | gc | export FILE | import FILE"
+HINT = "python -m webslm cache list; also verify, gc, export FILE and import FILE"
 Wanted = Callable[[], set[str]]
 
 

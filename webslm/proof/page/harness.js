@@ -85,6 +85,8 @@ globalThis.webslm = {
   // Greedy answer through chat completions: the path that the page takes.
   async ask({ messages, maxTokens, keep }) {
     await engine.resetChat();
+    // Stop may have been pressed after the end of the answer before.
+    engine.interruptSignal = false;
     recorder.restart({ keep });
     const reply = await engine.chat.completions.create({
       messages: prompts?.next(messages) ?? messages, max_tokens: maxTokens, temperature: 0, repetition_penalty: 1,
