@@ -194,8 +194,10 @@ def test_window_counts_where_a_layer_has_one() -> None:
 
 
 def test_batches_hold_like_lengths_and_nearly_equal_numbers() -> None:
-    assert by_length([5, 1, 4, 2, 3], 2) == [[0], [2, 4], [3, 1]]
-    assert by_length([1, 2, 3], 24) == [[2], [1, 0]]
+    assert by_length([10, 6, 9, 7, 8], 2) == [[0], [2, 4], [3, 1]]
+    assert by_length([8, 9, 10], 24) == [[2], [1, 0]]
+    # What would be mostly padding has a batch of its own.
+    assert by_length([10, 100, 9, 90, 10], 24) == [[1, 3], [0, 4, 2]]
     assert by_length([7], 24) == [[0]]
     assert by_length([], 24) == []
     sizes = [len(places) for places in by_length([1] * 86, 24)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -261,8 +262,14 @@ BAD_ROWS = {
     "nonsense": ("not JSON", "{"),
     "list": ("not a JSON object", "[]"),
     "no shape": ('no "messages"', '{"queries": "Q?"}'),
-    "number": ('"expected" is no list of words', f'{{"messages":[{USER},{ANSWER}],"expected":7}}'),
-    "numbers": ('"expected" is no list', f'{{"messages":[{USER},{ANSWER}],"expected":[7]}}'),
+    "object": (
+        '"expected" is no list of words',
+        f'{{"messages":[{USER},{ANSWER}],"expected":{{}}}}',
+    ),
+    "truth": ('"expected" is no list', f'{{"messages":[{USER},{ANSWER}],"expected":[true]}}'),
+    "empty": ('"expected" holds a word', f'{{"messages":[{USER},{ANSWER}],"expected":""}}'),
+    "questions alone": ('no "messages"', '{"question_id": 81, "turns": ["Q?", "R?"]}'),
+    "answer of parts": ("the answer is an object", '{"question": "Q?", "answer": {"value": "A"}}'),
     "signs": ('"expected" holds a word', f'{{"messages":[{USER},{ANSWER}],"expected":["!"]}}'),
     "no answer": ("user's turn", f'{{"messages":[{USER}]}}'),
 }
@@ -281,11 +288,32 @@ def test_general_row_with_a_mistake_is_named_before_any_work(name: str, tmp_path
     assert message.startswith("evaluate.general_path: mine.jsonl:3: ")
     assert wrong in message
     assert hint
+    assert "data." not in hint.replace("docs/data.md", "")
     path.write_text(f"\ufeff{good}\n", encoding="utf-8")
     check_general(cfg.evaluate)
     (row,) = read_general(path)
     assert row.expected == ("a",)
     assert [message["content"] for message in row.messages] == ["Q?", "A."]
+
+
+@pytest.mark.parametrize(
+    ("row", "answer", "expected"),
+    [
+        ({"question": "Sum?", "answer": "It is 42.", "expected": [42]}, "It is 42.", ("42",)),
+        ({"prompt": "Capital?", "expected": ["Paris", "paris"]}, "Paris", ("Paris", "paris")),
+        ({"id": "k1", "label": "Geo", "question": "City?", "expected": "Rome"}, "Rome", ("Rome",)),
+        ({"input": "City?", "output": "Rome, I think.", "expected": ["Rome"]}, None, ("Rome",)),
+        ({"question": "City?", "answer": "Rome.", "options": ["Rome", "Oslo"]}, "Rome.", ()),
+    ],
+)
+def test_rows_of_question_and_expected_words_are_read(
+    row: dict[str, Any], answer: str | None, expected: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    (found,) = read_general(path)
+    assert found.messages[-1]["content"] == (answer or row["output"])
+    assert found.expected == expected
 
 
 def test_expected_word_is_asked_for_only_where_a_row_names_one() -> None:

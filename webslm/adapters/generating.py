@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-BATCH = 24
-"""Prompts answered together: twice as many are hardly faster a token, and hold twice the cache."""
+BATCH = 40
+"""Prompts answered together: half as many take a third longer a token, as each step reads every
+weight; more hold a larger cache."""
+LIKE = 0.6
+"""How long the shortest row of a batch is beside its longest, at least: the rest is padding."""
 
 Answer = tuple[list[int], bool]
 """Tokens without the stop token, and whether one came."""
@@ -86,10 +89,23 @@ def by_length(lengths: Sequence[int], most: int) -> list[list[int]]:
         lengths: Tokens at each place.
         most: Places a batch may have.
     """
-    order = sorted(range(len(lengths)), key=lambda place: -lengths[place])
-    count = max(-(-len(order) // most), min(len(order), 2))
-    edges = [len(order) * index // count for index in range(count + 1)] if count else []
-    return [order[start:end] for start, end in itertools.pairwise(edges)]
+    alike: list[list[int]] = []
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        if alike and lengths[place] >= LIKE * lengths[alike[-1][0]]:
+            alike[-1].append(place)
+        else:
+            alike.append([place])
+    least = 2 if len(alike) == 1 else 1
+    return [
+        batch for places in alike for batch in _parts(places, max(-(-len(places) // most), least))
+    ]
+
+
+def _parts(places: list[int], count: int) -> list[list[int]]:
+    """Return so many runs of places, nearly equal, none of them empty."""
+    edges = [len(places) * index // count for index in range(count + 1)]
+    runs = [places[start:end] for start, end in itertools.pairwise(edges)]
+    return [run for run in runs if run]
 
 
 def shared_prefix(rows: Sequence[Sequence[int]], *, longest: int, window: int | None) -> int:

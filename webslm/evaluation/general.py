@@ -17,6 +17,13 @@ from webslm.schema import EvaluateConf
 
 KEY = "evaluate.general_path"
 EXPECTED = 'such as "expected": ["Paris"]'
+SHAPE = 'a row is {"question": ..., "answer": ..., "expected": [...]}, or one of docs/data.md'
+QUESTIONS = ("question", "prompt", "query", "instruction", "input", "q")
+"""Keys of a question that may stand with expected words alone."""
+TOLD = frozenset(
+    ("answer", "output", "response", "completion", "messages", "conversations", "conversation")
+)
+"""Keys of what is answered: such a row is read in its own shape."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +48,9 @@ def read_general(path: Path) -> list[GeneralRow]:
         try:
             rows.append(_row(record))
         except BadRow as exc:
-            problems.append((f"{KEY}: {label}:{line}: {exc}", exc.hint))
+            # What is typed for training rows does nothing here.
+            hint = SHAPE if "data." in exc.hint else exc.hint
+            problems.append((f"{KEY}: {label}:{line}: {exc}", hint))
     if not rows and not problems:
         problems.append((f"{KEY}: {label}: no rows", "one conversation a line"))
     if problems:
@@ -75,14 +84,23 @@ def known(answer: str, expected: tuple[str, ...]) -> bool:
 def _row(record: Any) -> GeneralRow:
     if isinstance(record, BadRow):
         raise record
-    given = None
+    words: list[str] = []
     if isinstance(record, dict):
-        given = record.get("expected")
+        words = _words(record.get("expected"))
         record = {key: value for key, value in record.items() if key != "expected"}
-    words = [given] if isinstance(given, str) else given or []
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise BadRow('"expected" is no list of words', EXPECTED)
-    if not all(normal(word) for word in words):
-        raise BadRow('"expected" holds a word without a letter or digit', EXPECTED)
+        asked = [record[key] for key in QUESTIONS if isinstance(record.get(key), str)]
+        if words and len(asked) == 1 and not TOLD & set(record):
+            record = {"question": asked[0], "answer": words[0]}
     turns = to_conversation(record, {}).turns
     return GeneralRow(messages=[turn.message for turn in turns], expected=tuple(words))
+
+
+def _words(given: Any) -> list[str]:
+    """Return expected words: one or a list of them, whole numbers too."""
+    words = given if isinstance(given, list) else [] if given is None else [given]
+    if not all(isinstance(word, str | int) and not isinstance(word, bool) for word in words):
+        raise BadRow('"expected" is no list of words', EXPECTED)
+    found = [str(word) for word in words]
+    if not all(normal(word) for word in found):
+        raise BadRow('"expected" holds a word without a letter or digit', EXPECTED)
+    return found
