@@ -99,11 +99,17 @@ def test_page_compiles_no_shader_that_it_does_not_run(root: Path) -> None:
         page.open(f"{address.rstrip('/')}{observe.HARNESS_PREFIX}blank.html")
         seen = page.call(LOAD_AND_FORCE, None, "loading and forcing")
     assert seen["atOnce"]
-    (head,) = seen["late"]
+    # web-llm makes its cache, which calls this one, before it compiles the module.
+    zeros, head = seen["late"]
+    assert zeros == "zeros_kernel"
     never = {"kv_compact_kernel", "kv_copy_page_kernel", "kv_debug_kernel"}
-    assert seen["early"] == sorted(set(document["shaders"]) - never - {head})
-    # What lay in the cache between the two was taken off again.
-    assert seen["first"] == seen["again"]
+    assert seen["early"] == sorted([zeros, *(set(document["shaders"]) - never - {head})])
+    # What lay in the cache between the two was taken off again; other chunks round differently.
+    for before, after in zip(seen["first"], seen["again"], strict=True):
+        assert [token for token, _ in before] == [token for token, _ in after]
+        assert [value for _, value in before] == pytest.approx(
+            [value for _, value in after], abs=1e-4
+        )
 
 
 def test_library_that_looks_at_one_position_at_a_time_is_proven_too(
@@ -114,7 +120,7 @@ def test_library_that_looks_at_one_position_at_a_time_is_proven_too(
     made = make_library(tmp_path / "compile")
     site = make_site(root, tmp_path / "site", max_tokens=8, compile=made)
     metrics = run_verify(root, tmp_path / "out", verify_conf(), bundle=site)
-    assert metrics["compared"]["greedy_prompts"] == len(metrics["answers"]) == 2
+    assert metrics["compared"]["greedy_prompts"] == len(metrics["answers"]) == 3
     assert metrics["forced_top1_agreement"]["dequantized"] == 1.0
     assert metrics["max_logit_difference"]["dequantized"] < 0.01
 

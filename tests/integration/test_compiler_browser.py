@@ -75,7 +75,7 @@ def test_browser_accepts_every_shader(tab: Tab, quant: QuantConf) -> None:
         prefill_chunk_size=32,
         target=webgpu_target(),
     )
-    early, late = shader_modules(compiled.executable)
+    late, early = shader_modules(compiled.executable)
     found = early | late
     check_shaders(found, dtype=quant.dtype)
     # Of what no page runs only the head of all positions is our own; the cache brings the others.

@@ -16,6 +16,7 @@ from webslm.compiler.kernels.sampler import emit_sampler
 from webslm.compiler.kernels.threads import Threads, threads
 from webslm.compiler.memory import library_tensors
 from webslm.compiler.metadata import metadata, metadata_json
+from webslm.compiler.passes.deferral import load_first_what_runs
 from webslm.compiler.passes.pipeline import finish, lower, with_metadata
 from webslm.compiler.quantization import StoredTensor
 from webslm.compiler.wasm.contract import ALL_LOGITS
@@ -113,6 +114,7 @@ def compile_library(
         )
         module = with_metadata(module, metadata_json(document))
         executable = relax.build(module, target, relax_pipeline=finish())
+    load_first_what_runs(executable)
     return Compiled(executable=executable, metadata=document, stored=stored)
 
 

@@ -38,12 +38,29 @@ def defer(module: Any, target: Any, functions: Collection[str]) -> Any:
     late -= early - NEVER_RUN
     kernels = [pair for pair in module.functions_items() if isinstance(pair[1], tirx.PrimFunc)]
     later = tvm.target.Target({**target.export(), "tag": TAG})
-    # TVM imports the modules in the order in which it meets their targets.
-    for place, waits in ((target, False), (later, True)):
-        for variable, function in kernels:
-            if (variable.name_hint in late) is waits:
-                module.update_func(variable, function.with_attr("target", place))
+    for variable, function in kernels:
+        place = later if variable.name_hint in late else target
+        module.update_func(variable, function.with_attr("target", place))
     return module
+
+
+def load_first_what_runs(executable: Any) -> None:
+    """Order the shader modules so that a page finds the one whose shaders it runs.
+
+    TVM imports modules by a hash of their targets, and a stored library lists them from the end.
+
+    Args:
+        executable: Built from a module that ``defer`` marked; changed in place.
+    """
+    for host in executable.mod.imports:
+        parts = sorted(host.imports, key=_waits, reverse=True)
+        host.clear_imports()
+        for part in parts:
+            host.import_module(part)
+
+
+def _waits(part: Any) -> bool:
+    return any(f"fn {name}_kernel(" in part.inspect_source() for name in NEVER_RUN)
 
 
 def _called(function: Any) -> set[str]:

@@ -27,7 +27,7 @@ def shaders(executable: Any) -> dict[str, str]:
 
 
 def shader_modules(executable: Any) -> list[dict[str, str]]:
-    """Return the same by WebGPU module, in the order in which web-llm finds them."""
+    """Return the same by WebGPU module; a page that loads them finds the last one first."""
     return [_kernels(part) for part in _modules(executable.mod) if part.kind == "webgpu"]
 
 
