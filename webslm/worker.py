@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import json
 import sys
+import types
 import typing
 from collections.abc import Mapping
 from enum import Enum
@@ -51,6 +52,10 @@ def restored(kind: type[Any], value: Mapping[str, Any]) -> Any:
 
 
 def _restored(hint: Any, value: Any) -> Any:
+    if isinstance(hint, types.UnionType):
+        if value is None:
+            return None
+        (hint,) = (part for part in typing.get_args(hint) if part is not types.NoneType)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return restored(hint, value)
     if typing.get_origin(hint) is dict:
