@@ -64,7 +64,8 @@ def test_dry_run_shows_what_jobs_share(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WEBSLM_CACHE", str(tmp_path / "cache"))
-    assert run(["-m", "lora.r=8,16", "quant=q4f32_1,q0f32", "dry_run=true", "until=convert"]) == 0
+    words = ["lora.r=8,16", "quant=q4f32_1,q0f32", "dry_run=true", "until=convert"]
+    assert run(["-m", *words, "lora.quantization_aware=never"]) == 0
     lines = capsys.readouterr().out.splitlines()
     jobs = {line.split()[0]: line for line in lines if line.startswith("medical-")}
     assert set(jobs) == {
@@ -72,6 +73,9 @@ def test_dry_run_shows_what_jobs_share(
     }
     assert "base" in jobs["medical-smollm2_135m-q4f32_1-r8"]
     assert jobs["medical-smollm2_135m-q0f32-r8"].split()[1:] == ["convert", "6"]
+    # A fine-tune that learns through the rounding is one of its format.
+    assert run(["-m", *words]) == 0
+    assert "q0f32-r8     finetune, merge, normalize," in capsys.readouterr().out
     assert list(tmp_path.iterdir()) == []
 
 

@@ -19,7 +19,7 @@ from webslm.stage import Context, Metrics
 from webslm.stages.chat_config import run
 
 VOCAB_SIZE = 512
-DOMAINS = sorted(path.stem for path in (conf_dir() / "domain").glob("*.yaml"))
+DOMAINS = sorted({path.stem for path in (conf_dir() / "domain").glob("*.yaml")} - {"auto"})
 MULTI_TURN = [
     {"role": "user", "content": "What is a deductible?"},
     {"role": "assistant", "content": "What you pay first.\n\n- once a year"},
