@@ -15,10 +15,10 @@ from webslm.own_texts import whose_texts
 from webslm.paths import expanded
 from webslm.plan import Step
 from webslm.report import show_plan
+from webslm.rounding_rule import rounding_lines
 from webslm.schema import Config
 from webslm.screen import Screen
 from webslm.store.remote import open_remote
-from webslm.training_rules import rounding_lines
 
 
 def preview(cfg: Config, steps: Sequence[Step], cache: Cache, console: Screen) -> None:

@@ -7,9 +7,9 @@ from dataclasses import fields, replace
 from webslm import origin, schema
 from webslm.compilers import MLC_LLM
 from webslm.hosting import shard_bytes
+from webslm.rounding_rule import learns_through_rounding
 from webslm.schema import Config, Finetune, RuntimeConf
 from webslm.targets import targets
-from webslm.training_rules import learns_through_rounding
 
 
 def runtime(cfg: Config, wheels: tuple[str, ...]) -> RuntimeConf:

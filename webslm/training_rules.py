@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from webslm.rounding_rule import UNTUNED, why_unaware
 from webslm.schema import (
     Align,
     Arithmetic,
@@ -11,8 +12,6 @@ from webslm.schema import (
     Config,
     Device,
     Finetune,
-    Precision,
-    Scale,
     Sharding,
 )
 from webslm.targets import targets
@@ -28,7 +27,6 @@ SCHEDULERS = (
     "inverse_sqrt",
 )
 SHORT = (Arithmetic.bfloat16, Arithmetic.float16)
-UNTUNED = (Finetune.none, Finetune.adapter)
 TUNED_BY_TARGET = (Finetune.lora, Finetune.dora, Finetune.qlora)
 
 
@@ -138,38 +136,9 @@ def _layers(cfg: Config) -> Iterator[Problem]:
             yield f"lora.layers: {lora.layers} of {depth or 'its'} layers", "null lets all learn"
         if cfg.finetune is Finetune.full:
             yield "lora.layers: finetune=full lets all layers learn", "lora=reference"
-    reason = None if cfg.finetune in UNTUNED else _unaware(cfg)
+    reason = None if cfg.finetune in UNTUNED else why_unaware(cfg)
     if lora.quantization_aware is Aware.always and reason is not None:
         yield f"lora.quantization_aware: {reason}", "lora.quantization_aware=auto"
-
-
-def learns_through_rounding(cfg: Config) -> bool:
-    """Return whether a fine-tune computes with weights as their format rounds them."""
-    wanted = cfg.lora.quantization_aware is not Aware.never
-    return wanted and cfg.quant.bits > 0 and _unaware(cfg) is None
-
-
-def rounding_lines(cfg: Config) -> Iterator[str]:
-    """Yield what a plan says of a rounding that a fine-tune was to know, and does not."""
-    if cfg.lora.quantization_aware is Aware.auto and cfg.finetune not in UNTUNED:
-        reason = _unaware(cfg)
-        if reason is not None:
-            yield f"the fine-tune does not know the rounding: {reason}"
-
-
-def _unaware(cfg: Config) -> str | None:
-    """Return why a fine-tune cannot learn through its format's rounding; None: it can."""
-    if cfg.finetune is not Finetune.lora:
-        return f"finetune={cfg.finetune.value} has no weights to round as they learn"
-    if cfg.lora.dropout:
-        return "a weight is rounded whole, and lora.dropout drops parts of its input"
-    if cfg.launch.processes > 1:
-        return "one process trains it, and launch.processes has several"
-    if cfg.precision is Precision.auto:
-        return "precision=auto chooses the format after the fine-tune"
-    if cfg.scale is not Scale.none:
-        return f"scale={cfg.scale.value} rounds otherwise, after the fine-tune"
-    return None
 
 
 def _align(cfg: Config) -> Iterator[Problem]:

@@ -9,15 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from webslm.compiler.architectures.emission import Emitter, Value
 from webslm.compiler.architectures.hf_config import LayerTypes, to_config, to_shape, uniform
 from webslm.compiler.architectures.shape import check_shape
 from webslm.compiler.weights import Parameter
 from webslm.schema import ShapeConf
-
-if TYPE_CHECKING:
-    from webslm.compiler.kernels.emitter import Emitter, Value
 
 EMBEDDING, HEAD, FINAL_NORM = "model.embed_tokens", "lm_head", "model.norm"
 

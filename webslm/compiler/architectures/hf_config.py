@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from webslm.compiler.architectures.fields import count, flag, inner, listed, name, real, whole
 from webslm.compiler.architectures.shape import FULL, SLIDING
 from webslm.errors import ConfigError
 from webslm.schema import RopeScalingConf, ShapeConf
-
-if TYPE_CHECKING:
-    from webslm.compiler.architectures.decoder import Decoder
 
 REQUIRED = (
     "hidden_size",
@@ -35,6 +32,34 @@ NEEDED_FACTORS = {
 """What a kind of scaling cannot do without."""
 ROPE_FLOATS = ("factor", "low_freq_factor", "high_freq_factor")
 LayerTypes = Callable[[Mapping[str, Any]], list[str]]
+
+
+class Family(Protocol):
+    """What of an architecture says how its config.json reads; ``decoder.Decoder`` has it."""
+
+    @property
+    def model_type(self) -> str:
+        """As in a config.json."""
+
+    @property
+    def causal_lm(self) -> str:
+        """The class that transformers writes."""
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """What a key left out means."""
+
+    @property
+    def fixed(self) -> Mapping[str, Any]:
+        """What holds whatever a config.json says."""
+
+    @property
+    def layer_types(self) -> LayerTypes:
+        """Names each layer's attention."""
+
+    @property
+    def activation_key(self) -> str:
+        """The key of the activation."""
 
 
 def uniform(config: Mapping[str, Any]) -> list[str]:
@@ -64,7 +89,7 @@ def above_first(config: Mapping[str, Any]) -> list[str]:
     return [SLIDING if layer >= first else FULL for layer in layers]
 
 
-def to_shape(family: Decoder, config: Mapping[str, Any]) -> ShapeConf:
+def to_shape(family: Family, config: Mapping[str, Any]) -> ShapeConf:
     """Return the shape that a config.json describes.
 
     Raises:
@@ -114,7 +139,7 @@ def to_shape(family: Decoder, config: Mapping[str, Any]) -> ShapeConf:
     )
 
 
-def to_config(family: Decoder, shape: ShapeConf) -> dict[str, Any]:
+def to_config(family: Family, shape: ShapeConf) -> dict[str, Any]:
     """Return the config.json of a shape, in the spelling of transformers 4."""
     fields = dataclasses.asdict(shape)
     result = {key: value for key, value in fields.items() if value not in (None, [])}
@@ -136,7 +161,7 @@ def to_config(family: Decoder, shape: ShapeConf) -> dict[str, Any]:
     return result
 
 
-def activation(family: Decoder, known: Mapping[str, Any]) -> str:
+def activation(family: Family, known: Mapping[str, Any]) -> str:
     """Return the activation by its one name."""
     key = family.activation_key if known.get(family.activation_key) else "hidden_act"
     found = name({"hidden_act": "silu", **_given(known)}, key)

@@ -7,19 +7,17 @@ reading an architecture.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from tvm import relax
 
+from webslm.compiler.architectures.emission import Value
 from webslm.compiler.architectures.rope import RopeTable, rope_table
 from webslm.compiler.architectures.shape import local_layers
 from webslm.compiler.kernels import elementwise, embedding, gemv, matmul
 from webslm.compiler.kernels.rope import Heads, normed_rotated
 from webslm.compiler.kernels.threads import Threads
 from webslm.schema import QuantConf, ShapeConf
-
-Value: TypeAlias = Any
-"""A Relax expression (TVM has no types for checkers)."""
 
 
 class Emitter:
