@@ -1,5 +1,5 @@
 # The whole developer interface; CI runs the same targets.
-.PHONY: demo test setup lint types unit slow docs reference licences bench clean
+.PHONY: demo test setup lint types unit slow docs reference generate licences bench clean
 
 PYTHON_BIN := .venv/bin/python
 # A file is one process's, so that what its tests share is made once. Two processes hold two
@@ -37,6 +37,10 @@ docs: reference
 # What is generated from the schema, conf/ and the help.
 reference: setup
 	$(PYTHON_BIN) -m scripts.reference
+
+# What webslm/engine/sources.json lists: each stage's files, from the imports.
+generate: reference
+	$(PYTHON_BIN) -m scripts.sources
 
 # Of the installed wheels, so in the tested environment only: CPython 3.11.
 licences: setup

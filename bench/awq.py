@@ -19,17 +19,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import evaluating, reference, turns
-from webslm.adapters.evaluating import Probe
-from webslm.adapters.torch_mode import reproducible
-from webslm.compiler.architectures import architecture
-from webslm.compose import compose
+from webslm.basics.paths import cache_dir
+from webslm.basics.stage import Context
+from webslm.config.compose import compose
+from webslm.engine.stage_conf import convert as convert_conf
+from webslm.evaluation import evaluating
+from webslm.evaluation.evaluating import Probe
 from webslm.evaluation.survival import Forced
-from webslm.paths import cache_dir
-from webslm.prompts.ends import stop_ids
-from webslm.stage import Context
-from webslm.stage_conf import convert as convert_conf
+from webslm.model.architectures import architecture
+from webslm.model.prompts.ends import stop_ids
 from webslm.stages import convert
+from webslm.training import loaded as reference
+from webslm.training import turns
+from webslm.training.torch_mode import reproducible
 
 OUTPUT = Path(sys.argv[1] if len(sys.argv) > 1 else "bench/results/awq.md")
 FORMATS = ("q4f32_1", "q3f16_1")

@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.dawn import cost
-from webslm.compiler.checkpoint import BLOCK_BYTES
-from webslm.compiler.quantization import quantize
-from webslm.compose import compose
-from webslm.paths import cache_dir
-from webslm.registry import STAGES
+from webslm.basics.paths import cache_dir
+from webslm.basics.stage import Context
+from webslm.config.compose import compose
+from webslm.engine.table import STAGES
+from webslm.model.weights.checkpoint import BLOCK_BYTES
+from webslm.model.weights.quantization import quantize
 from webslm.schema import Config, QuantConf
-from webslm.stage import Context
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = Path(__file__).resolve().parent / "results" / "bases.md"
@@ -177,9 +177,9 @@ def packer_speed(quant: QuantConf, columns: int) -> float:
 
 def dispatches(cfg: Config) -> int:
     """Compile once more in this process and count the dispatches of a decoded token."""
-    from webslm.compiler.architectures import architecture
     from webslm.compiler.library import compile_library, webgpu_target
     from webslm.compiler.passes.limits import shaders
+    from webslm.model.architectures import architecture
 
     compiled = compile_library(
         cfg.base.shape,

@@ -24,15 +24,15 @@ from typing import Any, TypeVar
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from webslm import proc
-from webslm.adapters import npm
-from webslm.adapters.turns import encode
-from webslm.compiler.page_prompts import FACTS, chosen_prompts, row_prompts
-from webslm.compiler.probes import read_rows
-from webslm.compiler.prompt_tokens import load
-from webslm.errors import WebslmError
-from webslm.paths import cache_dir
-from webslm.prompts.ends import stop_ids
+from webslm.basics import proc
+from webslm.basics.errors import WebslmError
+from webslm.basics.paths import cache_dir
+from webslm.basics.stage import Context
+from webslm.bundle import npm
+from webslm.model.prompts.ends import stop_ids
+from webslm.model.prompts.page_prompts import FACTS, chosen_prompts, row_prompts
+from webslm.model.prompts.probes import read_rows
+from webslm.model.prompts.prompt_tokens import load
 from webslm.schema import (
     BaseConf,
     BaseSource,
@@ -42,8 +42,8 @@ from webslm.schema import (
     Prompts,
     ShapeConf,
 )
-from webslm.stage import Context
 from webslm.stages import base, chat_config
+from webslm.training.turns import encode
 
 Row = list[dict[str, str]]
 T = TypeVar("T")

@@ -18,12 +18,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import browser
-from webslm.adapters.webgpu import adapter_name
-from webslm.graphics.choice import SHADERS
-from webslm.proof import observe
+from webslm.bundle.serve import running_server
+from webslm.proof import browser, observe
+from webslm.proof.graphics.choice import SHADERS
+from webslm.proof.webgpu import adapter_name
 from webslm.schema import Graphics
-from webslm.serve import running_server
 
 QUESTION = "What is a fever?"
 COMPARED = (Graphics.lavapipe, Graphics.swiftshader)

@@ -34,7 +34,9 @@ from pathlib import Path
 from kills_outcome import differences, leftovers, outcome, stage_under_way
 from kills_process import Kill, Place, build, fork, preload
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as webslm.cli does, before torch is loaded
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "passive"
+)  # as webslm.cli.main does, before torch is loaded
 
 TINY = (
     "base=tiny",
@@ -154,7 +156,7 @@ def main() -> int:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--keep", type=Path, help="folder for rounds that went wrong")
     options = parser.parse_args()
-    from webslm.paths import PACKAGE, cache_dir
+    from webslm.basics.paths import PACKAGE, cache_dir
 
     lines = (PACKAGE / "data" / "medical" / "train.jsonl").read_bytes().splitlines(keepends=True)
     root = Path(tempfile.mkdtemp(prefix="webslm-kills-", dir=options.keep))

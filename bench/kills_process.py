@@ -101,7 +101,9 @@ class Place:
 
 def preload() -> None:
     """Import what the stages import, and compute nothing: threads do not survive a fork."""
-    from webslm import adapters, build, compiler, stages
+    from webslm import compiler, stages
+    from webslm import hub as adapters
+    from webslm.cli import build
 
     assert build
     for name in HEAVY:
@@ -148,7 +150,7 @@ def _child(place: Place, words: Sequence[str], kill: Kill | None, *, fresh: bool
 def _hooked(root: Path, words: Sequence[str], kill: Kill | None) -> int:
     hook = Hook(root, kill)
     sys.addaudithook(hook)
-    from webslm.cli import run
+    from webslm.cli.main import run
 
     code = run(list(words))
     if kill is None:

@@ -14,9 +14,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from webslm.adapters import browser
-from webslm.adapters.browser import Session, Tab
-from webslm.serve import running_server
+from webslm.bundle.serve import running_server
+from webslm.proof import browser
+from webslm.proof.browser import Session, Tab
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "medical-assistant"

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from webslm.keys import file_digest
+from webslm.basics.keys import file_digest
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = Path(__file__).resolve().parent / "results" / "resume.md"

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from webslm.paths import cache_dir
+from webslm.basics.paths import cache_dir
 
 FORMATS = "quant=q4f32_1,q0f32,q4f16_1,q0f16"
 ONE = "quant=q4f32_1"

@@ -31,7 +31,7 @@ def task(kind: str, base: Path) -> Task:
     """Return one fine-tune with the shipped settings of base=tiny."""
     from omegaconf import OmegaConf
 
-    from webslm.paths import conf_dir, data_dir
+    from webslm.basics.paths import conf_dir, data_dir
 
     shipped = OmegaConf.to_container(OmegaConf.load(conf_dir() / "lora" / "tiny.yaml"))
     assert isinstance(shipped, dict)
@@ -86,9 +86,9 @@ def page(runs: dict[str, list[dict[str, Any]]], words: list[str], load: float) -
 
 def make_base(folder: Path) -> Path:
     """Fill a folder with a checkpoint of the embedded shape; its numbers mean nothing."""
-    from webslm.adapters import random_weights
-    from webslm.compiler.architectures import architecture
-    from webslm.compose import compose
+    from webslm.config.compose import compose
+    from webslm.model.architectures import architecture
+    from webslm.training import random_weights
 
     base = compose(["base=tiny"]).base
     folder.mkdir()

@@ -34,9 +34,9 @@ NAMES = {"ours": "stage `finetune`", "trl": "TRL script"}
 
 def make_base(group: str, folder: Path) -> Path:
     """Return a folder with a base group's shape, filled with random numbers in the group's type."""
-    from webslm.adapters import random_weights
-    from webslm.compiler.architectures import architecture
-    from webslm.compose import compose
+    from webslm.config.compose import compose
+    from webslm.model.architectures import architecture
+    from webslm.training import random_weights
 
     base = compose([f"base={group}"]).base
     made = folder / group
@@ -55,7 +55,7 @@ def make_base(group: str, folder: Path) -> Path:
 
 def make_rows(folder: Path) -> Path:
     """Return one file with the rows of all shipped domains."""
-    from webslm.paths import data_dir
+    from webslm.basics.paths import data_dir
 
     path = folder / "rows.jsonl"
     parts = [(data_dir() / name / "train.jsonl").read_bytes() for name in DOMAINS]
@@ -67,7 +67,7 @@ def recipe(rows: int, passes: int) -> dict[str, Any]:
     """Return the reference recipe's values with other batches of as many rows."""
     from omegaconf import OmegaConf
 
-    from webslm.paths import conf_dir
+    from webslm.basics.paths import conf_dir
 
     shipped = OmegaConf.to_container(OmegaConf.load(conf_dir() / "lora" / "reference.yaml"))
     assert isinstance(shipped, dict)

@@ -91,8 +91,8 @@ def synchronise() -> None:
 
 def ours(task: Task, folder: Path) -> dict[str, Any]:
     """Run the stage ``finetune``, checkpoints included as a build keeps them."""
+    from webslm.basics.stage import Context
     from webslm.schema import Arithmetic, Finetune, FinetuneStageConf, LoraConf
-    from webslm.stage import Context
     from webslm.stages import finetune
 
     (folder / "data").mkdir()
@@ -150,7 +150,7 @@ def trl(task: Task, folder: Path) -> dict[str, Any]:
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
     from trl import SFTConfig, SFTTrainer
 
-    from webslm.adapters.turns import read_rows
+    from webslm.training.turns import read_rows
 
     four_bits = {
         "quantization_config": BitsAndBytesConfig(
@@ -237,9 +237,9 @@ def encode(task: Task) -> list[Any]:
     """Return the rows as token ids and labels, as our stage makes them."""
     from transformers import AutoTokenizer
 
-    from webslm.adapters import turns
-    from webslm.prompts.ends import stop_ids
+    from webslm.model.prompts.ends import stop_ids
     from webslm.schema import Loss
+    from webslm.training import turns
 
     tokenizer = AutoTokenizer.from_pretrained(task.base)
     return turns.encode_all(

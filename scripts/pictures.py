@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from webslm.adapters.browser import Tab, session
+from webslm.bundle.serve import running_server
+from webslm.proof.browser import Tab, session
 from webslm.schema import Graphics
-from webslm.serve import running_server
 
 READY = "html[data-state=ready]"
 WAIT_S = 600.0

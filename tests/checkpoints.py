@@ -12,7 +12,7 @@ import numpy.typing as npt
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from webslm.compiler.architectures import architecture
+from webslm.model.architectures import architecture
 
 Array = npt.NDArray[Any]
 Mutation = Callable[[Path], object]

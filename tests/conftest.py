@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.integration.conftest import run_build
-from webslm.paths import cache_dir
+from webslm.basics.paths import cache_dir
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # How long an example takes says something of the machine, nothing of the code.

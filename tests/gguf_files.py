@@ -13,7 +13,7 @@ from gguf import GGMLQuantizationType as Kind
 from gguf.quants import quantize
 
 from tests.integration.architecture_models import SHAPES
-from webslm.compiler.architectures.rope import rope_table
+from webslm.model.architectures.rope import rope_table
 from webslm.schema import RopeScalingConf, ShapeConf
 
 TEMPLATE = (

@@ -8,8 +8,8 @@ from typing import Any
 
 import jsonschema
 
-from webslm.lock import SCHEMA
-from webslm.paths import PACKAGE
+from webslm.basics.paths import PACKAGE
+from webslm.engine.lock.file import SCHEMA
 
 
 def schema_errors(lock: Mapping[str, Any]) -> list[str]:

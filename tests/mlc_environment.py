@@ -7,7 +7,7 @@ import sysconfig
 import venv
 from pathlib import Path
 
-from webslm.paths import PACKAGE
+from webslm.basics.paths import PACKAGE
 
 STAND_IN = Path(__file__).parent / "mlc_stand_in"
 

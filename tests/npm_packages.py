@@ -1,10 +1,10 @@
-"""npm packages that only tests use, pinned like the page's own in ``webslm.adapters.npm``."""
+"""npm packages that only tests use, pinned like the page's own in ``webslm.bundle.npm``."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from webslm.adapters import npm
+from webslm.bundle import npm
 
 # The last line of TypeScript that is plain JavaScript: one archive for every machine.
 TYPESCRIPT = npm.Package(

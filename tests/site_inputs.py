@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from webslm.paths import cache_dir
+from webslm.basics.paths import cache_dir
+from webslm.basics.stage import Context
 from webslm.schema import (
     AppConf,
     BundleStageConf,
@@ -15,7 +16,6 @@ from webslm.schema import (
     QuantConf,
     RuntimeConf,
 )
-from webslm.stage import Context
 
 WEB_LLM = "0.2.85"
 INTEGRITY = (

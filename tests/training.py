@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from webslm.basics.stage import Context
 from webslm.schema import (
     BaseConf,
     BaseSource,
@@ -20,7 +21,6 @@ from webslm.schema import (
     ShapeConf,
     TinyConf,
 )
-from webslm.stage import Context
 
 SYSTEM = "You answer in one short sentence."
 SHAPE = ShapeConf(

@@ -1,6 +1,6 @@
 """Entry of ``python -m webslm``."""
 
-from webslm.cli import main
+from webslm.cli.main import main
 
 if __name__ == "__main__":
     main()

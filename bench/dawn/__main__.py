@@ -14,9 +14,9 @@ from typing import Any
 from bench.dawn.builds import Build, read_build
 from bench.dawn.judge import judge, speed_line
 from bench.dawn.kit import DAWN, DAWN_VERSION, run_kit, write_kit
-from webslm import fs
-from webslm.errors import WebslmError
-from webslm.paths import cache_dir
+from webslm.basics import fs
+from webslm.basics.errors import WebslmError
+from webslm.basics.paths import cache_dir
 
 
 def main(argv: Sequence[str]) -> int:

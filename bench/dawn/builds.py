@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webslm.cache import Cache
-from webslm.compose import to_config
-from webslm.errors import ConfigError
-from webslm.lock import read_lock
-from webslm.paths import cache_dir
+from webslm.basics.errors import ConfigError
+from webslm.basics.paths import cache_dir
+from webslm.config.compose import to_config
+from webslm.engine.lock.file import read_lock
+from webslm.engine.store.artifacts import Cache
+from webslm.engine.table import STAGES
 from webslm.proof.observe import KEPT_LOGITS
 from webslm.proof.questions import Row, asked_rows
 from webslm.proof.verdict import Reference
-from webslm.registry import STAGES
 from webslm.schema import Config, VerifyStageConf
 from webslm.stages.golden import dequantized_answers
 from webslm.stages.verify import refer

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from webslm import fs, proc
-from webslm.errors import EnvironmentMismatch, ToolFailed
+from webslm.basics import fs, proc
+from webslm.basics.errors import EnvironmentMismatch, ToolFailed
 from webslm.proof.observe import HARNESS
 
 DAWN = "webgpu"

@@ -26,19 +26,20 @@ from bench.dawn.cost import cache_bytes_per_token, weight_bytes
 from bench.dawn.judge import best_logits, speed_entry, speed_line
 from bench.dawn.kit import write_kit
 from bench.dawn.weights import values
-from webslm import fs
-from webslm.adapters.answering import Greedy, greedy
-from webslm.compiler.architectures import architecture
-from webslm.compiler.conversion import read_parameter
+from webslm.basics import fs
+from webslm.basics.paths import cache_dir
+from webslm.basics.stage import Context
 from webslm.compiler.memory import library_tensors
-from webslm.compiler.shards import INDEX_NAME, ShardReader, ShardWriter
-from webslm.compose import compose
-from webslm.paths import cache_dir
+from webslm.config.compose import compose
+from webslm.engine.table import STAGES
+from webslm.evaluation.answering import Greedy, greedy
+from webslm.model.architectures import architecture
+from webslm.model.weights.arithmetic import required_features
+from webslm.model.weights.conversion import read_parameter
+from webslm.model.weights.shards import INDEX_NAME, ShardReader, ShardWriter
 from webslm.proof.observe import KEPT_LOGITS
 from webslm.proof.verdict import logit_difference
-from webslm.registry import STAGES
 from webslm.schema import CompileStageConf, Config
-from webslm.stage import Context
 from webslm.stages.compile import run as run_compile
 
 NUM_PROMPTS = 2
@@ -203,7 +204,7 @@ def _site(template: Path, cfg: Config, name: str, shards: Path, work: Path) -> P
         "lib": f"lib/{_library(cfg, site / 'lib', work)}",
         "files": [],
         "integrity": {},
-        "required_features": cfg.quant.required_features,
+        "required_features": required_features(cfg.quant.dtype),
     }
     fs.write_text(app / "webslm.json", json.dumps(document))
     return site

@@ -10,7 +10,8 @@ from typing import Any
 from tests import training
 from tests.integration.architecture_models import random_model
 from tests.site_inputs import configuration
-from webslm import fs, paths
+from webslm.basics import fs, paths
+from webslm.basics.stage import Context, Progress, SilentProgress
 from webslm.schema import (
     AppConf,
     ChatConfigStageConf,
@@ -26,7 +27,6 @@ from webslm.schema import (
     VerifyConf,
     VerifyStageConf,
 )
-from webslm.stage import Context, Progress, SilentProgress
 from webslm.stages import bundle, chat_config, convert, golden, normalize, verify
 from webslm.stages import compile as compile_stage
 

@@ -11,10 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import browser
-from webslm.adapters.browser import Session
-from webslm.graphics.choice import choose
-from webslm.http_rules import HEADERS, TYPES, byte_range
+from webslm.bundle.http_rules import HEADERS, TYPES, byte_range
+from webslm.proof import browser
+from webslm.proof.browser import Session
+from webslm.proof.graphics.choice import choose
 from webslm.schema import Graphics
 
 BLOCK = 64 << 10

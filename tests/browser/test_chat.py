@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chain import TIMEOUT_S, make_site
-from webslm.adapters import browser
-from webslm.adapters.browser import Tab
-from webslm.serve import running_server
+from webslm.bundle.serve import running_server
+from webslm.proof import browser
+from webslm.proof.browser import Tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 READY = "html[data-state=ready]"

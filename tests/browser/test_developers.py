@@ -12,12 +12,12 @@ import pytest
 
 from tests import npm_packages
 from tests.browser.faults import faulty_server
-from webslm import records
-from webslm.adapters import browser, npm
-from webslm.adapters.browser import Session, Tab
-from webslm.fs import copy_tree
-from webslm.paths import cache_dir
-from webslm.serve import running_server
+from webslm.basics.fs import copy_tree
+from webslm.basics.paths import cache_dir
+from webslm.bundle import npm, records
+from webslm.bundle.serve import running_server
+from webslm.proof import browser
+from webslm.proof.browser import Session, Tab
 
 pytestmark = pytest.mark.browser
 # One call loads, answers twice and goes.

@@ -12,8 +12,8 @@ import pytest
 
 from tests.browser.faults import Faulty, faulty_server
 from tests.site_inputs import configuration, context, write_inputs
-from webslm.adapters import browser
-from webslm.adapters.browser import Session, Tab
+from webslm.proof import browser
+from webslm.proof.browser import Session, Tab
 from webslm.stages import bundle
 
 pytestmark = pytest.mark.browser

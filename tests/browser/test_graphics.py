@@ -13,9 +13,9 @@ import pytest
 from tests.browser.chain import QUANT, run_verify, verify_conf
 from tests.graphics import needs_float16
 from tests.vulkan_driver import make_driver
-from webslm.errors import GraphicsDied, VerificationFailed
-from webslm.graphics.stand_in import build_stand_in
-from webslm.paths import cache_dir
+from webslm.basics.errors import GraphicsDied, VerificationFailed
+from webslm.basics.paths import cache_dir
+from webslm.proof.graphics.stand_in import build_stand_in
 from webslm.proof.machine import check_machine
 from webslm.schema import Graphics
 

@@ -11,9 +11,9 @@ import pytest
 
 from tests.browser.chain import make_site
 from tests.browser.faults import faulty_server
-from webslm.adapters import browser
-from webslm.errors import VerificationFailed
-from webslm.fs import tree_files
+from webslm.basics.errors import VerificationFailed
+from webslm.basics.fs import tree_files
+from webslm.proof import browser
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 TIMEOUT_S = 180.0

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.shader_cases import BROKEN, GOOD, buffers
-from webslm.adapters import browser
-from webslm.adapters.browser import Tab
+from webslm.bundle.serve import running_server
 from webslm.compiler.passes.limits import shader_problems
 from webslm.compiler.profiles import PROFILES
 from webslm.compiler.wgsl.words import RESERVED
+from webslm.proof import browser
+from webslm.proof.browser import Tab
 from webslm.schema import Profile
-from webslm.serve import running_server
 
 pytestmark = pytest.mark.browser
 LIMITS = PROFILES[Profile.desktop]

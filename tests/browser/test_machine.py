@@ -9,9 +9,9 @@ import pytest
 
 from tests.browser.chain import QUANT, context, verify_conf
 from tests.integration.conftest import run_build
-from webslm.adapters import browser
-from webslm.errors import EnvironmentMismatch
-from webslm.graphics import choice
+from webslm.basics.errors import EnvironmentMismatch
+from webslm.proof import browser
+from webslm.proof.graphics import choice
 from webslm.proof.machine import check_machine
 from webslm.schema import Graphics, VerifyStageConf
 from webslm.stages import verify

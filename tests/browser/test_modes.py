@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import pytest
 
-from webslm.adapters import browser, npm
-from webslm.adapters.browser import Tab
-from webslm.paths import cache_dir
-from webslm.serve import running_server
+from webslm.basics.paths import cache_dir
+from webslm.bundle import npm
+from webslm.bundle.serve import running_server
+from webslm.proof import browser
+from webslm.proof.browser import Tab
 
 pytestmark = pytest.mark.browser
 TIMEOUT_S = 120.0

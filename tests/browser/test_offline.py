@@ -11,9 +11,9 @@ import pytest
 
 from tests.browser.faults import faulty_server, profile
 from tests.site_inputs import configuration, context, write_inputs
-from webslm.adapters import browser
-from webslm.adapters.browser import Session, Tab
-from webslm.http_rules import FOREVER
+from webslm.bundle.http_rules import FOREVER
+from webslm.proof import browser
+from webslm.proof.browser import Session, Tab
 from webslm.stages import bundle
 
 pytestmark = pytest.mark.browser

@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser.chain import TIMEOUT_S, make_site
 from tests.browser.faults import faulty_server, profile
-from webslm.adapters.browser import Tab
+from webslm.proof.browser import Tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 LAST = "#log > li:last-child"

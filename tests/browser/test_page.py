@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.site_inputs import SYSTEM_PROMPT, configuration, context, write_inputs
-from webslm.adapters import browser
-from webslm.adapters.browser import Session, Tab
-from webslm.errors import EnvironmentMismatch, VerificationFailed
-from webslm.serve import running_server
+from webslm.basics.errors import EnvironmentMismatch, VerificationFailed
+from webslm.bundle.serve import running_server
+from webslm.proof import browser
+from webslm.proof.browser import Session, Tab
 from webslm.stages import bundle
 
 pytestmark = pytest.mark.browser

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from tests.site_inputs import configuration, context, write_inputs
-from webslm import paths
-from webslm.adapters import browser
-from webslm.adapters.browser import Session, Tab
-from webslm.fs import tree_files
-from webslm.paths import resolve_data
-from webslm.proof.scoring import rouge_l
-from webslm.serve import running_server
+from webslm.basics import paths
+from webslm.basics.fs import tree_files
+from webslm.basics.paths import resolve_data
+from webslm.bundle.serve import running_server
+from webslm.proof import browser
+from webslm.proof.browser import Session, Tab
+from webslm.rows.picks import rouge_l
 from webslm.stages import bundle
 
 pytestmark = pytest.mark.browser

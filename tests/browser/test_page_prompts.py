@@ -16,25 +16,21 @@ from tests.chat_families import CHATML, FAMILIES, MISTRAL_LAST, NUMBERED, Family
 from tests.integration.conftest import read_report, run_build, stored
 from tests.integration.test_chat_families import ROWS, made
 from tests.site_inputs import configuration, write_inputs
-from webslm.adapters import answering, browser, reference
-from webslm.adapters.browser import Session
-from webslm.compiler.architectures import architecture
-from webslm.dataset import read_rows
-from webslm.errors import VerificationFailed
-from webslm.prompts.ends import stop_ids
+from webslm.basics.errors import VerificationFailed
+from webslm.basics.stage import SilentProgress
+from webslm.bundle.serve import running_server
+from webslm.evaluation import answering
+from webslm.model.architectures import architecture
+from webslm.model.prompts.ends import stop_ids
+from webslm.proof import browser
+from webslm.proof.browser import Session
 from webslm.proof.rendering import compare_in
-from webslm.schema import (
-    ChatConfigStageConf,
-    DecodingConf,
-    Prompts,
-    RopeScalingConf,
-    ShapeConf,
-)
-from webslm.serve import running_server
-from webslm.stage import SilentProgress
+from webslm.rows.dataset import read_rows
+from webslm.schema import ChatConfigStageConf, DecodingConf, Prompts, RopeScalingConf, ShapeConf
 from webslm.stages import bundle, chat_config
 from webslm.stages.convert import dequantized_state
 from webslm.stages.verify import wanted_prompts
+from webslm.training import loaded as reference
 
 pytestmark = pytest.mark.browser
 ANSWERED = 96

@@ -12,8 +12,8 @@ import pytest
 
 from tests.browser.faults import faulty_server
 from tests.site_inputs import configuration, context, write_half, write_inputs
-from webslm.adapters import browser
-from webslm.adapters.browser import Session, Tab
+from webslm.proof import browser
+from webslm.proof.browser import Session, Tab
 from webslm.schema import Graphics
 from webslm.stages import bundle
 
@@ -215,7 +215,7 @@ def test_the_page_says_which_library_it_takes_and_why(
 def test_a_bundle_with_two_libraries_loads_the_one_that_fits(
     site: Path, session: Session, tmp_path: Path
 ) -> None:
-    from webslm.fs import copy_tree
+    from webslm.basics.fs import copy_tree
 
     copy_tree(site, tmp_path / "bundle")
     path = next((tmp_path / "bundle").glob("app/*/webslm.json"))

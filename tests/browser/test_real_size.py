@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import read_report
-from webslm.cli import run
+from webslm.cli.main import run
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 RECIPE = "recipe=medical_qwen2_5_0_5b"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from webslm.adapters.browser import find
+from webslm.proof.browser import find
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

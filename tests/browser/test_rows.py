@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import SMALL, read_report, run_build
-from webslm.matrix import rows
+from webslm.engine.machine.matrix import rows
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 OWN = [name for name, row in rows().items() if not row.tools]

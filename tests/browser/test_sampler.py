@@ -15,16 +15,16 @@ import pytest
 from tests.browser.chain import TIMEOUT_S, make_site
 from tests.integration.compiler_models import Q0F32, shape
 from tests.kernel_draws import draw, softened
-from webslm import paths
-from webslm.adapters import browser
-from webslm.adapters.browser import Tab
+from webslm.basics import paths
+from webslm.bundle.serve import running_server
 from webslm.compiler.kernels import nucleus
 from webslm.compiler.library import compile_library, webgpu_target
 from webslm.compiler.passes.limits import shaders
 from webslm.compiler.profiles import PROFILES
 from webslm.compiler.wgsl.syntax import parse
+from webslm.proof import browser
+from webslm.proof.browser import Tab
 from webslm.schema import Profile
-from webslm.serve import running_server
 
 pytestmark = pytest.mark.browser
 SIZE = 5000

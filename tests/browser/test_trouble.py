@@ -11,10 +11,10 @@ import pytest
 from tests.browser.chain import make_site
 from tests.browser.faults import faulty_server
 from tests.site_inputs import configuration, context, write_inputs
-from webslm.adapters import browser
-from webslm.adapters.browser import Session, Tab
+from webslm.bundle.serve import running_server
+from webslm.proof import browser
+from webslm.proof.browser import Session, Tab
 from webslm.schema import Graphics
-from webslm.serve import running_server
 from webslm.stages import bundle
 
 pytestmark = pytest.mark.browser

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chain import TIMEOUT_S, make_library, make_site, run_verify, verify_conf
-from webslm.adapters import browser
+from webslm.basics.errors import VerificationFailed
+from webslm.bundle.serve import running_server
 from webslm.compiler import library
 from webslm.compiler.passes import pipeline
 from webslm.compiler.wasm import objects
-from webslm.errors import VerificationFailed
-from webslm.graphics.driver import find_driver
-from webslm.proof import observe
-from webslm.serve import running_server
+from webslm.proof import browser, observe
+from webslm.proof.graphics.driver import find_driver
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 SOFTWARE = "lavapipe (Mesa " if find_driver() else "google swiftshader"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.browser.chain import make_library, make_site, run_verify, verify_conf
+from webslm.basics.errors import VerificationFailed
 from webslm.compiler.kernels import emitter, gemv, matmul
-from webslm.errors import VerificationFailed
 
 pytestmark = pytest.mark.browser
 

@@ -6,10 +6,10 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator
 
-from webslm.cli import VERBS
-from webslm.compose import compose
-from webslm.errors import ConfigError
-from webslm.freeform import typed
+from webslm.basics.errors import ConfigError
+from webslm.cli.main import VERBS
+from webslm.config.compose import compose
+from webslm.config.freeform import typed
 
 # A word of a shell that sets a key: quoted parts may hold anything.
 SETTING = re.compile(r"(?<![\w.'\"/-])(~?[a-z][\w./]*=(?:'[^']*'|\"[^\"]*\"|[^\s,;:()'\"])+)")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from webslm import cli
+from webslm.cli import main as cli
 
 
 @pytest.fixture

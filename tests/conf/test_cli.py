@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from webslm.cli import run
-from webslm.paths import conf_dir
-from webslm.registry import STAGE_NAMES
+from webslm.basics.paths import conf_dir
+from webslm.cli.main import run
+from webslm.engine.table import STAGE_NAMES
 
 
 def test_help_lists_groups_options_and_stages(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from webslm.compose import compose_raw, composition_errors, explain
-from webslm.paths import conf_dir
+from webslm.basics.paths import conf_dir
+from webslm.config.compose import compose_raw, composition_errors, explain
 
 # Option -> (module of its plugin, class, values that must arrive).
 LAUNCHERS: dict[str, tuple[str, str, dict[str, Any]]] = {

@@ -10,14 +10,14 @@ import pytest
 
 from tests import checkpoints
 from tests.checkpoints import edit, put
-from webslm.build import build
-from webslm.cli import run
-from webslm.compose import compose, restore
-from webslm.errors import ConfigError
-from webslm.keys import plain
-from webslm.preflight import notices, preflight
+from webslm.basics.errors import ConfigError
+from webslm.basics.keys import plain
+from webslm.basics.screen import Screen
+from webslm.cli.build import build
+from webslm.cli.main import run
+from webslm.config.checks.preflight import notices, preflight
+from webslm.config.compose import compose, restore
 from webslm.schema import Config
-from webslm.screen import Screen
 
 ROWS = [
     [{"role": "user", "content": f"What is {name}?"}, {"role": "assistant", "content": answer}]

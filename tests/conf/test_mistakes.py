@@ -13,7 +13,7 @@ import pytest
 
 from tests.conf.hints import run_commands
 from tests.conftest import chat_row
-from webslm import cli
+from webslm.cli import main as cli
 
 CONFIG = {
     "unknown key": (["lora.rank=8"], "unknown key 'lora.rank'"),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from webslm.cli import run
-from webslm.options_source import values
-from webslm.project.init import write_project
+from webslm.cli.main import run
+from webslm.cli.project.init import write_project
+from webslm.config.options_source import values
 
 RECIPE = """# @package _global_
 defaults:

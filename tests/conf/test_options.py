@@ -11,15 +11,15 @@ import pytest
 
 from tests import checkpoints, gguf_files
 from tests.integration.architecture_models import random_model
-from webslm.compose import compose
-from webslm.errors import ConfigError
-from webslm.paths import conf_dir, data_dir, resolve_data
-from webslm.plan import Step, plan
-from webslm.precision import left_out, settled, unsettled
-from webslm.preflight import preflight
-from webslm.registry import STAGE_NAMES, STAGES
+from webslm.basics.errors import ConfigError
+from webslm.basics.paths import conf_dir, data_dir, resolve_data
+from webslm.config.checks.precision import left_out, settled, unsettled
+from webslm.config.checks.preflight import preflight
+from webslm.config.checks.values import validate
+from webslm.config.compose import compose
+from webslm.engine.plan import Step, plan
+from webslm.engine.table import STAGE_NAMES, STAGES
 from webslm.schema import CompileStageConf, Config
-from webslm.validate import validate
 
 # A recipe is a choice of the others: tests/conf/test_recipes.py.
 NO_NODES = {"hydra", "recipe"}
@@ -174,8 +174,8 @@ def test_shipped_questions_are_three_trained_ones_and_one_held_out(domain: str) 
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_shipped_set_is_large_clean_and_closes_as_asked(domain: str) -> None:
-    from webslm.corpus.examination import examine
-    from webslm.corpus.source import load_split
+    from webslm.rows.examination import examine
+    from webslm.rows.source import load_split
 
     conf = STAGES[0].configure(compose([f"domain={domain}"])).data  # type: ignore[union-attr]
     stats = examine(load_split(conf), conf)
@@ -190,8 +190,8 @@ def test_shipped_set_is_large_clean_and_closes_as_asked(domain: str) -> None:
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_shipped_paraphrases_are_worded_as_no_row_is(domain: str) -> None:
-    from webslm.corpus.similarity import near_duplicates
-    from webslm.corpus.source import load_split
+    from webslm.rows.similarity import near_duplicates
+    from webslm.rows.source import load_split
 
     conf = STAGES[0].configure(compose([f"domain={domain}"])).data  # type: ignore[union-attr]
     split = load_split(conf)
@@ -254,7 +254,7 @@ def test_two_libraries_share_every_artifact_but_the_site() -> None:
     assert changes == {"bundle", "verify"}
     conf = steps["compile_f16"].conf
     assert isinstance(conf, CompileStageConf)
-    assert (conf.quant.dtype, conf.computing.dtype) == ("float32", "float16")
+    assert (conf.quant.dtype, conf.activations) == ("float32", "float16")
     open_format = compose(["precision=both", "quant=auto", "name=two"])
     assert settled(open_format, {"dtype": "float16"}, ()) == cfg
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import chat_row
-from webslm.cli import run
-from webslm.compose import compose
-from webslm.own_texts import DISCLAIMER, whose_texts
+from webslm.cli.main import run
+from webslm.config.compose import compose
+from webslm.config.own_texts import DISCLAIMER, whose_texts
 from webslm.schema import Config
 
 NEUTRAL = (

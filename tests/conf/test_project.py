@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from webslm.cli import VERBS
-from webslm.paths import conf_dir
-from webslm.project.completion import candidates
-from webslm.project.init import write_project
+from webslm.basics.paths import conf_dir
+from webslm.cli.main import VERBS
+from webslm.cli.project.completion import candidates
+from webslm.cli.project.init import write_project
 
 WEBSLM = (sys.executable, "-m", "webslm")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from webslm.compose import compose
-from webslm.paths import conf_dir
-from webslm.plan import plan
-from webslm.registry import STAGES
-from webslm.validate import validate
+from webslm.basics.paths import conf_dir
+from webslm.config.checks.values import validate
+from webslm.config.compose import compose
+from webslm.engine.plan import plan
+from webslm.engine.table import STAGES
 
 RECIPES = sorted(path.stem for path in (conf_dir() / "recipe").glob("*.yaml"))
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from webslm.cli import run
-from webslm.compose import compose
+from webslm.cli.main import run
+from webslm.config.compose import compose
 
 MISTAKES = {
     "every job is checked": (
@@ -96,7 +96,7 @@ def test_globs_and_recipes_bring_their_own_names(
 
 
 def test_launch_enters_only_the_key_of_the_finetune_and_what_follows() -> None:
-    from webslm.plan import plan
+    from webslm.engine.plan import plan
 
     one = {step.stage: step.key for step in plan(compose([]))}
     two = {step.stage: step.key for step in plan(compose(["launch=processes"]))}
@@ -106,7 +106,7 @@ def test_launch_enters_only_the_key_of_the_finetune_and_what_follows() -> None:
 
 
 def test_sweep_settings_enter_no_key() -> None:
-    from webslm.plan import plan
+    from webslm.engine.plan import plan
 
     one = [step.key for step in plan(compose([]))]
     words = ["sweep.name=x", "sweep.metric=finetune.last_loss"]

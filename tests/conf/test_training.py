@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from webslm.compose import compose
-from webslm.errors import ConfigError
-from webslm.plan import Step, plan
-from webslm.preflight import preflight
+from webslm.basics.errors import ConfigError
+from webslm.compiler.targets import JOINED, SEPARATE
+from webslm.config.checks.preflight import preflight
+from webslm.config.compose import compose
+from webslm.engine.plan import Step, plan
 from webslm.schema import FinetuneStageConf
-from webslm.targets import JOINED, SEPARATE
 
 
 def steps(*overrides: str) -> dict[str, Step]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from webslm.paths import PACKAGE
+from webslm.basics.paths import PACKAGE
 
 CHECKOUT = PACKAGE.parent
 PROGRAMS = ("python", "webslm", "pip", "make", "docker", "eval", "gh", "git", "curl")

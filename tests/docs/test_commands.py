@@ -21,8 +21,8 @@ from tests.conftest import chat_row
 from tests.docs.commands import NOT_RUN, WORDS, Block, Command, blocks
 from tests.integration.architecture_models import random_model
 from tests.integration.conftest import SMALL, stored
-from webslm.cli import VERBS, run
-from webslm.paths import cache_dir, conf_dir
+from webslm.basics.paths import cache_dir, conf_dir
+from webslm.cli.main import VERBS, run
 
 BLOCKS = list(blocks())
 COMMANDS = [command for block in BLOCKS for command in block.commands]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from webslm.lock import check_lock
-from webslm.paths import PACKAGE
+from webslm.basics.paths import PACKAGE
+from webslm.engine.lock.file import check_lock
 
 CHECKOUT = PACKAGE.parent
 NOT_RUN = {

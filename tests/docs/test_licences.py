@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from webslm.paths import PACKAGE
+from webslm.basics.paths import PACKAGE
 
 PAGE = PACKAGE.parent / "docs" / "reference" / "licences.md"
 

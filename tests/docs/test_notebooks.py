@@ -12,7 +12,7 @@ import pytest
 from nbclient import NotebookClient
 
 from tests.integration.conftest import SMALL, read_report
-from webslm.paths import PACKAGE
+from webslm.basics.paths import PACKAGE
 
 NOTEBOOKS = PACKAGE.parent / "notebooks"
 NAMES = ("train", "build")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from webslm.adapters.browser import session
-from webslm.paths import PACKAGE
+from webslm.basics.paths import PACKAGE
+from webslm.proof.browser import session
 
 CHECKOUT = PACKAGE.parent
 

@@ -6,8 +6,8 @@ import json
 import re
 
 from tests.docs.commands import CHECKOUT
-from webslm.dataset import read_rows
-from webslm.paths import conf_dir, data_dir
+from webslm.basics.paths import conf_dir, data_dir
+from webslm.rows.dataset import read_rows
 
 
 def counted(domain: str) -> tuple[int, ...]:

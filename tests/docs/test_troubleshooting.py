@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from webslm.paths import PACKAGE, site_dir
+from webslm.basics.paths import PACKAGE, site_dir
 
 PAGE = PACKAGE.parent / "docs" / "troubleshooting.md"
 QUOTED = re.findall(r"^### `(.+)`$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)

@@ -15,10 +15,10 @@ from tests.docs.commands import WORDS as QUESTIONS
 from tests.docs.workflows import WORKFLOWS, Step, inputs, lint, steps, workflow
 from tests.integration.conftest import SMALL, read_report, stored
 from tests.integration.test_base_hub import COMMIT, NAME, checkpoint, hub
-from webslm.fs import copy_tree
-from webslm.lock import check_lock
-from webslm.paths import PACKAGE, cache_dir
-from webslm.project.init import write_project
+from webslm.basics.fs import copy_tree
+from webslm.basics.paths import PACKAGE, cache_dir
+from webslm.cli.project.init import write_project
+from webslm.engine.lock.file import check_lock
 
 __all__ = ["checkpoint", "hub"]
 

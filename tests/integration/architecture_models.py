@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from webslm.compiler.architectures import architecture
+from webslm.model.architectures import architecture
 from webslm.schema import RopeScalingConf, ShapeConf
 
 HALF = 8

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from webslm.compiler.architectures import architecture
-from webslm.compiler.quantization import dequantize, is_quantized, quantize, stored_tensors
+from webslm.model.architectures import architecture
+from webslm.model.weights.quantization import dequantize, is_quantized, quantize, stored_tensors
 from webslm.schema import QuantConf, ShapeConf
 
 Q0F32 = QuantConf(name="q0f32", bits=0, dtype="float32")

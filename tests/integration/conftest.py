@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from webslm.paths import cache_dir
+from webslm.basics.paths import cache_dir
 
 # Small enough to train in seconds; every stage is the real one.
 SMALL = (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests import training
-from webslm.errors import ConfigError
+from webslm.basics.errors import ConfigError
 from webslm.schema import AdapterConf, Finetune, FinetuneStageConf
 from webslm.stages import finetune
 
@@ -118,8 +118,8 @@ def test_dora_and_replaced_modules_are_taken(
     from peft import LoraConfig, get_peft_model
 
     from tests.integration.architecture_models import SHAPES, random_model
-    from webslm.adapters import merging
-    from webslm.adapters.torch_mode import quiet
+    from webslm.training import merging
+    from webslm.training.torch_mode import quiet
 
     with quiet():
         torch.manual_seed(0)

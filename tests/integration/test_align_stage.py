@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests import training
-from webslm.errors import ConfigError, StageFailed
+from webslm.basics.errors import ConfigError, StageFailed
+from webslm.basics.stage import SilentProgress
 from webslm.schema import AlignStageConf, DpoConf, LaunchConf, MergeStageConf
-from webslm.stage import SilentProgress
 from webslm.stages import align, merge
 
 DPO = DpoConf(epochs=4.0, learning_rate=5e-3, batch_size=2, gradient_accumulation_steps=1)
@@ -91,7 +91,7 @@ def preference(checkpoint: Path, base: Path) -> list[float]:
     """Return per pair the log probability of the chosen less that of the rejected answer."""
     import torch
 
-    from webslm.adapters import reference
+    from webslm.training import loaded as reference
 
     tokenizer, model = reference.load_tokenizer(base), reference.load_model(checkpoint)
 

@@ -8,17 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import read_report, stored
-from webslm.adapters import browser
-from webslm.compose import compose
-from webslm.executor import load_stage
-from webslm.paths import cache_dir
-from webslm.plan import plan
-from webslm.proof import observe
+from webslm.basics.paths import cache_dir
+from webslm.basics.stage import Context
+from webslm.bundle.serve import running_server
+from webslm.config.compose import compose
+from webslm.engine.executor import load_stage
+from webslm.engine.plan import plan
+from webslm.proof import browser, observe
 from webslm.proof.questions import asked_rows
-from webslm.proof.scoring import rouge_l
+from webslm.rows.picks import rouge_l
 from webslm.schema import VerifyConf
-from webslm.serve import running_server
-from webslm.stage import Context
 
 pytestmark = pytest.mark.browser
 TIMEOUT_S = 120.0

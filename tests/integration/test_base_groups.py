@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from webslm.adapters import random_weights
-from webslm.compiler.architectures import architecture
-from webslm.compose import compose
-from webslm.paths import conf_dir
+from webslm.basics.paths import conf_dir
+from webslm.config.compose import compose
+from webslm.model.architectures import architecture
 from webslm.schema import BaseSource, Config
+from webslm.training import random_weights
 
 PUBLISHED = {
     "gemma_2_2b": 2_614_341_888,

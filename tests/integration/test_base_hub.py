@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests import training
-from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed, WebslmError
+from webslm.basics.errors import ConfigError, EnvironmentMismatch, StageFailed, WebslmError
 from webslm.schema import BaseSource, BaseStageConf, HubConf
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -146,7 +146,8 @@ def refused(folder: Path, **hub_conf: Any) -> WebslmError:
 def test_checkpoint_is_fetched_by_commit_and_loads(
     hub: Hub, checkpoint: dict[str, bytes], tmp_path: Path
 ) -> None:
-    from webslm.adapters import answering, reference
+    from webslm.evaluation import answering
+    from webslm.training import loaded as reference
 
     out = build(tmp_path)
     facts = json.loads((out / "base.json").read_text())
@@ -326,7 +327,7 @@ def test_damaged_file_on_the_disk_is_refused_offline(
 
 
 def test_small_file_is_held_to_gits_own_id(tmp_path: Path) -> None:
-    from webslm.adapters import hub_cache
+    from webslm.hub import cache as hub_cache
 
     content = b"{}\n"
     blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshot"

@@ -14,11 +14,9 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from tests import training
-from webslm.adapters import random_weights
-from webslm.adapters.reference import load_model
-from webslm.compiler.architectures import architecture
-from webslm.compiler.checkpoint import Checkpoint
-from webslm.local_base import read_shape
+from webslm.config.local_base import read_shape
+from webslm.model.architectures import architecture
+from webslm.model.weights.checkpoint import Checkpoint
 from webslm.schema import (
     BaseSource,
     BaseStageConf,
@@ -30,6 +28,8 @@ from webslm.schema import (
     Weights,
 )
 from webslm.stages import base, convert, merge, normalize
+from webslm.training import random_weights
+from webslm.training.loaded import load_model
 
 Q4 = QuantConf(name="q4f32_1", bits=4, dtype="float32", scale_encoding="f32-to-bf16")
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from tests import training
-from webslm.adapters import tiny
-from webslm.adapters import tokenizer as tiny_tokenizer
-from webslm.errors import ConfigError, StageFailed
-from webslm.paths import conf_dir, data_dir
-from webslm.stage import SilentProgress
+from webslm.basics.errors import ConfigError, StageFailed
+from webslm.basics.paths import conf_dir, data_dir
+from webslm.basics.stage import SilentProgress
+from webslm.training import tiny
+from webslm.training import tokenizer as tiny_tokenizer
 
 MAKE = """
 import sys
@@ -147,8 +147,8 @@ def test_shipped_corpus_holds_no_chat_row_of_a_domain() -> None:
 
 
 def test_progress_ends_at_the_last_step(tmp_path: Path) -> None:
+    from webslm.basics.stage import Context
     from webslm.schema import BaseStageConf
-    from webslm.stage import Context
     from webslm.stages import base
 
     seen: list[tuple[float, float, str]] = []

@@ -18,14 +18,14 @@ import pytest
 from tests import gguf_files
 from tests.integration.architecture_models import random_model
 from tests.integration.test_base_hub import Hub
-from webslm.base_source import settle
-from webslm.build import build
-from webslm.cache import Cache
-from webslm.compose import compose
-from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed
-from webslm.gguf import wheel
+from webslm.basics.errors import ConfigError, EnvironmentMismatch, StageFailed
+from webslm.basics.screen import Screen
+from webslm.cli.build import build
+from webslm.config.compose import compose
+from webslm.engine.base_source import settle
+from webslm.engine.store.artifacts import Cache
+from webslm.model.gguf import wheel
 from webslm.schema import BaseSource, Config, Weights, WheelConf
-from webslm.screen import Screen
 
 CLOSED = "http://127.0.0.1:9"
 SHAPE = replace(gguf_files.LAYOUTS["smollm2"], max_position_embeddings=4096)

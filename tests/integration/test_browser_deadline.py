@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from webslm.adapters import browser
-from webslm.errors import EnvironmentMismatch, VerificationFailed
+from webslm.basics.errors import EnvironmentMismatch, VerificationFailed
+from webslm.proof import browser
 
 STAYS = '#!/bin/sh\nsetsid sleep 120 &\necho $! > "{pid}"\n{then}\n'
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import read_report, run_build
-from webslm.registry import STAGE_NAMES
+from webslm.engine.table import STAGE_NAMES
 
 pytestmark = pytest.mark.browser
 # These are for pairs, quant=auto, scale=awq, pages that compare and precision=both.

@@ -20,12 +20,13 @@ from tests.site_inputs import (
     write_half,
     write_inputs,
 )
-from webslm import page_facts, paths, serve
-from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed
-from webslm.fs import copy_tree, tree_files
-from webslm.records import app_config
+from webslm.basics import paths
+from webslm.basics.errors import ConfigError, EnvironmentMismatch, StageFailed
+from webslm.basics.fs import copy_tree, tree_files
+from webslm.basics.stage import Metrics
+from webslm.bundle import page_facts, serve
+from webslm.bundle.records import app_config
 from webslm.schema import BundleStageConf, Mode, RuntimeConf
-from webslm.stage import Metrics
 from webslm.stages import bundle
 
 

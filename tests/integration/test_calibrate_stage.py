@@ -10,11 +10,11 @@ import torch
 
 from tests import training
 from tests.integration.conftest import SMALL, read_report, run_build
-from webslm.adapters.reference import load_model
-from webslm.errors import StageFailed
+from webslm.basics.errors import StageFailed
+from webslm.basics.stage import Metrics
 from webslm.schema import BaseStageConf, CalibrateStageConf, Weights
-from webslm.stage import Metrics
 from webslm.stages import base, calibrate
+from webslm.training.loaded import load_model
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import pytest
 from tests import training
 from tests.chat_families import Family, write_tokenizer
 from tests.integration.test_chat_families import Messages, chat
-from webslm.adapters.inspection import inspect_rows
-from webslm.compiler.conversation import pieces, render
-from webslm.compiler.prompt_tokens import load
-from webslm.errors import StageFailed
+from webslm.basics.errors import StageFailed
+from webslm.evaluation.inspection import inspect_rows
+from webslm.model.prompts.conversation import pieces, render
+from webslm.model.prompts.prompt_tokens import load
 from webslm.schema import ChatConfigStageConf, DecodingConf, LoraConf, Prompts, ShapeConf
 from webslm.stages import base, chat_config
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from webslm.adapters import tokenizer as bpe
-from webslm.compiler.conversation import render
-from webslm.errors import StageFailed
-from webslm.paths import conf_dir, data_dir
+from webslm.basics.errors import StageFailed
+from webslm.basics.paths import conf_dir, data_dir
+from webslm.basics.stage import Context, Metrics
+from webslm.model.prompts.conversation import render
 from webslm.schema import ChatConfigStageConf, DecodingConf, ShapeConf
-from webslm.stage import Context, Metrics
 from webslm.stages.chat_config import run
+from webslm.training import tokenizer as bpe
 
 VOCAB_SIZE = 512
 DOMAINS = sorted({path.stem for path in (conf_dir() / "domain").glob("*.yaml")} - {"auto"})

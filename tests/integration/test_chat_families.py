@@ -13,11 +13,11 @@ from transformers import AutoTokenizer
 
 from tests import training
 from tests.chat_families import FAMILIES, LLAMA3, MISTRAL_LAST, Family, write_tokenizer
-from webslm.adapters.turns import encode
-from webslm.compiler.conversation import pieces
-from webslm.compiler.prompt_tokens import load
-from webslm.errors import ConfigError, StageFailed
-from webslm.paths import data_dir
+from webslm.basics.errors import ConfigError, StageFailed
+from webslm.basics.paths import data_dir
+from webslm.basics.stage import Metrics
+from webslm.model.prompts.conversation import pieces
+from webslm.model.prompts.prompt_tokens import load
 from webslm.schema import (
     BaseStageConf,
     ChatConfigStageConf,
@@ -27,8 +27,8 @@ from webslm.schema import (
     ShapeConf,
     Weights,
 )
-from webslm.stage import Metrics
 from webslm.stages import base, chat_config
+from webslm.training.turns import encode
 
 SYSTEM = "You answer briefly, and never guess."
 Messages = list[dict[str, str]]

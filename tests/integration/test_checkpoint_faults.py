@@ -11,13 +11,13 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from tests import checkpoint_faults, checkpoints, config_faults, training
-from webslm.adapters.reference import load_model
-from webslm.adapters.torch_mode import quiet
-from webslm.compiler.architectures import architecture
-from webslm.errors import ConfigError, StageFailed
-from webslm.local_base import read_shape
+from webslm.basics.errors import ConfigError, StageFailed
+from webslm.config.local_base import read_shape
+from webslm.model.architectures import architecture
 from webslm.schema import BaseSource, BaseStageConf, ConvertStageConf, QuantConf
 from webslm.stages import base, convert
+from webslm.training.loaded import load_model
+from webslm.training.torch_mode import quiet
 
 FAULTS = dict([*checkpoint_faults.mutations(), *config_faults.mutations()])
 LOADED = (

@@ -10,12 +10,13 @@ import pytest
 from tests.graphics import needs_float16
 from tests.integration.architecture_models import SHAPES
 from tests.integration.compiler_models import Q0F16, Q0F32, Q3F16, Q4F16, Q4F32, Q8F16, shape
-from webslm.adapters import browser
-from webslm.adapters.browser import Tab
+from webslm.bundle.serve import running_server
 from webslm.compiler.library import compile_library, webgpu_target
 from webslm.compiler.passes.limits import check_shaders, shader_modules, shaders
+from webslm.model.weights.arithmetic import required_features
+from webslm.proof import browser
+from webslm.proof.browser import Tab
 from webslm.schema import QuantConf
-from webslm.serve import running_server
 
 COMPILE = """
 async ([shaders, requiredFeatures]) => {
@@ -85,7 +86,7 @@ def test_browser_accepts_every_shader(tab: Tab, quant: QuantConf) -> None:
     assert {"attention_prefill_kernel", "nucleus_masses_kernel", "nucleus_draw_kernel"} <= set(
         found
     )
-    assert refused(tab, found, *quant.required_features) == {}
+    assert refused(tab, found, *required_features(quant.dtype)) == {}
 
 
 @pytest.mark.browser

@@ -15,14 +15,14 @@ import pytest
 
 from tests.integration.compiler_models import Q0F32, Q4F16, Q4F32, shape
 from tests.integration.test_wasm_library import codes
-from webslm import paths
+from webslm.basics import paths
+from webslm.basics.errors import ConfigError, StageFailed
+from webslm.basics.stage import Context
 from webslm.compiler.imported import differences
 from webslm.compiler.passes.limits import shaders
-from webslm.compiler.quantization import stored_tensors
 from webslm.compiler.wasm.shaders import library_shaders
-from webslm.errors import ConfigError, StageFailed
+from webslm.model.weights.quantization import stored_tensors
 from webslm.schema import CompilerConf, CompileStageConf, QuantConf, RuntimeConf
-from webslm.stage import Context
 from webslm.stages import compile_f16
 from webslm.stages.compile import run
 
@@ -88,7 +88,7 @@ def test_library_for_float16_takes_the_parameters_of_the_float32_one(tmp_path: P
 @pytest.mark.slow
 @pytest.mark.parametrize("quant", [Q0F32, Q4F32, Q4F16], ids=lambda quant: str(quant.name))
 def test_compile_writes_a_checked_library(tmp_path: Path, quant: QuantConf) -> None:
-    from webslm.compiler.architectures import architecture
+    from webslm.model.architectures import architecture
 
     metrics = run(stage_conf(quant), {}, tmp_path, context(tmp_path))
     names = sorted(path.name for path in tmp_path.iterdir())

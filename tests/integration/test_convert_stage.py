@@ -15,12 +15,12 @@ import numpy.typing as npt
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from webslm.compiler.architectures import architecture
-from webslm.compiler.quantization import dequantize, quantize, stored_tensors
-from webslm.compiler.shards import iterate
-from webslm.errors import StageFailed
+from webslm.basics.errors import StageFailed
+from webslm.basics.stage import Context, Metrics
+from webslm.model.architectures import architecture
+from webslm.model.weights.quantization import dequantize, quantize, stored_tensors
+from webslm.model.weights.shards import iterate
 from webslm.schema import ConvertStageConf, QuantConf, ShapeConf
-from webslm.stage import Context, Metrics
 from webslm.stages.convert import dequantized_state, run
 
 Array = npt.NDArray[np.float32]
@@ -268,9 +268,9 @@ MEMORY_SCRIPT = """
 import json, sys
 from pathlib import Path
 import numpy
-from webslm.compiler.architectures import architecture
+from webslm.model.architectures import architecture
 from webslm.schema import ConvertStageConf, QuantConf, ShapeConf
-from webslm.stage import Context
+from webslm.basics.stage import Context
 from webslm.stages.convert import run
 
 def peak():

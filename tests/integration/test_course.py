@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from tests import training
-from webslm.errors import ConfigError
+from webslm.basics.errors import ConfigError
+from webslm.basics.stage import SilentProgress
 from webslm.schema import FinetuneStageConf, LaunchConf
-from webslm.stage import SilentProgress
 from webslm.stages import finetune
 
 STEPS = 3

@@ -13,10 +13,10 @@ from urllib.parse import unquote
 
 import pytest
 
-from webslm.adapters.hub_rows import choose
-from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed
+from webslm.basics.errors import ConfigError, EnvironmentMismatch, StageFailed
+from webslm.basics.stage import Context
+from webslm.hub.rows import choose
 from webslm.schema import DataConf, DataStageConf, HubRowsConf
-from webslm.stage import Context
 from webslm.stages import data
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from webslm.compose import compose
-from webslm.graphics.driver import find_driver
-from webslm.memory import parameters
+from webslm.config.compose import compose
+from webslm.engine.machine.memory import parameters
+from webslm.proof.graphics.driver import find_driver
 
 
 def run_doctor(*words: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -71,9 +71,7 @@ def test_format_that_the_adapter_lacks_is_missing(tmp_path: Path) -> None:
 
 
 def test_hub_is_asked_only_for_a_hub_base_and_offline_is_said() -> None:
-    script = (
-        "from webslm.adapters.hub_token import token_rights\nprint(*token_rights(), sep=': ')\n"
-    )
+    script = "from webslm.hub.token import token_rights\nprint(*token_rights(), sep=': ')\n"
 
     def ask(**variables: str) -> str:
         env = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": "/nowhere"}

@@ -13,13 +13,15 @@ import pytest
 from tests import training
 from tests.integration.architecture_models import SHAPES, random_model
 from tests.integration.conftest import SMALL, run_build, stored
-from webslm.adapters import answering, evaluating, generating, reference, turns
-from webslm.adapters.evaluating import Probe
-from webslm.adapters.generating import Answer, Sampling, by_length, shared_prefix
-from webslm.adapters.questions import Question, questions
-from webslm.adapters.side_by_side import has_moving_rotation, side_by_side
-from webslm.prompts.ends import stop_ids
+from webslm.evaluation import answering, evaluating, generating
+from webslm.evaluation.evaluating import Probe
+from webslm.evaluation.generating import Answer, Sampling, by_length, shared_prefix
+from webslm.evaluation.questions import Question, questions
+from webslm.evaluation.side_by_side import has_moving_rotation, side_by_side
+from webslm.model.prompts.ends import stop_ids
 from webslm.schema import QuestionsConf
+from webslm.training import loaded as reference
+from webslm.training import turns
 
 WORDS = (
     *SMALL[:-1],

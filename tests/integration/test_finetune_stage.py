@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests import training
-from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed
+from webslm.basics.errors import ConfigError, EnvironmentMismatch, StageFailed
 from webslm.schema import Device, Loss
 
 MAKE = """
@@ -172,7 +172,7 @@ def test_first_loss_is_the_mean_over_answer_tokens(
     """Against torch's own cross entropy on tokens marked by hand."""
     import torch
 
-    from webslm.adapters import reference
+    from webslm.training import loaded as reference
 
     data = training.make_data(tmp_path / "data", training.rows()[:1])
     log = training.make_adapter(tmp_path / "a", inputs[0], data, epochs=1.0)

@@ -16,16 +16,17 @@ from gguf.quants import dequantize
 
 from tests import gguf_files, training
 from tests.integration.architecture_models import random_model, small
-from webslm.adapters import gguf_base, gguf_weights
-from webslm.adapters.reference import load_model
-from webslm.errors import StageFailed
-from webslm.gguf.header import TensorInfo
-from webslm.gguf.location import Location, locate
-from webslm.gguf.model import Model, read_model
-from webslm.gguf.types import STORAGE, Storage
-from webslm.gguf.weights import Source
+from webslm.basics.errors import StageFailed
+from webslm.model.gguf import base as gguf_base
+from webslm.model.gguf import tensors as gguf_weights
+from webslm.model.gguf.header import TensorInfo
+from webslm.model.gguf.location import Location, locate
+from webslm.model.gguf.model import Model, read_model
+from webslm.model.gguf.types import STORAGE, Storage
+from webslm.model.gguf.weights import Source
 from webslm.schema import BaseSource, BaseStageConf
 from webslm.stages import base
+from webslm.training.loaded import load_model
 
 
 def silent(*_: object) -> None:

@@ -10,13 +10,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from webslm.adapters import gguf_base
-from webslm.adapters.reference import load_model
-from webslm.compose import compose
-from webslm.gguf import wheel
-from webslm.gguf.location import Location
-from webslm.gguf.model import read_model
-from webslm.paths import cache_dir, data_dir
+from webslm.basics.paths import cache_dir, data_dir
+from webslm.config.compose import compose
+from webslm.model.gguf import base as gguf_base
+from webslm.model.gguf import wheel
+from webslm.model.gguf.location import Location
+from webslm.model.gguf.model import read_model
+from webslm.training.loaded import load_model
 
 pytestmark = pytest.mark.slow
 QUESTION = "What is the capital of France?"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests import training
-from webslm.adapters.inspection import histogram, planned
+from webslm.evaluation.inspection import histogram, planned
 from webslm.schema import AugmentConf, InspectStageConf
 from webslm.stages import inspect
 

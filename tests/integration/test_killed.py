@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import SMALL, read_report, run_build
-from webslm.keys import tree_digest
+from webslm.basics.keys import tree_digest
 
 WORDS = (*SMALL, "until=compile", "output_dir=out")
 STAGES = ("finetune", "convert", "compile")

@@ -15,8 +15,8 @@ import pytest
 
 from tests.integration.conftest import SMALL, read_report, run_build
 from tests.locks import schema_errors
-from webslm.lock import LOCK_NAME
-from webslm.paths import PACKAGE, cache_dir, conf_dir
+from webslm.basics.paths import PACKAGE, cache_dir, conf_dir
+from webslm.engine.lock.file import LOCK_NAME
 
 BUILD = (*SMALL, "until=bundle", "name=small")
 

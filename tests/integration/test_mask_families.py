@@ -10,11 +10,11 @@ from transformers import AutoTokenizer
 
 from tests import training
 from tests.chat_families import FAMILIES, Family, write_tokenizer
-from webslm.adapters import turns
-from webslm.errors import ConfigError, StageFailed
-from webslm.prompts.ends import stop_ids
+from webslm.basics.errors import ConfigError, StageFailed
+from webslm.model.prompts.ends import stop_ids
 from webslm.schema import Loss
 from webslm.stages import base
+from webslm.training import turns
 
 CHATML = Family(
     template=(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests import training
-from webslm.errors import ConfigError, StageFailed
+from webslm.basics.errors import ConfigError, StageFailed
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def test_merged_checkpoint_says_what_the_adapter_says(
     import torch
     from peft import PeftModel
 
-    from webslm.adapters import reference
-    from webslm.adapters.torch_mode import quiet
+    from webslm.training import loaded as reference
+    from webslm.training.torch_mode import quiet
 
     base, adapter, _ = tuned
     found = training.make_merged(tmp_path / "m", *tuned)
@@ -172,7 +172,7 @@ def test_merge_that_is_not_the_adapter_is_refused(
     tuned: tuple[Path, Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A merge that scales wrongly, as happened to users of peft."""
-    from webslm.adapters import merging
+    from webslm.training import merging
 
     monkeypatch.setitem(merging.BOUNDS, "bfloat16", 1e-6)
     with pytest.raises(StageFailed, match="merged and adapter logits differ by"):

@@ -11,11 +11,11 @@ import pytest
 
 from tests import training
 from tests.integration.architecture_models import SHAPES, random_model
-from webslm.adapters import methods
-from webslm.errors import EnvironmentMismatch
+from webslm.basics.errors import EnvironmentMismatch
+from webslm.compiler.targets import targets
 from webslm.schema import Device, Finetune, FinetuneStageConf
 from webslm.stages import finetune
-from webslm.targets import targets
+from webslm.training import methods
 
 RATE = {Finetune.lora: 1e-2, Finetune.dora: 1e-2, Finetune.full: 1e-3}
 

@@ -17,14 +17,14 @@ from tests.integration.conftest import SMALL, read_report, run_build, stored
 from tests.locks import schema_errors
 from tests.mlc_environment import make_environment, make_tree, recorded
 from tests.site_inputs import configuration, write_inputs
-from webslm.compiler.architectures import architecture
-from webslm.compiler.shards import INDEX_NAME, ShardReader
-from webslm.compose import compose
-from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed
-from webslm.fs import tree_files
-from webslm.matrix import rows
-from webslm.mlc_tool import check_tool, look
-from webslm.registry import STAGES
+from webslm.basics.errors import ConfigError, EnvironmentMismatch, StageFailed
+from webslm.basics.fs import tree_files
+from webslm.config.compose import compose
+from webslm.engine.machine.matrix import rows
+from webslm.engine.machine.mlc_tool import check_tool, look
+from webslm.engine.table import STAGES
+from webslm.model.architectures import architecture
+from webslm.model.weights.shards import INDEX_NAME, ShardReader
 from webslm.schema import CompileStageConf, ConvertStageConf, QuantConf
 from webslm.stages import bundle, convert
 from webslm.stages import compile as stage

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from webslm.compiler.architectures.canonical import canonical
-from webslm.errors import StageFailed
+from webslm.basics.errors import StageFailed
+from webslm.basics.stage import Context
+from webslm.model.architectures.canonical import canonical
 from webslm.schema import NormalizeStageConf, ShapeConf
-from webslm.stage import Context
 from webslm.stages.normalize import run
 
 SHAPE = ShapeConf(

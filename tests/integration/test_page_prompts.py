@@ -10,10 +10,10 @@ import pytest
 
 from tests.chat_families import CHATML, FAMILIES, LLAMA3, MISTRAL_LAST, NUMBERED, Family
 from tests.integration.test_chat_families import ROWS, SYSTEM, chat, made
-from webslm.compiler.conversation import pieces
-from webslm.compiler.page_prompts import FACTS, chosen_prompts
-from webslm.compiler.prompt_tokens import load
-from webslm.errors import StageFailed
+from webslm.basics.errors import StageFailed
+from webslm.model.prompts.conversation import pieces
+from webslm.model.prompts.page_prompts import FACTS, chosen_prompts
+from webslm.model.prompts.prompt_tokens import load
 from webslm.schema import Prompts
 
 UNSAYABLE = {

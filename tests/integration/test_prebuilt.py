@@ -16,13 +16,13 @@ import pytest
 
 from tests import training
 from tests.integration.conftest import read_report, run_build, stored
+from webslm.basics.errors import ConfigError, EnvironmentMismatch, StageFailed
+from webslm.basics.keys import file_digest
 from webslm.compiler.imported import differences, read_metadata
 from webslm.compiler.shader_facts import FACTS, UNKNOWN
-from webslm.compose import compose
-from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed
-from webslm.keys import file_digest
-from webslm.preflight import preflight
-from webslm.registry import STAGES
+from webslm.config.checks.preflight import preflight
+from webslm.config.compose import compose
+from webslm.engine.table import STAGES
 from webslm.schema import CompilerConf, CompileStageConf
 from webslm.stages import compile as stage
 

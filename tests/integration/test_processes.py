@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests import training
-from webslm.errors import ConfigError, EnvironmentMismatch, StageFailed, WebslmError
+from webslm.basics.errors import ConfigError, EnvironmentMismatch, StageFailed, WebslmError
 from webslm.schema import FinetuneStageConf, LaunchConf, Sharding
 
 TWO = LaunchConf(processes=2)

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from webslm import paths
-from webslm.adapters.npm import fetch_web_llm
+from webslm.basics import paths
+from webslm.bundle.npm import fetch_web_llm
 from webslm.compiler.profiles import PROFILES, Limits
-from webslm.compose import compose
+from webslm.config.compose import compose
 from webslm.schema import Profile
 
 

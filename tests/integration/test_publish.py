@@ -19,17 +19,17 @@ import pytest
 from tests.delivered import slim
 from tests.integration.conftest import run_build
 from tests.locks import schema_errors
-from webslm.errors import ConfigError, EnvironmentMismatch, PublishError
-from webslm.fs import tree_files
-from webslm.keys import file_digest
-from webslm.lock import check_lock, read_lock, write_lock
+from webslm.basics.errors import ConfigError, EnvironmentMismatch, PublishError
+from webslm.basics.fs import tree_files
+from webslm.basics.keys import file_digest
+from webslm.basics.screen import Screen
+from webslm.bundle.serve import running_server
+from webslm.engine.lock.file import check_lock, read_lock, write_lock
 from webslm.publish import folder as to_folder
 from webslm.publish.delivered import Published
 from webslm.publish.probe import Finding, probe_model, probe_site
 from webslm.publish.run import check, publish
 from webslm.schema import ArchiveFormat, History, HostConf, PublishConf, Target
-from webslm.screen import Screen
-from webslm.serve import running_server
 
 
 @pytest.fixture

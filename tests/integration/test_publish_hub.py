@@ -14,12 +14,12 @@ from tests import hub_server
 from tests.delivered import slim
 from tests.hub_server import TOKEN, HubServer
 from tests.locks import schema_errors
-from webslm.errors import ConfigError, EnvironmentMismatch, PublishError, WebslmError
-from webslm.lock import check_lock, read_lock
+from webslm.basics.errors import ConfigError, EnvironmentMismatch, PublishError, WebslmError
+from webslm.basics.screen import Screen
+from webslm.engine.lock.file import check_lock, read_lock
 from webslm.publish.delivered import Published
 from webslm.publish.run import check, publish
 from webslm.schema import HostConf, PublishConf, Target
-from webslm.screen import Screen
 
 # The library's own call of its HTTP client, on every upload of a large file.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -156,7 +156,7 @@ def test_card_is_accepted_by_the_hubs_library_and_says_what_the_lock_says(
 def test_licence_that_the_hub_has_no_word_for_is_named(output: Path) -> None:
     from huggingface_hub import ModelCard
 
-    from webslm.adapters.hub_card import render
+    from webslm.hub.card import render
     from webslm.publish.card import metadata, model_card, results
     from webslm.publish.delivered import read_delivered
 

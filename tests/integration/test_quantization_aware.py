@@ -42,7 +42,7 @@ def answer_loss(model: Any, tokenizer: Any, base: Path) -> float:
     """Return the mean loss of the training rows' answers, in nats a token."""
     import torch
 
-    from webslm.adapters import training_rows
+    from webslm.training import training_rows
 
     rows = [row["messages"] for row in training.rows()]
     total, count = 0.0, 0
@@ -61,9 +61,9 @@ def rounded_merge(base: Path, adapter: Path) -> Any:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    from webslm.adapters.torch_mode import quiet
-    from webslm.compiler.architectures import architecture
-    from webslm.compiler.rounding import rounded
+    from webslm.model.architectures import architecture
+    from webslm.model.weights.rounding import rounded
+    from webslm.training.torch_mode import quiet
 
     with quiet():
         model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), adapter)
@@ -107,7 +107,7 @@ def test_shared_start_and_kept_states_learn_what_plain_batches_do(
 ) -> None:
     from safetensors.torch import load_file
 
-    from webslm.adapters import answers, frozen_layers, shared_start
+    from webslm.training import answers, frozen_layers, shared_start
 
     used = {"start": 0, "states": 0}
     after, told = answers.Answers._after_start, frozen_layers.FrozenLayers.states

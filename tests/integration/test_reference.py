@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests import training
-from webslm.adapters import answering, reference
-from webslm.errors import StageFailed
+from webslm.basics.errors import StageFailed
+from webslm.evaluation import answering
+from webslm.training import loaded as reference
 
 PROMPT = [1, 40, 50, 60, 7]
 

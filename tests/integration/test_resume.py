@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from tests import training
-from webslm.adapters.snapshots import MANIFEST, PREFIX, Snapshots
+from webslm.basics.stage import SilentProgress
 from webslm.schema import Finetune, FinetuneStageConf, LaunchConf
-from webslm.stage import SilentProgress
 from webslm.stages import finetune
+from webslm.training.snapshots import MANIFEST, PREFIX, Snapshots
 
 # Dropout draws random numbers in every step; accumulation makes steps end in the middle of epochs.
 CHANGES: dict[str, Any] = {

@@ -14,13 +14,15 @@ import torch
 
 from tests import training
 from tests.integration.architecture_models import SHAPES, random_model
-from webslm.adapters import clipping, evaluating, reference, scaling, turns
-from webslm.adapters.evaluating import Probe
-from webslm.compiler.architectures import architecture
-from webslm.paths import resolve_data
-from webslm.prompts.ends import stop_ids
+from webslm.basics.paths import resolve_data
+from webslm.evaluation import evaluating
+from webslm.evaluation.evaluating import Probe
+from webslm.model.architectures import architecture
+from webslm.model.prompts.ends import stop_ids
 from webslm.schema import ConvertStageConf, QuantConf, ScaleStageConf
 from webslm.stages import convert, scale
+from webslm.training import clipping, scaling, turns
+from webslm.training import loaded as reference
 
 Q4 = QuantConf(name="q4f32_1", bits=4, dtype="float32", scale_encoding="f32-to-bf16")
 Q4F16 = QuantConf(name="q4f16_1", bits=4, dtype="float16")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests import npm_packages
-from webslm import paths
-from webslm.adapters import npm
-from webslm.fs import copy_tree
-from webslm.paths import cache_dir
+from webslm.basics import paths
+from webslm.basics.fs import copy_tree
+from webslm.basics.paths import cache_dir
+from webslm.bundle import npm
 
 FLAGS = (
     *("--noEmit", "--allowJs", "--checkJs", "--pretty", "false", "--target", "es2023"),

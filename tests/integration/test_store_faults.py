@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from webslm.cache import Artifact, Cache
-from webslm.errors import EnvironmentMismatch, WebslmError
-from webslm.executor import BuildFailed, execute
-from webslm.keys import text_digest
-from webslm.plan import Step
+from webslm.basics.errors import EnvironmentMismatch, WebslmError
+from webslm.basics.keys import text_digest
+from webslm.basics.stage import Context, Metrics, SilentProgress
+from webslm.engine.executor import BuildFailed, execute
+from webslm.engine.plan import Step
+from webslm.engine.store.artifacts import Artifact, Cache
 from webslm.schema import MergeStageConf
-from webslm.stage import Context, Metrics, SilentProgress
 
 KEY = text_digest("key")
 CALLS = ("rename", "fsync", "open", "mkdir")
@@ -101,7 +101,7 @@ class Fault:
 def test_fault_in_a_build_leaves_a_store_that_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int, at: int
 ) -> None:
-    from webslm import executor
+    from webslm.engine import executor
 
     monkeypatch.setattr(executor, "load_stage", lambda stage: write)
     cache = Cache(tmp_path / "cache")
@@ -119,7 +119,7 @@ def test_fault_in_a_build_leaves_a_store_that_works(
 def test_truncated_file_is_built_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    from webslm import executor
+    from webslm.engine import executor
 
     monkeypatch.setattr(executor, "load_stage", lambda stage: write)
     cache = Cache(tmp_path / "cache")
@@ -132,7 +132,7 @@ def test_truncated_file_is_built_again(
 TWO = """
 import sys
 from pathlib import Path
-from webslm.cache import Cache
+from webslm.engine.store.artifacts import Cache
 cache, rounds = Cache(Path(sys.argv[1])), int(sys.argv[2])
 for number in range(rounds):
     key = f"{number:064x}"[::-1]
@@ -171,7 +171,7 @@ def test_two_processes_make_the_same_key_fifty_times(tmp_path: Path) -> None:
 def test_a_thousand_artifacts_are_listed_from_their_manifests_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from webslm.store import admin
+    from webslm.engine.store import admin
 
     cache = Cache(tmp_path / "cache")
     for number in range(1000):
@@ -210,8 +210,8 @@ def test_store_of_another_user_is_a_sentence(tmp_path: Path) -> None:
         parent.chmod(0o755)
     script = (
         "import sys, os; from pathlib import Path\n"
-        "from webslm.cache import Cache\n"
-        "from webslm.errors import EnvironmentMismatch\n"
+        "from webslm.engine.store.artifacts import Cache\n"
+        "from webslm.basics.errors import EnvironmentMismatch\n"
         "os.setuid(65534)\n"
         "try: Cache(Path(sys.argv[1])).work_dir('data')\n"
         "except EnvironmentMismatch as exc: print(exc.message, '|', exc.hint)\n"
@@ -229,7 +229,7 @@ def test_store_of_another_user_is_a_sentence(tmp_path: Path) -> None:
 def test_damage_in_a_store_that_may_only_be_read_is_a_miss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from webslm import executor
+    from webslm.engine import executor
 
     for parent in (tmp_path, *tmp_path.parents):
         if parent == Path("/tmp"):
@@ -241,7 +241,7 @@ def test_damage_in_a_store_that_may_only_be_read_is_a_miss(
     os.truncate(shard, 1)
     script = (
         "import sys, os, logging; from pathlib import Path\n"
-        "from webslm.cache import Cache\n"
+        "from webslm.engine.store.artifacts import Cache\n"
         "logging.basicConfig()\n"
         "os.setuid(65534)\n"
         "print(Cache(Path(sys.argv[1])).lookup('merge', sys.argv[2]))\n"
@@ -260,7 +260,7 @@ def test_damage_in_a_store_that_may_only_be_read_is_a_miss(
 def test_full_disk_is_a_sentence_and_room_is_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from webslm import executor
+    from webslm.engine import executor
 
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -9,10 +9,12 @@ import pytest
 from omegaconf import OmegaConf
 
 from tests import training
-from webslm.adapters import answering, reference, turns
-from webslm.paths import conf_dir, data_dir
-from webslm.proof.scoring import rouge_l
+from webslm.basics.paths import conf_dir, data_dir
+from webslm.evaluation import answering
+from webslm.rows.picks import rouge_l
 from webslm.schema import BaseConf, BaseSource, BaseStageConf, FinetuneStageConf, LoraConf
+from webslm.training import loaded as reference
+from webslm.training import turns
 
 
 def shipped(group: str, schema: type) -> Any:

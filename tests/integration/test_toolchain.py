@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from webslm import paths, toolchain
-from webslm.compose import compose
-from webslm.errors import EnvironmentMismatch, StageFailed
-from webslm.keys import plain
-from webslm.matrix import installed
-from webslm.registry import STAGES
+from webslm.basics import paths
+from webslm.basics.errors import EnvironmentMismatch, StageFailed
+from webslm.basics.keys import plain
+from webslm.basics.stage import Context
+from webslm.config.compose import compose
+from webslm.engine.machine import toolchain
+from webslm.engine.machine.child import restored
+from webslm.engine.machine.matrix import installed
+from webslm.engine.table import STAGES
 from webslm.schema import CompileStageConf, DataStageConf
-from webslm.stage import Context
-from webslm.worker import restored
 
 
 @pytest.mark.parametrize("spec", STAGES, ids=lambda spec: spec.name)

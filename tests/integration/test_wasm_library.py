@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from webslm import paths
+from webslm.basics import paths
+from webslm.basics.errors import StageFailed
 from webslm.compiler.passes.limits import shaders
 from webslm.compiler.wasm import objects, runtime
 from webslm.compiler.wasm.abi import check_abi, inspect_library
@@ -24,7 +25,6 @@ from webslm.compiler.wasm.link import PAGE_CALLBACKS, STACK_BYTES, link_library
 from webslm.compiler.wasm.runtime import build_runtime
 from webslm.compiler.wasm.shaders import library_shaders
 from webslm.compiler.wasm.zig import run_zig
-from webslm.errors import StageFailed
 
 RPC_FUNCTIONS = {"rpc.CreateEventDrivenServer", "wasm.LocalSession"}
 """What web-llm's bundle looks up only for TVM's RPC server, which no page starts."""

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import SMALL, read_report
-from webslm.paths import PACKAGE
-from webslm.registry import STAGE_NAMES
+from webslm.basics.paths import PACKAGE
+from webslm.engine.table import STAGE_NAMES
 
 CHECKOUT = PACKAGE.parent
 

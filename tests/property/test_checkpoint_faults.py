@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from tests import checkpoint_faults, checkpoints, config_faults
-from webslm.compiler.checkpoint import Checkpoint
-from webslm.compose import compose
-from webslm.errors import ConfigError
-from webslm.local_base import check, left_out, read_shape
+from webslm.basics.errors import ConfigError
+from webslm.config.checks.base import shape_problems
+from webslm.config.compose import compose
+from webslm.config.local_base import check, left_out, read_shape
+from webslm.model.weights.checkpoint import Checkpoint
 from webslm.schema import Config
-from webslm.validate_base import shape_problems
 
 FAULTS = dict([*checkpoint_faults.mutations(), *config_faults.mutations()])
 LOSING = ("dropped", "renamed", "without its prefix", "a row more", "a row less", "as one row",

@@ -20,12 +20,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from webslm.corpus.changes import Changes
-from webslm.corpus.examination import examine
-from webslm.corpus.source import load_split
-from webslm.dataset import dump_rows
-from webslm.errors import WebslmError
-from webslm.pairs import read_pairs
+from webslm.basics.errors import WebslmError
+from webslm.rows.changes import Changes
+from webslm.rows.dataset import dump_rows
+from webslm.rows.examination import examine
+from webslm.rows.pairs import read_pairs
+from webslm.rows.source import load_split
 from webslm.schema import DataConf
 
 Records = list[Any]

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from webslm.cache import Cache
-from webslm.keys import canonical_json, stage_key
+from webslm.basics.keys import canonical_json, stage_key
+from webslm.engine.store.artifacts import Cache
 
 LEAF = (
     st.none()

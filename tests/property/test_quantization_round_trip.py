@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from webslm.compiler.quantization import BF16, dequantize, from_bf16, quantize, to_bf16
+from webslm.model.weights.quantization import BF16, dequantize, from_bf16, quantize, to_bf16
 from webslm.schema import QuantConf
 
 FORMATS = st.builds(

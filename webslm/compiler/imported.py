@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from webslm.basics.errors import ConfigError, StageFailed
+from webslm.basics.keys import plain
 from webslm.compiler.memory import library_tensors
 from webslm.compiler.wasm.binary import read_sections
-from webslm.errors import ConfigError, StageFailed
-from webslm.keys import plain
 from webslm.schema import CompileStageConf
 
 FIRST_KEY = b'{"model_type"'

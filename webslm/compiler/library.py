@@ -9,7 +9,6 @@ from typing import Any
 import tvm
 from tvm import relax
 
-from webslm.compiler.architectures import architecture
 from webslm.compiler.kernels.emitter import Emitter
 from webslm.compiler.kernels.kv_cache import emit_create
 from webslm.compiler.kernels.sampler import emit_sampler
@@ -18,8 +17,9 @@ from webslm.compiler.memory import library_tensors
 from webslm.compiler.metadata import metadata, metadata_json
 from webslm.compiler.passes.deferral import load_first_what_runs
 from webslm.compiler.passes.pipeline import finish, lower, with_metadata
-from webslm.compiler.quantization import StoredTensor
 from webslm.compiler.wasm.contract import ALL_LOGITS
+from webslm.model.architectures import architecture
+from webslm.model.weights.quantization import StoredTensor
 from webslm.schema import QuantConf, ShapeConf
 
 WASM_TRIPLE = "wasm32-unknown-unknown-wasm"

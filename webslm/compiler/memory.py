@@ -10,16 +10,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from webslm.compiler.architectures import architecture
+from webslm.basics.stage import Metric
 from webslm.compiler.metadata import PAGE_TOKENS
-from webslm.compiler.quantization import (
-    ITEM_BYTES,
-    StoredTensor,
-    check_format,
-    stored_tensors,
-)
+from webslm.model.architectures import architecture
+from webslm.model.weights.quantization import ITEM_BYTES, StoredTensor, check_format, stored_tensors
 from webslm.schema import QuantConf, ShapeConf
-from webslm.stage import Metric
 
 LEAST_CONTEXT = 512
 KIND_WEIGHT, KIND_CACHE, KIND_WORK = "weight", "cache", "work"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from webslm.compiler.quantization import StoredTensor
-from webslm.keys import plain
+from webslm.basics.keys import plain
+from webslm.basics.stage import Metric
+from webslm.model.weights.quantization import StoredTensor
 from webslm.schema import QuantConf, ShapeConf
-from webslm.stage import Metric
 
 PAGE_TOKENS = 16
 

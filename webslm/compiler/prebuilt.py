@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from webslm.basics.compilers import library_in
+from webslm.basics.errors import ConfigError, EnvironmentMismatch
+from webslm.basics.keys import file_digest
+from webslm.basics.paths import resolve_data
 from webslm.compiler.imported import check_fits, read_metadata
 from webslm.compiler.memory import library_tensors, memory_plan
 from webslm.compiler.wasm.abi import check_abi
 from webslm.compiler.wasm.contract import contract_of
-from webslm.compilers import library_in
-from webslm.errors import ConfigError, EnvironmentMismatch
-from webslm.keys import file_digest
-from webslm.paths import resolve_data
+from webslm.model.weights.arithmetic import required_features
 from webslm.schema import CompilerConf, CompileStageConf
 
 TIMEOUT_S = 60.0
@@ -64,7 +65,7 @@ def examine(cfg: CompileStageConf, target: Path, name: str) -> dict[str, Any]:
     )
     return {
         "metadata": metadata,
-        "required_features": [*cfg.quant.required_features],
+        "required_features": [*required_features(cfg.quant.dtype)],
         "memory": memory,
         "abi": {
             "imports": [f"{item.module}.{item.name}" for item in abi.imports],

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from webslm.basics.errors import StageFailed
+from webslm.basics.stage import Metric
 from webslm.compiler.passes.limits import check_shaders
 from webslm.compiler.wasm.shaders import library_shaders
-from webslm.errors import StageFailed
 from webslm.schema import CompileStageConf
-from webslm.stage import Metric
 
 UNKNOWN = "unknown"
 """In place of each fact of a library whose shaders cannot be read."""
@@ -50,7 +50,9 @@ def foreign_shader_facts(cfg: CompileStageConf, linked: Path) -> dict[str, Metri
 
 
 def _facts(cfg: CompileStageConf, found: Mapping[str, str]) -> dict[str, Metric]:
-    limits = check_shaders(found, dtype=cfg.computing.dtype, profile=cfg.compiler.profile)
+    limits = check_shaders(
+        found, dtype=cfg.activations or cfg.quant.dtype, profile=cfg.compiler.profile
+    )
     names: list[Metric] = [*sorted(found)]
     return {
         "num_shaders": len(found),

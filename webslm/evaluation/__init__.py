@@ -1,1 +1,1 @@
-"""Own what a model's answers are worth: scores, intervals, gates, sentences. Load no model."""
+"""What a model's answers are worth: asked with torch, scored, gated, put into sentences."""

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from webslm.dataset import NO_LOSS, Message, normal
 from webslm.evaluation.general import GeneralRow
 from webslm.evaluation.survival import SETS
-from webslm.proof.scoring import evenly_spaced
+from webslm.rows.dataset import NO_LOSS, Message, normal
+from webslm.rows.picks import evenly_spaced
 from webslm.schema import QuestionsConf
 
 Rows = Sequence[list[Message]]

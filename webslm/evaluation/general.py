@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webslm.corpus.files import read_records
-from webslm.corpus.keys import BadRow
-from webslm.corpus.shapes import to_conversation
-from webslm.dataset import Message, Problem, normal, told
-from webslm.encoding import printable
-from webslm.errors import ConfigError
-from webslm.paths import resolve_data
+from webslm.basics.encoding import printable
+from webslm.basics.errors import ConfigError
+from webslm.basics.paths import resolve_data
+from webslm.rows.dataset import Message, Problem, normal, told
+from webslm.rows.files import read_records
+from webslm.rows.keys import BadRow
+from webslm.rows.shapes import to_conversation
 from webslm.schema import EvaluateConf
 
 KEY = "evaluate.general_path"

@@ -6,9 +6,9 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from webslm.dataset import normal
 from webslm.evaluation.general import known
-from webslm.proof.scoring import rouge_l
+from webslm.rows.dataset import normal
+from webslm.rows.picks import rouge_l
 
 RIGHT = 0.8
 """ROUGE-L from which an answer counts as the reference's: other answers of a set share less."""

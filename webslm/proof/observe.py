@@ -15,12 +15,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from webslm import paths
-from webslm.adapters.browser import Session, Tab
-from webslm.adapters.webgpu import adapter_name
-from webslm.errors import VerificationFailed
+from webslm.basics import paths
+from webslm.basics.errors import VerificationFailed
+from webslm.basics.stage import Progress
+from webslm.proof.browser import Session, Tab
+from webslm.proof.webgpu import adapter_name
 from webslm.schema import VerifyConf
-from webslm.stage import Progress
 
 HARNESS = paths.PACKAGE / "proof" / "page"
 HARNESS_PREFIX = "/__verify__/"

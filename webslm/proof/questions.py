@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from webslm.adapters.turns import is_learnt, read_rows
-from webslm.proof.scoring import evenly_spaced
+from webslm.rows.picks import evenly_spaced
+from webslm.training.turns import is_learnt, read_rows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from webslm import paths
-from webslm.adapters.browser import Tab
-from webslm.errors import VerificationFailed
-from webslm.stage import Progress
+from webslm.basics import paths
+from webslm.basics.errors import VerificationFailed
+from webslm.basics.stage import Progress
+from webslm.proof.browser import Tab
 
 RENDER = paths.PACKAGE / "proof" / "page" / "render.js"
 BATCH = 500

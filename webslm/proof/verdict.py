@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from webslm.graphics.choice import is_software
+from webslm.proof.graphics.choice import is_software
 from webslm.proof.observe import Best, Proof
 from webslm.proof.questions import Row
-from webslm.proof.scoring import GreedyComparison, compare_greedy, rouge_l, top1_agreement
+from webslm.rows.picks import GreedyComparison, compare_greedy, rouge_l, top1_agreement
 from webslm.schema import VerifyConf
 
 if TYPE_CHECKING:
-    from webslm.adapters.answering import Greedy
+    from webslm.evaluation.answering import Greedy
 
 REFERENCES = ("dequantized", "merged")
 

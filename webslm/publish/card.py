@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from statistics import mean
 from typing import Any
 
+from webslm.model.weights.arithmetic import SHADER_F16
 from webslm.publish.delivered import Delivered
 
 HUB_LICENCES = (
@@ -17,7 +18,6 @@ HUB_LICENCES = (
     *("gpl-3.0", "openrail", "gemma", "llama2", "llama3", "llama3.1", "llama3.2", "llama3.3"),
 )
 """Identifiers that the hub knows; any other licence is ``other`` with its name."""
-SHADER_F16 = "shader-f16"
 
 
 def metadata(site: Delivered) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from webslm.errors import PublishError
-from webslm.lock import BUNDLE, LOCK_NAME, check_lock, read_lock, write_lock
-from webslm.report import REPORT_NAME, write_report
+from webslm.basics.errors import PublishError
+from webslm.engine.lock.file import BUNDLE, LOCK_NAME, check_lock, read_lock, write_lock
+from webslm.report.summary import REPORT_NAME, write_report
 
 MANIFEST = "manifest.json"
 PAGE_CONFIG = "webslm.json"

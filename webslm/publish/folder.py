@@ -6,9 +6,9 @@ import ctypes
 import os
 from pathlib import Path
 
-from webslm.errors import ConfigError, EnvironmentMismatch
-from webslm.fs import copy_tree, sync_tree, temporary_dir, tree_bytes, tree_files
-from webslm.paths import expanded
+from webslm.basics.errors import ConfigError, EnvironmentMismatch
+from webslm.basics.fs import copy_tree, sync_tree, temporary_dir, tree_bytes, tree_files
+from webslm.basics.paths import expanded
 from webslm.publish.delivered import MANIFEST, PAGE_CONFIG, Delivered, Published
 from webslm.schema import PublishConf
 

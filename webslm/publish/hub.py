@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from webslm.adapters import hub_card, hub_upload
-from webslm.fs import temporary_dir, write_text
-from webslm.lock import LOCK_NAME
+from webslm.basics.fs import temporary_dir, write_text
+from webslm.engine.lock.file import LOCK_NAME
+from webslm.hub import card as hub_card
+from webslm.hub import upload as hub_upload
 from webslm.publish.card import library_name, metadata, model_card, results
 from webslm.publish.delivered import Delivered, Published
 from webslm.schema import PublishConf

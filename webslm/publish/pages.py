@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from webslm.adapters import git
-from webslm.errors import EnvironmentMismatch, PublishError, ToolFailed
-from webslm.fs import temporary_dir
+from webslm.basics.errors import EnvironmentMismatch, PublishError, ToolFailed
+from webslm.basics.fs import temporary_dir
+from webslm.publish import git
 from webslm.publish.delivered import MANIFEST, Delivered, Published
 from webslm.schema import History, PublishConf
 

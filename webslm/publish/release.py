@@ -12,11 +12,11 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-from webslm.errors import EnvironmentMismatch, PublishError
-from webslm.fs import sync_tree, temporary_dir, tree_files, write_text
-from webslm.keys import file_digest
-from webslm.lock import BUNDLE, LOCK_NAME
-from webslm.paths import expanded
+from webslm.basics.errors import EnvironmentMismatch, PublishError
+from webslm.basics.fs import sync_tree, temporary_dir, tree_files, write_text
+from webslm.basics.keys import file_digest
+from webslm.basics.paths import expanded
+from webslm.engine.lock.file import BUNDLE, LOCK_NAME
 from webslm.publish.card import release_notes
 from webslm.publish.delivered import Delivered, Published
 from webslm.schema import ArchiveFormat, PublishConf

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from webslm import hosting
-from webslm.errors import PublishError, StageFailed
-from webslm.faults import explained
+from webslm.basics.errors import PublishError, StageFailed
+from webslm.basics.faults import explained
+from webslm.basics.screen import Screen
+from webslm.bundle import hosting
 from webslm.publish import folder, hub, pages, release
 from webslm.publish.delivered import MANIFEST, Delivered, Published, read_delivered, record
 from webslm.publish.probe import Finding, probe_model, probe_site
 from webslm.schema import HostConf, PublishConf, Target
-from webslm.screen import Screen
 
 
 class Way(Protocol):

@@ -4,14 +4,7 @@ The groups (``Config`` and what it holds) are what a user writes. A stage never 
 ``registry`` cuts a ``<Stage>Conf`` out of it, and exactly that enters the stage's key.
 """
 
-from webslm.schema.base import (
-    BaseConf,
-    HubConf,
-    RopeScalingConf,
-    ShapeConf,
-    TinyConf,
-    WheelConf,
-)
+from webslm.schema.base import BaseConf, HubConf, RopeScalingConf, ShapeConf, TinyConf, WheelConf
 from webslm.schema.choices import (
     COMPARING,
     Align,

@@ -23,16 +23,6 @@ class QuantConf:
     scale_encoding: str = "raw"
     """How scales lie on disk: raw, or f32-to-bf16 (half the bytes; codes allow for it)."""
 
-    @property
-    def short_dtype(self) -> str:
-        """Return ``dtype`` as names of formats spell it: f16 or f32."""
-        return {"float16": "f16", "float32": "f32"}[self.dtype]
-
-    @property
-    def required_features(self) -> list[str]:
-        """Return the WebGPU features without which the library's shaders do not compile."""
-        return ["shader-f16"] if self.dtype == "float16" else []
-
 
 @dataclass
 class CompilerConf:

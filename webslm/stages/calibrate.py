@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from webslm.adapters import calibration, turns
-from webslm.errors import StageFailed
-from webslm.fs import write_text
+from webslm.basics.errors import StageFailed
+from webslm.basics.fs import write_text
+from webslm.basics.stage import Context, Metrics
 from webslm.schema import CalibrateStageConf
-from webslm.stage import Context, Metrics
+from webslm.training import calibration, turns
 
 LIMIT = 65504.0
 """Largest finite float16."""

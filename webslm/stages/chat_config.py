@@ -14,16 +14,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webslm.compiler import page_prompts
-from webslm.compiler.chat_template import derive, probe
-from webslm.compiler.conversation import ConvTemplate
-from webslm.compiler.probes import read_rows, system_prompt_of
-from webslm.compiler.prompt_tokens import Proof, Tokens, load, prove
-from webslm.errors import StageFailed
-from webslm.fs import write_text
-from webslm.prompts.ends import check_ending, stop_ids
+from webslm.basics.errors import StageFailed
+from webslm.basics.fs import write_text
+from webslm.basics.stage import Context, Metrics
+from webslm.model.prompts import page_prompts
+from webslm.model.prompts.chat_template import derive, probe
+from webslm.model.prompts.conversation import ConvTemplate
+from webslm.model.prompts.ends import check_ending, stop_ids
+from webslm.model.prompts.probes import read_rows, system_prompt_of
+from webslm.model.prompts.prompt_tokens import Proof, Tokens, load, prove
 from webslm.schema import ChatConfigStageConf, Prompts
-from webslm.stage import Context, Metrics
 
 CONFIG_NAME = "mlc-chat-config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")

@@ -10,16 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from webslm import fs, toolchain
-from webslm.adapters import mlc_llm
-from webslm.compiler import prebuilt
+from webslm.basics import fs
+from webslm.basics.compilers import MLC_LLM, PREBUILT
+from webslm.basics.errors import ConfigError, StageFailed
+from webslm.basics.stage import Context, Metric, Metrics
+from webslm.compiler import mlc_llm, prebuilt
 from webslm.compiler.memory import memory_plan
-from webslm.compiler.mlc_config import config_of
 from webslm.compiler.shader_facts import FACTS, UNKNOWN, foreign_shader_facts, shader_facts
-from webslm.compilers import MLC_LLM, PREBUILT
-from webslm.errors import ConfigError, StageFailed
+from webslm.engine.machine import toolchain
+from webslm.model.weights.arithmetic import required_features
+from webslm.model.weights.mlc_config import config_of
 from webslm.schema import CompileStageConf
-from webslm.stage import Context, Metric, Metrics
 
 if TYPE_CHECKING:
     from webslm.compiler.library import Compiled
@@ -57,7 +58,7 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
     ctx.progress.update(0, STEPS, "wasm runtime")
     runtime_dir = build_runtime(
         ctx.cache_dir / "tools" / "wasm-runtime",
-        jobs=max(1, (os.cpu_count() or 2) // 2),
+        jobs=os.cpu_count(),
         on_progress=ctx.progress.note,
     )
     ctx.progress.update(1, STEPS, "kernels")
@@ -175,10 +176,11 @@ def _check_budget(cfg: CompileStageConf, document: Mapping[str, Any]) -> None:
 
 def _document(cfg: CompileStageConf, compiled: Compiled, abi: LibraryAbi) -> dict[str, Metric]:
     metadata = compiled.metadata
-    features: list[Metric] = [*cfg.computing.required_features]
+    computes = cfg.activations or cfg.quant.dtype
+    features: list[Metric] = [*required_features(computes)]
     memory = memory_plan(
         cfg.shape,
-        cfg.computing,
+        replace(cfg.quant, dtype=computes),
         compiled.stored,
         context_window_size=cfg.compiler.context_window_size,
         prefill_chunk_size=cfg.compiler.prefill_chunk_size,

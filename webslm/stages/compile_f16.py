@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from webslm.basics.stage import Context, Metrics
 from webslm.schema import CompileStageConf
-from webslm.stage import Context, Metrics
 from webslm.stages import compile as compiling
 
 

@@ -14,23 +14,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from webslm.adapters import mlc_llm
-from webslm.compiler.architectures import architecture
-from webslm.compiler.checkpoint import Checkpoint
-from webslm.compiler.completeness import check_weights
-from webslm.compiler.conversion import RoundTrip, read_parameter, write_parameter
-from webslm.compiler.mlc_config import config_of
-from webslm.compiler.mlc_weights import PackedWeights
-from webslm.compiler.quantization import check_format, stored_tensors
-from webslm.compiler.shards import INDEX_NAME, ShardReader, ShardWriter
-from webslm.compiler.weights import Parameter
-from webslm.errors import StageFailed
-from webslm.fs import temporary_dir, write_text
+from webslm.basics.errors import StageFailed
+from webslm.basics.fs import temporary_dir, write_text
+from webslm.basics.stage import Context, Metrics
+from webslm.compiler import mlc_llm
+from webslm.model.architectures import architecture
+from webslm.model.architectures.weight_maps import Parameter
+from webslm.model.weights.checkpoint import Checkpoint
+from webslm.model.weights.completeness import check_weights
+from webslm.model.weights.conversion import RoundTrip, read_parameter, write_parameter
+from webslm.model.weights.mlc_config import config_of
+from webslm.model.weights.mlc_weights import PackedWeights
+from webslm.model.weights.quantization import check_format, stored_tensors
+from webslm.model.weights.shards import INDEX_NAME, ShardReader, ShardWriter
 from webslm.schema import ConvertStageConf, QuantConf
-from webslm.stage import Context, Metrics
 
 if TYPE_CHECKING:
-    from webslm.compiler.quantization import Float32
+    from webslm.model.weights.quantization import Float32
 
 Write = Callable[[ShardWriter, Checkpoint, Parameter], RoundTrip]
 """Writes one parameter's tensors and returns what the format costs."""

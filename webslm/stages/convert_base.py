@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from webslm.basics.stage import Context, Metrics
 from webslm.schema import ConvertStageConf
-from webslm.stage import Context, Metrics
 from webslm.stages import convert
 
 

@@ -6,15 +6,15 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from webslm.adapters import hub_rows
-from webslm.corpus.examination import examine
-from webslm.corpus.rehearsal import rehearsal
-from webslm.corpus.source import Split, load_split
-from webslm.dataset import dump_rows
-from webslm.errors import ConfigError
-from webslm.fs import write_text
+from webslm.basics.errors import ConfigError
+from webslm.basics.fs import write_text
+from webslm.basics.stage import Context, Metrics
+from webslm.hub import rows as hub_rows
+from webslm.rows.dataset import dump_rows
+from webslm.rows.examination import examine
+from webslm.rows.rehearsal import rehearsal
+from webslm.rows.source import Split, load_split
 from webslm.schema import DataConf, DataStageConf
-from webslm.stage import Context, Metrics
 
 REHEARSAL = "rehearsal.jsonl"
 

@@ -12,11 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import evaluating, generating, reference
-from webslm.adapters.evaluating import Probe, Reading
-from webslm.adapters.generating import Answer
-from webslm.adapters.heap import kept
-from webslm.adapters.questions import (
+from webslm.basics.errors import VerificationFailed
+from webslm.basics.fs import write_text
+from webslm.basics.stage import Context, Metrics
+from webslm.evaluation import evaluating, generating
+from webslm.evaluation.choice import sampled
+from webslm.evaluation.evaluating import Probe, Reading
+from webslm.evaluation.gates import judge
+from webslm.evaluation.generating import Answer
+from webslm.evaluation.intervals import Bootstrap
+from webslm.evaluation.questions import (
     Answers,
     Question,
     greedy,
@@ -27,21 +32,17 @@ from webslm.adapters.questions import (
     trained_general,
     ways,
 )
-from webslm.adapters.torch_mode import reproducible
-from webslm.compiler.architectures import architecture
-from webslm.corpus.examination import signatures
-from webslm.errors import VerificationFailed
-from webslm.evaluation.choice import sampled
-from webslm.evaluation.gates import judge
-from webslm.evaluation.intervals import Bootstrap
 from webslm.evaluation.sentences import sentences
 from webslm.evaluation.survival import Observation, Signatures, spoken, table
-from webslm.fs import write_text
-from webslm.prompts.ends import stop_ids
+from webslm.model.architectures import architecture
+from webslm.model.prompts.ends import stop_ids
+from webslm.rows.examination import signatures
 from webslm.schema import EvaluateStageConf
-from webslm.stage import Context, Metrics
 from webslm.stages import evaluate_base
 from webslm.stages.convert import dequantized_state
+from webslm.training import loaded as reference
+from webslm.training.heap import kept
+from webslm.training.torch_mode import reproducible
 
 REPORT = "evaluate.json"
 ANSWERS = "answers.jsonl"

@@ -6,14 +6,15 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from webslm.adapters import evaluating, reference
-from webslm.adapters.heap import kept
-from webslm.adapters.questions import greedy, probes, questions
-from webslm.adapters.torch_mode import reproducible
-from webslm.fs import write_text
-from webslm.prompts.ends import stop_ids
+from webslm.basics.fs import write_text
+from webslm.basics.stage import Context, Metrics
+from webslm.evaluation import evaluating
+from webslm.evaluation.questions import greedy, probes, questions
+from webslm.model.prompts.ends import stop_ids
 from webslm.schema import EvaluateBaseStageConf
-from webslm.stage import Context, Metrics
+from webslm.training import loaded as reference
+from webslm.training.heap import kept
+from webslm.training.torch_mode import reproducible
 
 ANSWERS = "answers.json"
 STATES = "states.safetensors"

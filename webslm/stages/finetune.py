@@ -8,15 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import adoption, methods, processes, trainer, turns
-from webslm.adapters.rounded_weights import Rounding
-from webslm.compiler.architectures import architecture
-from webslm.compiler.quantization import is_quantized
-from webslm.compiler.rounding import rounded
-from webslm.fs import write_text
-from webslm.paths import resolve_data
+from webslm.basics.fs import write_text
+from webslm.basics.paths import resolve_data
+from webslm.basics.stage import Context, Metrics, loss_report
+from webslm.model.architectures import architecture
+from webslm.model.weights.quantization import is_quantized
+from webslm.model.weights.rounding import rounded
 from webslm.schema import Finetune, FinetuneStageConf
-from webslm.stage import Context, Metrics, loss_report
+from webslm.training import adoption, methods, processes, trainer, turns
+from webslm.training.rounded_weights import Rounding
 
 LOG = "train_log.json"
 OF_THIS_RUN = ("seconds", "resumed_at")

@@ -11,16 +11,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from webslm.adapters import answering, reference
-from webslm.adapters.answering import Greedy
-from webslm.compiler.architectures import architecture
-from webslm.fs import write_text
-from webslm.prompts.ends import stop_ids
+from webslm.basics.fs import write_text
+from webslm.basics.stage import Context, Metrics
+from webslm.evaluation import answering
+from webslm.evaluation.answering import Greedy
+from webslm.model.architectures import architecture
+from webslm.model.prompts.ends import stop_ids
 from webslm.proof.questions import Row, asked_rows
-from webslm.proof.scoring import evenly_spaced
+from webslm.rows.picks import evenly_spaced
 from webslm.schema import GoldenStageConf, QuantConf, ShapeConf
-from webslm.stage import Context, Metrics
 from webslm.stages.convert import dequantized_state
+from webslm.training import loaded as reference
 
 GOLDEN = "golden.json"
 REFERENCE = "reference.json"

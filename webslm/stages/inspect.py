@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from webslm.adapters import turns
-from webslm.adapters.inspection import inspect_rows
-from webslm.compiler.vocabulary import check_unused
-from webslm.errors import ConfigError, StageFailed
-from webslm.fs import read_object, write_text
+from webslm.basics.errors import ConfigError, StageFailed
+from webslm.basics.fs import read_object, write_text
+from webslm.basics.stage import Context, Metrics
+from webslm.evaluation.inspection import inspect_rows
+from webslm.model.weights.vocabulary import check_unused
 from webslm.schema import InspectStageConf
-from webslm.stage import Context, Metrics
+from webslm.training import turns
 
 REPORT = "inspect.json"
 SHOWN = (

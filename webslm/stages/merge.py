@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from webslm.adapters import merging, turns
-from webslm.fs import link_or_copy, tree_files, write_text
+from webslm.basics.fs import link_or_copy, tree_files, write_text
+from webslm.basics.stage import Context, Metrics
 from webslm.schema import MergeStageConf
-from webslm.stage import Context, Metrics
+from webslm.training import merging, turns
 
 PROBES = 4
 PROBE_TOKENS = 256

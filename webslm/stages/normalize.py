@@ -8,17 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from webslm.compiler.architectures import ARCHITECTURES
-from webslm.compiler.architectures.canonical import (
-    CONFIG_NAME,
-    TOKEN_IDS,
-    canonical,
-    check_shape,
-)
-from webslm.errors import StageFailed
-from webslm.fs import read_object, write_text
+from webslm.basics.errors import StageFailed
+from webslm.basics.fs import read_object, write_text
+from webslm.basics.stage import Context, Metrics
+from webslm.model.architectures import ARCHITECTURES
+from webslm.model.architectures.canonical import CONFIG_NAME, TOKEN_IDS, canonical, check_shape
 from webslm.schema import NormalizeStageConf
-from webslm.stage import Context, Metrics
 
 GENERATION_NAME = "generation_config.json"
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")

@@ -12,24 +12,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from webslm.adapters import clipping, scaling, turns
-from webslm.adapters.clipping import Peaks
-from webslm.adapters.reference import load_model
-from webslm.adapters.scaling import Choice, Fold
-from webslm.adapters.torch_mode import quiet, reproducible
-from webslm.compiler.architectures import architecture
-from webslm.compiler.architectures.decoder import FINAL_NORM, HEAD, Decoder
-from webslm.compiler.checkpoint_files import SINGLE
-from webslm.compiler.quantization import check_format, dequantize, quantize
-from webslm.fs import write_text
+from webslm.basics.fs import write_text
+from webslm.basics.stage import Context, Metrics
+from webslm.model.architectures import architecture
+from webslm.model.architectures.decoder import FINAL_NORM, HEAD, Decoder
+from webslm.model.weights.checkpoint_files import SINGLE
+from webslm.model.weights.quantization import check_format, dequantize, quantize
 from webslm.schema import ScaleStageConf, ShapeConf
-from webslm.stage import Context, Metrics
 from webslm.stages.convert import LIMITS
+from webslm.training import clipping, scaling, turns
+from webslm.training.clipping import Peaks
+from webslm.training.loaded import load_model
+from webslm.training.scaling import Choice, Fold
+from webslm.training.torch_mode import quiet, reproducible
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from webslm.compiler.quantization import Float32
+    from webslm.model.weights.quantization import Float32
 
 REPORT = "scale.json"
 

@@ -12,26 +12,28 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from webslm.adapters import answering, reference
-from webslm.adapters.answering import Greedy
-from webslm.adapters.browser import session
-from webslm.adapters.webgpu import Offer
-from webslm.compiler.page_prompts import chosen_prompts, row_prompts
-from webslm.compiler.probes import read_rows, system_prompt_of
-from webslm.compiler.prompt_tokens import load
-from webslm.delivery import CONFIG
-from webslm.errors import GraphicsDied, VerificationFailed
-from webslm.fs import write_text
-from webslm.prompts.ends import stop_ids
+from webslm.basics.errors import GraphicsDied, VerificationFailed
+from webslm.basics.fs import write_text
+from webslm.basics.stage import Context, Metrics
+from webslm.bundle.delivery import CONFIG
+from webslm.bundle.serve import running_server
+from webslm.evaluation import answering
+from webslm.evaluation.answering import Greedy
+from webslm.model.prompts.ends import stop_ids
+from webslm.model.prompts.page_prompts import chosen_prompts, row_prompts
+from webslm.model.prompts.probes import read_rows, system_prompt_of
+from webslm.model.prompts.prompt_tokens import load
+from webslm.model.weights.arithmetic import required_features
 from webslm.proof import observe
+from webslm.proof.browser import session
 from webslm.proof.machine import check_machine
 from webslm.proof.questions import Row, asked_rows
 from webslm.proof.rendering import Wanted, compare_in
-from webslm.proof.scoring import evenly_spaced
 from webslm.proof.verdict import Reference, failures, score
+from webslm.proof.webgpu import Offer
+from webslm.rows.picks import evenly_spaced
 from webslm.schema import Graphics, VerifyConf, VerifyStageConf
-from webslm.serve import running_server
-from webslm.stage import Context, Metrics
+from webslm.training import loaded as reference
 
 REPORT = "verify.json"
 PICTURE = "page.png"
@@ -106,7 +108,7 @@ def other_graphics(cfg: VerifyStageConf, died: Offer) -> Graphics | None:
     """Return what may prove a build in place of graphics that died; None: nothing may."""
     chosen_here = cfg.verify.graphics is Graphics.auto and died.graphics is Graphics.lavapipe
     # SwiftShader has none of the features that a format may need.
-    if not chosen_here or cfg.quant.required_features:
+    if not chosen_here or required_features(cfg.quant.dtype):
         return None
     return Graphics.swiftshader
 

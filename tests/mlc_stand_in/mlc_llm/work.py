@@ -44,11 +44,11 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def convert_weight(words: argparse.Namespace, release: str) -> None:
     """Write packed weights: every float32 as bfloat16, every record called so."""
-    from webslm.compiler.architectures import architecture
-    from webslm.compiler.checkpoint import Checkpoint
-    from webslm.compiler.conversion import write_parameter
-    from webslm.compiler.quantization import StoredTensor
-    from webslm.compiler.shards import INDEX_NAME, ShardReader, ShardWriter
+    from webslm.model.architectures import architecture
+    from webslm.model.weights.checkpoint import Checkpoint
+    from webslm.model.weights.conversion import write_parameter
+    from webslm.model.weights.quantization import StoredTensor
+    from webslm.model.weights.shards import INDEX_NAME, ShardReader, ShardWriter
 
     config = read_config(Path(words.config))
     source, out = Path(words.source), Path(words.output)
@@ -121,12 +121,12 @@ def compile(words: argparse.Namespace, release: str) -> None:  # noqa: A001  the
 
 def make(chat: dict[str, Any], out: Path) -> None:
     """Compile with webslm."""
-    from webslm.compiler.architectures import architecture
+    from webslm.basics.paths import cache_dir
     from webslm.compiler.library import compile_library, webgpu_target
     from webslm.compiler.wasm.contract import WEB_LLM
     from webslm.compiler.wasm.objects import write_library
     from webslm.compiler.wasm.runtime import build_runtime
-    from webslm.paths import cache_dir
+    from webslm.model.architectures import architecture
 
     config = chat["model_config"]
     compiled = compile_library(

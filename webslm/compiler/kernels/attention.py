@@ -17,13 +17,7 @@ from typing import Any
 
 from tvm.script import tirx as T
 
-from webslm.compiler.kernels.attention_tile import (
-    EVERYTHING,
-    PAGE_TOKENS,
-    THREADS,
-    Attention,
-    Tile,
-)
+from webslm.compiler.kernels.attention_tile import EVERYTHING, PAGE_TOKENS, THREADS, Attention, Tile
 from webslm.compiler.kernels.threads import Threads
 
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from tvm import relax
 
-from webslm.compiler.architectures.emission import Value
-from webslm.compiler.architectures.rope import RopeTable, rope_table
-from webslm.compiler.architectures.shape import local_layers
 from webslm.compiler.kernels import elementwise, embedding, gemv, matmul
 from webslm.compiler.kernels.rope import Heads, normed_rotated
 from webslm.compiler.kernels.threads import Threads
+from webslm.model.architectures.emission import Value
+from webslm.model.architectures.rope import RopeTable, rope_table
+from webslm.model.architectures.shape import local_layers
 from webslm.schema import QuantConf, ShapeConf
 
 

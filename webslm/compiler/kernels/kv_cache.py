@@ -13,14 +13,14 @@ import tvm
 from tvm import relax
 from tvm.relax.frontend.nn.llm import kv_cache as tvm_cache
 
-from webslm.compiler.architectures.rope import rope_table
-from webslm.compiler.architectures.shape import window
 from webslm.compiler.kernels.attention import prefill_paged, prefill_ragged
 from webslm.compiler.kernels.attention_decode import decode
 from webslm.compiler.kernels.attention_tile import PAGE_TOKENS, Attention
 from webslm.compiler.kernels.merge import merge_attention
 from webslm.compiler.kernels.rope import Heads, split, split_rotated
 from webslm.compiler.kernels.threads import threads
+from webslm.model.architectures.rope import rope_table
+from webslm.model.architectures.shape import window
 from webslm.schema import ShapeConf
 
 SIZES = ("max_batch_size", "max_total_seq_len", "prefill_chunk_size", "page_size", "sliding")

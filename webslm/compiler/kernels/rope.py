@@ -18,9 +18,9 @@ from typing import Any
 from tvm import tirx
 from tvm.script import tirx as T
 
-from webslm.compiler.architectures.rope import RopeTable
 from webslm.compiler.kernels.angles import sine_and_cosine
 from webslm.compiler.kernels.threads import Threads
+from webslm.model.architectures.rope import RopeTable
 
 LANES = 32
 

@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from webslm.basics.errors import StageFailed
 from webslm.compiler.profiles import PROFILES, Limits
 from webslm.compiler.wgsl.layout import Layout
 from webslm.compiler.wgsl.syntax import Function, Module, Variable, parse
 from webslm.compiler.wgsl.tokens import WgslError
 from webslm.compiler.wgsl.words import FOREIGN_TYPES, RESERVED
-from webslm.errors import StageFailed
 from webslm.schema import Profile
 
 DIRECTIVES = {"f16": "shader-f16", "subgroups": "subgroups"}

@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from webslm.basics.errors import StageFailed
 from webslm.compiler.wasm.binary import Import, Sections, read_sections
 from webslm.compiler.wasm.contract import WEB_LLM, Contract
-from webslm.errors import StageFailed
 
 
 @dataclass(frozen=True)

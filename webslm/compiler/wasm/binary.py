@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from webslm.errors import StageFailed
+from webslm.basics.errors import StageFailed
 
 _MAGIC = b"\0asm\x01\0\0\0"
 _IMPORTS, _EXPORTS, _DATA = 2, 7, 11

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from webslm.errors import ConfigError
+from webslm.basics.errors import ConfigError
 
 VM_FUNCTIONS = frozenset(
     [

@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from webslm import fs
+from webslm.basics import fs
+from webslm.basics.errors import StageFailed, ToolFailed
 from webslm.compiler.wasm import runtime
 from webslm.compiler.wasm.contract import WEB_LLM, Contract
 from webslm.compiler.wasm.zig import run_zig
-from webslm.errors import StageFailed, ToolFailed
 
 STACK_BYTES = 1 << 20
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from webslm import fs
+from webslm.basics import fs
+from webslm.basics.errors import StageFailed
 from webslm.compiler.wasm import runtime
 from webslm.compiler.wasm.abi import LibraryAbi, check_abi
 from webslm.compiler.wasm.binary import read_sections
@@ -23,7 +24,6 @@ from webslm.compiler.wasm.contract import (
     Contract,
 )
 from webslm.compiler.wasm.link import link_library
-from webslm.errors import StageFailed
 
 if TYPE_CHECKING:
     from tvm.relax import VMExecutable

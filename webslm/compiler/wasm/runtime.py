@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from webslm import fs
+from webslm.basics import fs
+from webslm.basics.errors import EnvironmentMismatch
 from webslm.compiler.wasm.zig import collect_libraries, run_zig
-from webslm.errors import EnvironmentMismatch
 
 FORMAT = 4
 """Raise it when the code of this module changes what lies in a runtime folder."""

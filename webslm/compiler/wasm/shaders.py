@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from webslm.basics.errors import StageFailed
 from webslm.compiler.wasm.binary import read_sections
-from webslm.errors import StageFailed
 
 _WORD = 8
 

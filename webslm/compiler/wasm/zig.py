@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from webslm import proc
-from webslm.errors import EnvironmentMismatch, StageFailed
+from webslm.basics import proc
+from webslm.basics.errors import EnvironmentMismatch, StageFailed
 
 
 def run_zig(arguments: Sequence[str | Path], *, cwd: Path, cache: Path) -> str:

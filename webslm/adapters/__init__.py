@@ -1,1 +1,0 @@
-"""The only importers of heavy tools: trainer, hub, browser, npm."""

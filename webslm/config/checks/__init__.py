@@ -1,0 +1,1 @@
+"""What refuses a configuration before any work, and why."""

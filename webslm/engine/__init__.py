@@ -1,0 +1,1 @@
+"""What a build is: the stages' table, the plan, its walk."""

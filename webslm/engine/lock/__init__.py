@@ -1,0 +1,1 @@
+"""The lockfile next to each output: written, read, compared."""

@@ -1,0 +1,1 @@
+"""The versions that belong together, and the machine they run on."""

@@ -1,0 +1,1 @@
+"""The model hub: download, cache, rows, upload, card, token."""

@@ -1,0 +1,1 @@
+"""A model as files: architectures, weights, prompts, GGUF. Imports no TVM and no torch."""

@@ -1,0 +1,1 @@
+"""Checkpoints read, checked, quantized and sharded."""

@@ -1,1 +1,0 @@
-"""Own report.html: what a build made and proved, as one page without scripts."""

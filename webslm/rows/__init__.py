@@ -1,0 +1,1 @@
+"""Datasets as people have them: read any shape, examine it, show it. Knows nothing of models."""

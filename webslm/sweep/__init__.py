@@ -1,1 +1,0 @@
-"""Own sweeps beside Hydra: names and records of jobs, how many at once, the sweep's report."""

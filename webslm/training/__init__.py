@@ -1,0 +1,1 @@
+"""Everything that computes with torch to change a model: fine-tune, DPO, merge, calibration."""
