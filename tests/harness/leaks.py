@@ -13,9 +13,11 @@ from pathlib import Path
 ON_LOADING = frozenset(
     {
         "PYTEST_CURRENT_TEST",
-        # Set once for good by libraries, or before they are loaded.
+        # Switches of libraries, set once for good before they are loaded.
+        "CUBLAS_WORKSPACE_CONFIG",
         "HF_HUB_DISABLE_PROGRESS_BARS",
         "HF_HUB_DISABLE_TELEMETRY",
+        "HF_HUB_DISABLE_XET",
         "HYDRA_FULL_ERROR",
         "TOKENIZERS_PARALLELISM",
     }

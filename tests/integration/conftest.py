@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.harness import leaks
 from webslm.basics.paths import cache_dir
 from webslm.cli.main import run
 
@@ -48,7 +49,6 @@ TAUGHT = (
     "lora.epochs=60",
     "lora.augment.copies=0",
     "lora.learning_rate=1e-2",
-    "evaluate=off",
 )
 OUTPUT = Path("outputs") / "medical-tiny-q4f32_1"
 """Where both deliver, below the folder that they run in."""
@@ -60,6 +60,7 @@ def run_build(
     """Do here what ``python -m webslm`` does in a process of its own; return what it printed."""
     out, err = StringIO(), StringIO()
     with (
+        leaks.nothing_left() as left,
         pytest.MonkeyPatch.context() as patch,
         redirect_stdout(out),
         redirect_stderr(err),
@@ -71,6 +72,8 @@ def run_build(
         if cache is not None:
             patch.setenv("WEBSLM_CACHE", str(cache))
         code = run(list(words))
+    # Switches of libraries may stay set: a build has its process for itself.
+    assert [line for line in left if not line.startswith("environment")] == []
     return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
