@@ -17,8 +17,8 @@ demo: setup
 test: setup lint
 	@scripts/beside.sh types $(PYTEST) --durations=15 -m "$(QUICK)"
 
-# What stands on the whole demo build, which it makes anew: WEBSLM_TEST_STORE=FOLDER takes the
-# steps of FOLDER, such as those of a `make demo` just before.
+# What stands on a whole build of all rows, ten minutes, on the base that needs no hub.
+# WEBSLM_TEST_STORE=FOLDER keeps its steps for the next time.
 demo-test: setup
 	$(PYTHON_BIN) -m pytest --durations=15 -m "demo and not slow and not gpu"
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.harness import leaks, order, store
-from tests.integration.conftest import DEMO, OUTPUT, TAUGHT, run_build, run_process
+from tests.integration.conftest import MEDICAL, OUTPUT, TAUGHT, run_build, run_process
 from webslm.basics.paths import cache_dir
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -92,16 +92,16 @@ def write_jsonl(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def medical(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole demo: what stands on it is `make demo-test`."""
+    """The demo with all its rows, on the base that is made here; for `make demo-test`."""
     root = tmp_path_factory.mktemp("medical")
-    done = run_process(*DEMO, cwd=root)
+    done = run_process(*MEDICAL, cwd=root)
     assert done.returncode == 0, done.stderr + done.stdout
     return root / OUTPUT
 
 
 @pytest.fixture(scope="session")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A build like the demo's, proven and delivered, for tests that need any real site."""
+    """A small build, proven and delivered, for tests that need any real site."""
     root = tmp_path_factory.mktemp("taught")
     done = run_build(*TAUGHT, cwd=root)
     assert done.returncode == 0, done.stderr + done.stdout

@@ -13,7 +13,7 @@ import pytest
 
 from tests.browser.chain import QUANT, TIMEOUT_S, context
 from tests.chat_families import CHATML, FAMILIES, MISTRAL_LAST, NUMBERED, Family
-from tests.integration.conftest import DEMO, read_report, run_build, stored
+from tests.integration.conftest import MEDICAL, read_report, run_build, stored
 from tests.integration.test_chat_families import ROWS, made
 from tests.site_inputs import configuration, write_inputs
 from webslm.basics.errors import VerificationFailed
@@ -242,7 +242,7 @@ def assert_rendered_alike(stages: dict[str, Path], session: Session) -> None:
 
 @pytest.mark.slow
 def test_whole_build_passes_its_proof(medical: Path, tmp_path: Path) -> None:
-    words = (*DEMO, "app.template=page", "name=paged")
+    words = (*MEDICAL, "app.template=page", "name=paged")
     done = run_build(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
     seen = read_report(tmp_path / "outputs" / "paged")["verify"]
