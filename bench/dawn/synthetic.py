@@ -34,8 +34,8 @@ from webslm.config.compose import compose
 from webslm.engine.table import STAGES
 from webslm.evaluation.answering import Greedy, greedy
 from webslm.model.architectures import architecture
-from webslm.model.weights.arithmetic import required_features
 from webslm.model.weights.conversion import read_parameter
+from webslm.model.weights.format import required_features
 from webslm.model.weights.shards import INDEX_NAME, ShardReader, ShardWriter
 from webslm.proof.observe import KEPT_LOGITS
 from webslm.proof.verdict import logit_difference

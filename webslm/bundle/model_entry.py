@@ -11,7 +11,7 @@ from typing import Any
 from webslm.basics.errors import StageFailed
 from webslm.bundle import delivery
 from webslm.compiler.wasm.contract import contract_of
-from webslm.model.weights.arithmetic import required_features, short_dtype
+from webslm.model.weights.format import SHORT_DTYPES, required_features
 from webslm.schema import BundleStageConf
 
 CHAT_CONFIG = "mlc-chat-config.json"
@@ -83,7 +83,7 @@ def _library(path: Path, integrity: dict[str, Any], cfg: BundleStageConf) -> dic
     document = read_json(path.parent, "library.json")
     computes = document["metadata"].get("activations", cfg.quant.dtype)
     return {
-        "arithmetic": short_dtype(computes),
+        "arithmetic": SHORT_DTYPES[computes],
         "lib": f"lib/{path.name}",
         "library": delivery.entry(path),
         "memory": document["memory"],

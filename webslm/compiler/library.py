@@ -19,7 +19,7 @@ from webslm.compiler.passes.deferral import load_first_what_runs
 from webslm.compiler.passes.pipeline import finish, lower, with_metadata
 from webslm.compiler.wasm.contract import ALL_LOGITS
 from webslm.model.architectures import architecture
-from webslm.model.weights.quantization import StoredTensor
+from webslm.model.weights.format import StoredTensor
 from webslm.schema import QuantConf, ShapeConf
 
 WASM_TRIPLE = "wasm32-unknown-unknown-wasm"

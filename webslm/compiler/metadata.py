@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from webslm.basics.keys import plain
 from webslm.basics.stage import Metric
-from webslm.model.weights.quantization import StoredTensor
+from webslm.model.weights.format import StoredTensor
 from webslm.schema import QuantConf, ShapeConf
 
 PAGE_TOKENS = 16

@@ -18,7 +18,7 @@ from webslm.compiler import mlc_llm, prebuilt
 from webslm.compiler.memory import memory_plan
 from webslm.compiler.shader_facts import FACTS, UNKNOWN, foreign_shader_facts, shader_facts
 from webslm.engine.machine import toolchain
-from webslm.model.weights.arithmetic import required_features
+from webslm.model.weights.format import required_features
 from webslm.model.weights.mlc_config import config_of
 from webslm.schema import CompileStageConf
 

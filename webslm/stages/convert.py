@@ -23,9 +23,9 @@ from webslm.model.architectures.weight_maps import Parameter
 from webslm.model.weights.checkpoint import Checkpoint
 from webslm.model.weights.completeness import check_weights
 from webslm.model.weights.conversion import RoundTrip, read_parameter, write_parameter
+from webslm.model.weights.format import Format
 from webslm.model.weights.mlc_config import config_of
 from webslm.model.weights.mlc_weights import PackedWeights
-from webslm.model.weights.quantization import check_format, stored_tensors
 from webslm.model.weights.shards import INDEX_NAME, ShardReader, ShardWriter
 from webslm.schema import ConvertStageConf, QuantConf
 
@@ -47,7 +47,7 @@ def run(cfg: ConvertStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
         ConfigError: The weight format or the shape is impossible.
         StageFailed: The checkpoint and the weight map differ, or a number is not finite.
     """
-    check_format(cfg.quant)
+    Format(cfg.quant).check()
     parameters = architecture(cfg.shape.model_type).parameters(cfg.shape)
     checkpoint = Checkpoint(inputs.get("scale", inputs["merge"]))
     limits = Checkpoint(inputs["scale"] / LIMITS) if "scale" in inputs else None
@@ -159,8 +159,8 @@ def _row(
         "name": parameter.name,
         "shape": list(parameter.shape),
         "sources": {s: checkpoint.tensors[s].shape[0] for s in parameter.sources},
-        "stored": [tensor.name for tensor in stored_tensors(parameter, quant)],
-        "bytes": sum(tensor.nbytes for tensor in stored_tensors(parameter, quant)),
+        "stored": [tensor.name for tensor in Format(quant).tensors(parameter)],
+        "bytes": sum(tensor.nbytes for tensor in Format(quant).tensors(parameter)),
         # Six digits: the last bits of a sum follow the machine's vector width.
         "max_abs_error": float(f"{error.largest:.6g}"),
         "rms_relative_error": float(f"{error.rms_relative:.6g}"),

@@ -12,7 +12,7 @@ from webslm.basics.fs import write_text
 from webslm.basics.paths import resolve_data
 from webslm.basics.stage import Context, Metrics, loss_report
 from webslm.model.architectures import architecture
-from webslm.model.weights.quantization import is_quantized
+from webslm.model.weights.format import Format
 from webslm.model.weights.rounding import rounded
 from webslm.schema import Finetune, FinetuneStageConf
 from webslm.training import adoption, methods, processes, trainer, turns
@@ -112,7 +112,7 @@ def _rounding(cfg: FinetuneStageConf) -> Rounding | None:
     quant = cfg.quant
     parameters = architecture(cfg.shape.model_type).parameters(cfg.shape)
     return Rounding(
-        names=[name for p in parameters if is_quantized(p, quant) for name in p.sources],
+        names=[name for p in parameters if Format(quant).rounds(p) for name in p.sources],
         rounded=lambda weight: rounded(weight, quant),
     )
 

@@ -17,7 +17,8 @@ from webslm.basics.stage import Context, Metrics
 from webslm.model.architectures import architecture
 from webslm.model.architectures.decoder import FINAL_NORM, HEAD, Decoder
 from webslm.model.weights.checkpoint_files import SINGLE
-from webslm.model.weights.quantization import check_format, dequantize, quantize
+from webslm.model.weights.format import Format
+from webslm.model.weights.quantization import dequantize, quantize
 from webslm.schema import ScaleStageConf, ShapeConf
 from webslm.stages.convert import LIMITS
 from webslm.training import clipping, scaling, turns
@@ -40,7 +41,7 @@ def run(cfg: ScaleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context
     Raises:
         ConfigError: The weight format or the shape is impossible.
     """
-    check_format(cfg.quant)
+    Format(cfg.quant).check()
     rows = turns.read_rows(inputs["data"] / "train.jsonl")
     probes = turns.probe_ids(inputs["merge"], rows, count=cfg.rows, tokens=cfg.tokens)
     family = architecture(cfg.shape.model_type)

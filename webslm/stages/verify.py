@@ -23,7 +23,7 @@ from webslm.model.prompts.ends import stop_ids
 from webslm.model.prompts.page_prompts import chosen_prompts, row_prompts
 from webslm.model.prompts.probes import read_rows, system_prompt_of
 from webslm.model.prompts.prompt_tokens import load
-from webslm.model.weights.arithmetic import required_features
+from webslm.model.weights.format import Format
 from webslm.proof import observe
 from webslm.proof.browser import session
 from webslm.proof.machine import check_machine
@@ -108,7 +108,7 @@ def other_graphics(cfg: VerifyStageConf, died: Offer) -> Graphics | None:
     """Return what may prove a build in place of graphics that died; None: nothing may."""
     chosen_here = cfg.verify.graphics is Graphics.auto and died.graphics is Graphics.lavapipe
     # SwiftShader has none of the features that a format may need.
-    if not chosen_here or required_features(cfg.quant.dtype):
+    if not chosen_here or Format(cfg.quant).required_features:
         return None
     return Graphics.swiftshader
 

@@ -47,7 +47,7 @@ def convert_weight(words: argparse.Namespace, release: str) -> None:
     from webslm.model.architectures import architecture
     from webslm.model.weights.checkpoint import Checkpoint
     from webslm.model.weights.conversion import write_parameter
-    from webslm.model.weights.quantization import StoredTensor
+    from webslm.model.weights.format import StoredTensor
     from webslm.model.weights.shards import INDEX_NAME, ShardReader, ShardWriter
 
     config = read_config(Path(words.config))

@@ -19,10 +19,9 @@ from webslm.config.checks.base import Problem, positive
 from webslm.engine.machine.matrix import mismatches
 from webslm.engine.machine.toolchain import CHOICES
 from webslm.engine.table import STAGE_NAMES, STAGES
+from webslm.model.weights.format import Format
 from webslm.schema import Config, Finetune, Mode, Scale
 
-CODE_BITS = (3, 4, 8)
-QUANT_DTYPES = ("float32", "float16")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -91,22 +90,7 @@ def _data(cfg: Config) -> Iterator[Problem]:
 
 
 def _quant(cfg: Config) -> Iterator[Problem]:
-    quant = cfg.quant
-    if quant.bits and quant.bits not in CODE_BITS:
-        listed = ", ".join(str(bits) for bits in CODE_BITS)
-        yield f"quant.bits: {quant.bits} bits are not supported", f"0 (none), or one of {listed}"
-    if quant.dtype not in QUANT_DTYPES:
-        yield f"quant.dtype: no type {quant.dtype!r}", f"one of {', '.join(QUANT_DTYPES)}"
-    if quant.scale_encoding not in ("raw", "f32-to-bf16"):
-        yield f"quant.scale_encoding: no encoding {quant.scale_encoding!r}", "raw or f32-to-bf16"
-    elif quant.scale_encoding == "f32-to-bf16" and quant.dtype != "float32":
-        yield "quant.scale_encoding: f32-to-bf16 packs float32 scales only", "raw"
-    if quant.bits in CODE_BITS and (quant.group_size <= 0 or quant.group_size % (32 // quant.bits)):
-        yield (
-            f"quant.group_size: {quant.group_size} is not a multiple of {32 // quant.bits}",
-            f"a word holds {32 // quant.bits} codes of {quant.bits} bits; the ecosystem uses "
-            f"{40 if quant.bits == 3 else 32}",
-        )
+    yield from Format(cfg.quant).problems()
 
 
 def _scale(cfg: Config) -> Iterator[Problem]:

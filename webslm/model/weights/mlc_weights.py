@@ -16,13 +16,8 @@ from webslm.basics.fs import write_text
 from webslm.model.architectures.weight_maps import Parameter
 from webslm.model.weights.checkpoint import Checkpoint
 from webslm.model.weights.conversion import RoundTrip
-from webslm.model.weights.quantization import (
-    StoredTensor,
-    dequantize,
-    is_quantized,
-    quantize,
-    stored_tensors,
-)
+from webslm.model.weights.format import Format, StoredTensor
+from webslm.model.weights.quantization import dequantize, quantize
 from webslm.model.weights.shards import INDEX_NAME, ShardReader, ShardWriter
 from webslm.schema import QuantConf
 
@@ -50,7 +45,7 @@ class PackedWeights:
         _respell_index(folder)
         self._reader = ShardReader(folder)
         self._quant = quant
-        wanted = {tensor.name for item in parameters for tensor in stored_tensors(item, quant)}
+        wanted = {tensor.name for item in parameters for tensor in Format(quant).tensors(item)}
         found = set(self._reader.names)
         if found != wanted:
             odd = sorted(wanted ^ found)
@@ -66,7 +61,7 @@ class PackedWeights:
         Raises:
             StageFailed: A tensor has another shape or type, or loses more than the format does.
         """
-        tensors = stored_tensors(parameter, self._quant)
+        tensors = Format(self._quant).tensors(parameter)
         arrays = [self._array(tensor) for tensor in tensors]
         error, own = self._errors(checkpoint, parameter, arrays)
         most = 2 * own.rms_relative + BF16_ERROR
@@ -105,7 +100,7 @@ class PackedWeights:
                 start += block.shape[0]
                 parts = [array[rows] for array in arrays]
                 error.add(block, _values(parts, parameter, quant))
-                if is_quantized(parameter, quant):
+                if Format(quant).rounds(parameter):
                     own.add(block, _values(quantize(block, quant), parameter, quant))
         return error, own
 
@@ -113,7 +108,7 @@ class PackedWeights:
 def _values(parts: Sequence[npt.NDArray[Any]], parameter: Parameter, quant: QuantConf) -> Float32:
     import numpy as np
 
-    if not is_quantized(parameter, quant):
+    if not Format(quant).rounds(parameter):
         return parts[0].astype(np.float32)
     codes, scales = parts
     scales = scales.astype(quant.dtype, copy=False)

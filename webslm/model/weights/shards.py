@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from webslm.basics.errors import StageFailed
 from webslm.basics.fs import write_text
-from webslm.model.weights.quantization import BF16, ITEM_BYTES, StoredTensor, from_bf16, to_bf16
+from webslm.model.weights.format import BF16, ITEM_BYTES, StoredTensor
+from webslm.model.weights.quantization import from_bf16, to_bf16
 
 if TYPE_CHECKING:
     import numpy as np
