@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import model_files
 from webslm.basics.fs import read_object
 from webslm.model.prompts.ends import stop_ids
+from webslm.rows.roles import Messages
 from webslm.schema import LoraConf
 from webslm.training.loading import load_tokenizer
-from webslm.training.turns import Messages, Row, encode, sample
+from webslm.training.turns import EncodedRow, encode, sample
 
 INSPECTED = 2000
 """Rows looked at, evenly spaced, where there are more."""
@@ -53,7 +55,7 @@ def inspect_rows(
         "trained_share": round(sum(row.trained for row in seen) / sum(lengths), 4),
         "loss": lora.loss.value,
         "max_length": lora.max_length,
-        "positions": read_object(base / "config.json").get("max_position_embeddings"),
+        "positions": read_object(base / model_files.CONFIG).get("max_position_embeddings"),
         "context_window_size": context,
         "too_long": {"count": len(long), "lines": long[:NAMED]},
         "histogram": histogram(lengths),
@@ -91,7 +93,7 @@ def histogram(lengths: Sequence[int]) -> list[list[int]]:
     ]
 
 
-def _samples(seen: Sequence[Row], rows: Sequence[Messages]) -> list[Row]:
+def _samples(seen: Sequence[EncodedRow], rows: Sequence[Messages]) -> list[EncodedRow]:
     """Return the first row, the first of several turns and the longest: each once."""
     several = [r for r in seen if sum(m["role"] == "user" for m in rows[r.number - 1]) > 1]
     longest = max(seen, key=lambda row: len(row.input_ids))

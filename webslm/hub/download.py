@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.basics import model_files
 from webslm.basics.errors import ConfigError, EnvironmentMismatch, StageFailed, WebslmError
 from webslm.hub import cache as hub_cache
 from webslm.schema import HubConf
@@ -126,10 +127,10 @@ def why_unreachable(hub: HubConf, cache: Path, *, seconds: float) -> str | None:
 def _check_listing(name: str, commit: str, found: str | None, announced: dict[str, Any]) -> None:
     if found != commit:
         raise StageFailed(f"base: the hub answers {name}@{commit} with commit {found}")
-    for needed in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+    for needed in model_files.NEEDED:
         if needed not in announced:
             raise ConfigError(f"base.hub.id: {name} has no {needed}")
-    if not any("/" not in file and file.endswith(".safetensors") for file in announced):
+    if not any("/" not in file and file.endswith(model_files.WEIGHTS_SUFFIX) for file in announced):
         raise ConfigError(
             f"base.hub.id: {name} has no safetensors weights",
             hint="take a commit or repository that has; pickled weights are never loaded",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from webslm.proof.graphics.choice import is_software
 from webslm.proof.observe import Best, Proof
-from webslm.proof.questions import Row
+from webslm.proof.questions import TrainedQuestion
 from webslm.rows.picks import GreedyComparison, compare_greedy, rouge_l, top1_agreement
 from webslm.schema import VerifyConf
 
@@ -32,7 +32,7 @@ class Reference:
 
 
 def score(
-    rows: Sequence[Row], references: Sequence[Reference], seen: Proof, conf: VerifyConf
+    rows: Sequence[TrainedQuestion], references: Sequence[Reference], seen: Proof, conf: VerifyConf
 ) -> dict[str, Any]:
     """Return every number of the proof as plain JSON."""
     pairs = list(zip(rows, references, seen.answers, strict=True))

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from webslm.basics.encoding import printable
-from webslm.basics.errors import ConfigError
+from webslm.basics.errors import ConfigError, Problem
 from webslm.rows import keys
 from webslm.rows.changes import Changes
-from webslm.rows.dataset import Message, Problem, asked, told
+from webslm.rows.dataset import asked, told
 from webslm.rows.files import data_files, read_records
 from webslm.rows.keys import BadRow, is_nothing
 from webslm.rows.messages import Seen, Turn, check_order, text, turns
+from webslm.rows.roles import Message
 from webslm.rows.shapes import CONVERSATIONS, PREFERENCES, beside_system
 
 SHAPE = 'a pair is {"prompt": ..., "chosen": ..., "rejected": ...}'

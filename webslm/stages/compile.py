@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from webslm.basics import fs
+from webslm.basics import artifact_files, fs
 from webslm.basics.compilers import MLC_LLM, PREBUILT
 from webslm.basics.errors import ConfigError, StageFailed
 from webslm.basics.stage import Context, Metric, Metrics
@@ -131,7 +131,7 @@ def _seal(linked: Path, document: dict[str, Metric]) -> str:
     linked.rename(linked.with_name(name))
     document |= {"wasm": name, "wasm_sha256": digest}
     text = json.dumps(document, indent=1, sort_keys=True) + "\n"
-    fs.write_text(linked.with_name("library.json"), text)
+    fs.write_text(linked.with_name(artifact_files.LIBRARY), text)
     return name
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.basics import artifact_files, model_files
 from webslm.basics.errors import StageFailed
 from webslm.basics.fs import temporary_dir, write_text
 from webslm.basics.stage import Context, Metrics
@@ -26,7 +27,7 @@ from webslm.model.weights.conversion import RoundTrip, read_parameter, write_par
 from webslm.model.weights.format import Format
 from webslm.model.weights.mlc_config import config_of
 from webslm.model.weights.mlc_weights import PackedWeights
-from webslm.model.weights.shards import INDEX_NAME, ShardReader, ShardWriter
+from webslm.model.weights.shards import ShardReader, ShardWriter
 from webslm.schema import ConvertStageConf, QuantConf
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 Write = Callable[[ShardWriter, Checkpoint, Parameter], RoundTrip]
 """Writes one parameter's tensors and returns what the format costs."""
 
-REPORT_NAME = "convert.json"
 LIMITS = "limits"
 """Folder of a scaled checkpoint with the peaks of its groups."""
 
@@ -90,7 +90,9 @@ def dequantized_state(
         values = read_parameter(reader, parameter, quant)
         rows = sources.get(parameter.name, {})
         if tuple(rows) != parameter.sources or sum(rows.values()) != parameter.shape[0]:
-            raise StageFailed(f"{parameter.name}: {REPORT_NAME} is of another weight map")
+            raise StageFailed(
+                f"{parameter.name}: {artifact_files.CONVERSION} is of another weight map"
+            )
         start = 0
         for source, count in rows.items():
             state[source] = values[start : start + count]
@@ -146,7 +148,7 @@ def _write_all(
             error = write(writer, checkpoint, parameter)
             rows.append(_row(checkpoint, parameter, cfg.quant, error))
             done += math.prod(parameter.shape)
-        ctx.progress.update(4 * done, 4 * total, INDEX_NAME)
+        ctx.progress.update(4 * done, 4 * total, model_files.TENSOR_INDEX)
         return rows, writer.close(num_weights=total)
     finally:
         writer.abort()
@@ -175,8 +177,11 @@ def _write_report(
         shard["dataPath"]: {"bytes": shard["nbytes"], "sha256": shard["sha256"]}
         for shard in index["records"]
     }
-    content = (out / INDEX_NAME).read_bytes()
-    files[INDEX_NAME] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    content = (out / model_files.TENSOR_INDEX).read_bytes()
+    files[model_files.TENSOR_INDEX] = {
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
     report = {
         "quant": {
             "name": quant.name,
@@ -189,12 +194,12 @@ def _write_report(
         "files": files,
         "tensors": rows,
     }
-    write_text(out / REPORT_NAME, json.dumps(report, indent=1) + "\n")
+    write_text(out / artifact_files.CONVERSION, json.dumps(report, indent=1) + "\n")
 
 
 def _recorded_sources(convert_dir: Path) -> dict[str, dict[str, int]]:
     try:
-        report = json.loads((convert_dir / REPORT_NAME).read_text(encoding="utf-8"))
+        report = json.loads((convert_dir / artifact_files.CONVERSION).read_text(encoding="utf-8"))
         return {row["name"]: row["sources"] for row in report["tensors"]}
     except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise StageFailed(f"unreadable {convert_dir / REPORT_NAME}: {exc}") from exc
+        raise StageFailed(f"unreadable {convert_dir / artifact_files.CONVERSION}: {exc}") from exc

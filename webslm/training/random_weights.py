@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.basics import model_files
 from webslm.basics.errors import ConfigError
 from webslm.basics.fs import write_text
 from webslm.schema import TinyConf
@@ -71,7 +72,7 @@ def make(
     tokenizer = tokenizers.train(tiny.corpus(corpus), size)
     tokenizers.save(tokenizer, folder, max_length=int(config["max_position_embeddings"]))
     tiny.write_generation_config(folder)
-    write_text(folder / "config.json", json.dumps(document, indent=2, sort_keys=True) + "\n")
+    write_text(folder / model_files.CONFIG, json.dumps(document, indent=2, sort_keys=True) + "\n")
     _write_shards(folder, shapes, dtype, seed, int(config["hidden_size"]) ** -0.5, report)
     parameters = sum(_count(size) for size in shapes.values())
     return {"parameters": parameters, "seed": seed, "tensors": len(shapes)}
@@ -108,7 +109,7 @@ def _write_shards(
     for index, names in enumerate(groups, 1):
         name = f"model-{index:05d}-of-{len(groups):05d}.safetensors"
         if len(groups) == 1:
-            name = "model.safetensors"
+            name = model_files.WEIGHTS
         with (folder / name).open("wb") as file:
             file.write(_header({key: shapes[key] for key in names}, dtype))
             for key in names:
@@ -121,7 +122,7 @@ def _write_shards(
         size = sum(_count(s) for s in shapes.values()) * _width(dtype)
         index_file = {"metadata": {"total_size": size}, "weight_map": weight_map}
         text = json.dumps(index_file, indent=2, sort_keys=True) + "\n"
-        write_text(folder / "model.safetensors.index.json", text)
+        write_text(folder / model_files.WEIGHTS_INDEX, text)
 
 
 def _groups(shapes: Shapes, dtype: str) -> Iterator[list[str]]:

@@ -21,7 +21,7 @@ from webslm.training.order import BucketSampler
 from webslm.training.rounded_weights import Rounding
 from webslm.training.snapshots import Snapshots, callback
 from webslm.training.stopping import HeldOut
-from webslm.training.turns import Row
+from webslm.training.turns import EncodedRow
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -55,7 +55,7 @@ class Setup:
 def trainer(
     model: PreTrainedModel,
     tokenizer: Any,
-    encoded: Sequence[Row],
+    encoded: Sequence[EncodedRow],
     setup: Setup,
     report: Report,
     snapshots: Snapshots | None,
@@ -140,7 +140,7 @@ def trainer(
     return made
 
 
-def _answers(model: Any, setup: Setup, encoded: Sequence[Row]) -> Answers:
+def _answers(model: Any, setup: Setup, encoded: Sequence[EncodedRow]) -> Answers:
     """Return how the loss of a batch is computed on a CPU."""
     lora = setup.lora
     frozen = None

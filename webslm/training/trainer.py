@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import model_files
 from webslm.basics.errors import ConfigError
 from webslm.basics.fs import write_text
+from webslm.rows.roles import Messages
 from webslm.schema import Finetune, LaunchConf, LoraConf
 from webslm.training import budget, heap, methods, sft, stopping, training_rows
 from webslm.training.loading import load_tokenizer
@@ -22,7 +24,7 @@ from webslm.training.sft import Report
 from webslm.training.snapshots import Snapshots
 from webslm.training.stopping import HeldOut
 from webslm.training.torch_mode import quiet, reproducible
-from webslm.training.turns import Messages, Row, sample
+from webslm.training.turns import EncodedRow, sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +170,7 @@ def _watched(job: Job, tokenizer: Any) -> HeldOut | None:
     return HeldOut(rows, patience=patience, batch_size=job.lora.batch_size)
 
 
-def _planned(job: Job, trainer: Any, encoded: Sequence[Row]) -> str | None:
+def _planned(job: Job, trainer: Any, encoded: Sequence[EncodedRow]) -> str | None:
     """Limit the steps of a trainer to what a budget fits, if there is one; return the sentence."""
     lora = job.lora
     if lora.budget_minutes is None:
@@ -236,7 +238,7 @@ def save(trainer: Any, folder: Path, adapter: str = "default") -> None:
         folder, save_embedding_layers=False, selected_adapters=[adapter], **gathered
     )
     (folder / "README.md").unlink(missing_ok=True)
-    file = folder / "adapter_config.json"
+    file = folder / model_files.ADAPTER_CONFIG
     config = json.loads(file.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = None
     config["target_modules"] = sorted(config["target_modules"])

@@ -15,6 +15,7 @@ from typing import Any
 
 from webslm.basics.errors import WebslmError
 from webslm.basics.fs import write_text
+from webslm.rows import artifact
 from webslm.schema import (
     Arithmetic,
     AugmentConf,
@@ -26,7 +27,7 @@ from webslm.schema import (
     Loss,
     Sharding,
 )
-from webslm.training import trainer, turns
+from webslm.training import trainer
 from webslm.training.sft import Report
 
 FIRST = 0
@@ -40,7 +41,7 @@ def main(path: Path) -> int:
         done = trainer.finetune(
             trainer.Job(
                 base=Path(job["base"]),
-                rows=turns.learnt_rows(Path(job["data"])),
+                rows=artifact.learnt_rows(Path(job["data"])),
                 method=Finetune[job["method"]],
                 lora=_lora(job["lora"]),
                 launch=_launch(job["launch"]),

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from webslm.basics.errors import StageFailed
 from webslm.basics.fs import write_text
+from webslm.basics.model_files import OLD_TENSOR_INDEX, TENSOR_INDEX
 from webslm.model.architectures.weight_maps import Parameter
 from webslm.model.weights.checkpoint import Checkpoint
 from webslm.model.weights.conversion import RoundTrip
 from webslm.model.weights.format import Format, StoredTensor
 from webslm.model.weights.quantization import dequantize, quantize
-from webslm.model.weights.shards import INDEX_NAME, ShardReader, ShardWriter
+from webslm.model.weights.shards import ShardReader, ShardWriter
 from webslm.schema import QuantConf
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     from webslm.model.weights.quantization import Float32
 
-OLD_INDEX_NAME = "ndarray-cache.json"
-"""What releases before the rename of September 2025 write."""
 BF16_ERROR = 2.0**-8
 """Largest relative rounding error of a bfloat16, in which mlc_llm stores every float32."""
 
@@ -120,10 +119,10 @@ def _respell_index(folder: Path) -> None:
 
     mlc_llm calls every record packed; only float32 is.
     """
-    names = [name for name in (INDEX_NAME, OLD_INDEX_NAME) if (folder / name).is_file()]
+    names = [name for name in (TENSOR_INDEX, OLD_TENSOR_INDEX) if (folder / name).is_file()]
     if not names:
         raise StageFailed(
-            f"mlc_llm convert_weight: it ended well and wrote no {INDEX_NAME}",
+            f"mlc_llm convert_weight: it ended well and wrote no {TENSOR_INDEX}",
             hint="read mlc_llm-convert_weight.log in the build's runs folder",
         )
     try:
@@ -133,4 +132,4 @@ def _respell_index(folder: Path) -> None:
                 record["format"] = "raw"
     except (ValueError, KeyError, TypeError) as exc:
         raise StageFailed(f"unreadable {names[0]} of mlc_llm: {exc}") from exc
-    write_text(folder / INDEX_NAME, json.dumps(index))
+    write_text(folder / TENSOR_INDEX, json.dumps(index))
