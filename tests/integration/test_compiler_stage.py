@@ -152,9 +152,9 @@ def test_compile_gives_equal_bytes_in_another_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"prefill_chunk_size": 0}, "compiler.prefill_chunk_size: 0 is not above zero"),
-        ({"context_window_size": 0}, "compiler.context_window_size: 0 is not above zero"),
-        ({"context_window_size": 257}, "257 is more than the 256 positions of the base"),
+        ({"prefill_chunk_size": 0}, "compiler.prefill_chunk_size: 0 is not above 0"),
+        ({"context_window_size": 0}, "compiler.context_window_size: 0 is not above 0"),
+        ({"context_window_size": 257}, "257 is above the 256 tokens the base was made for"),
     ],
 )
 def test_compile_refuses_sizes_before_any_work(

@@ -10,6 +10,7 @@ from typing import Any
 
 from webslm.basics import artifact_files, model_files
 from webslm.basics.errors import StageFailed
+from webslm.basics.keys import file_digest
 from webslm.bundle import delivery
 from webslm.compiler.wasm.contract import contract_of
 from webslm.model.weights.format import SHORT_DTYPES, required_features
@@ -91,4 +92,4 @@ def _library(path: Path, integrity: dict[str, Any], cfg: BundleStageConf) -> dic
 
 
 def _sri(path: Path) -> str:
-    return "sha256-" + base64.b64encode(delivery.sha256(path).digest()).decode()
+    return "sha256-" + base64.b64encode(bytes.fromhex(file_digest(path))).decode()

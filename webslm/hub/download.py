@@ -10,21 +10,18 @@ never enters a configuration, a key or a message.
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webslm.basics import model_files
 from webslm.basics.errors import ConfigError, EnvironmentMismatch, StageFailed, WebslmError
+from webslm.basics.hub_names import COMMIT, REPOSITORY
 from webslm.hub import cache as hub_cache
 from webslm.schema import HubConf
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
-
-COMMIT = re.compile(r"[0-9a-f]{40}")
-REPO = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +40,7 @@ def check(hub: HubConf) -> tuple[str, str]:
     Raises:
         ConfigError: No id, or a revision that floats.
     """
-    if not hub.id or not REPO.fullmatch(hub.id):
+    if not hub.id or not REPOSITORY.fullmatch(hub.id):
         raise ConfigError(
             f"base.hub.id: {hub.id!r} is not a repository", hint="write base.hub.id=owner/name"
         )

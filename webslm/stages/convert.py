@@ -6,7 +6,6 @@ Nothing but blocks of rows and one tensor's scales is held, whatever the size of
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
 import time
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from webslm.basics import artifact_files, model_files
 from webslm.basics.errors import StageFailed
 from webslm.basics.fs import temporary_dir, write_text
+from webslm.basics.keys import file_digest
 from webslm.basics.stage import Context, Metrics
 from webslm.compiler import mlc_llm
 from webslm.model.architectures import architecture
@@ -177,11 +177,8 @@ def _write_report(
         shard["dataPath"]: {"bytes": shard["nbytes"], "sha256": shard["sha256"]}
         for shard in index["records"]
     }
-    content = (out / model_files.TENSOR_INDEX).read_bytes()
-    files[model_files.TENSOR_INDEX] = {
-        "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
+    listed = out / model_files.TENSOR_INDEX
+    files[listed.name] = {"bytes": listed.stat().st_size, "sha256": file_digest(listed)}
     report = {
         "quant": {
             "name": quant.name,

@@ -7,15 +7,16 @@ import shutil
 from collections.abc import Callable, Iterator
 
 from webslm.basics import compilers
-from webslm.basics.errors import ConfigError
+from webslm.basics.errors import ConfigError, Problem
+from webslm.basics.limits import positive
 from webslm.basics.paths import expanded
 from webslm.bundle import hosting
+from webslm.compiler.windows import window_problems
 from webslm.config.checks import base as validate_base
 from webslm.config.checks import data as rows
 from webslm.config.checks import evaluation, footprint, pairing, precision
 from webslm.config.checks import publish as publish_rules
 from webslm.config.checks import training as training_rules
-from webslm.config.checks.base import Problem, positive
 from webslm.engine.machine.matrix import mismatches
 from webslm.engine.machine.toolchain import CHOICES
 from webslm.engine.table import STAGE_NAMES, STAGES
@@ -108,19 +109,7 @@ def _scale(cfg: Config) -> Iterator[Problem]:
 
 def _windows(cfg: Config) -> Iterator[Problem]:
     compiler, limit = cfg.compiler, cfg.base.shape.max_position_embeddings
-    yield from positive("compiler", compiler, ("context_window_size", "prefill_chunk_size"))
-    if compiler.context_window_size > limit:
-        yield (
-            f"compiler.context_window_size: {compiler.context_window_size} is above the "
-            f"{limit} tokens the base was made for",
-            f"compiler.context_window_size={limit}",
-        )
-    if compiler.prefill_chunk_size > compiler.context_window_size:
-        yield (
-            f"compiler.prefill_chunk_size: {compiler.prefill_chunk_size} is above the context "
-            f"of {compiler.context_window_size}",
-            f"compiler.prefill_chunk_size={compiler.context_window_size}",
-        )
+    yield from window_problems(compiler, cfg.base.shape)
     if cfg.finetune is not Finetune.none and cfg.lora.max_length > limit:
         yield (
             f"lora.max_length: {cfg.lora.max_length} is above the {limit} tokens "
