@@ -135,6 +135,10 @@ def make_library(
         _run(python, "gen_config", (model / model_files.CONFIG, *config_words), work, log_dir)
         library_words = (*kind, "--device", "webgpu", "--opt", f"O{opt_level}", "-o", target)
         _run(python, "compile", (chat / model_files.CHAT_CONFIG, *library_words), work, log_dir)
+    _check_written(target, log_dir)
+
+
+def _check_written(target: Path, log_dir: Path) -> None:
     if not target.is_file():
         raise StageFailed(
             "mlc_llm compile: it ended well and wrote no library",

@@ -144,6 +144,11 @@ def _measure(
         probes=len(probes),
         parameters=merged.num_parameters(),
     )
+    _check_distances(found)
+    return found
+
+
+def _check_distances(found: Distances) -> None:
     if not found.merged_to_adapter <= found.bound:
         raise StageFailed(
             f"merge: merged and adapter logits differ by {found.merged_to_adapter:.4g}, "
@@ -155,7 +160,6 @@ def _measure(
             "merge: the merged model says what the base says: the adapter changed nothing",
             hint="train longer: lora.epochs or lora.learning_rate",
         )
-    return found
 
 
 def _distance(left: list[Tensor], right: list[Tensor]) -> float:

@@ -33,6 +33,13 @@ Report = Callable[[float, float, str], None]
 Shapes = Mapping[str, tuple[int, ...]]
 
 
+def _token_ids() -> dict[str, int | None]:
+    end, text_end = (
+        tokenizers.SPECIAL.index(token) for token in (tokenizers.TURN_END, tokenizers.TEXT_END)
+    )
+    return {"bos_token_id": None, "eos_token_id": end, "pad_token_id": text_end}
+
+
 def make(
     config: Mapping[str, Any],
     corpus: TinyConf,
@@ -61,11 +68,7 @@ def make(
     """
     if dtype not in KINDS:
         raise ConfigError(f"base.dtype: no type {dtype!r}", hint=f"one of {', '.join(KINDS)}")
-    end, text_end = (
-        tokenizers.SPECIAL.index(token) for token in (tokenizers.TURN_END, tokenizers.TEXT_END)
-    )
-    ids = {"bos_token_id": None, "eos_token_id": end, "pad_token_id": text_end}
-    document = {**config, "torch_dtype": dtype, **ids}
+    document = {**config, "torch_dtype": dtype, **_token_ids()}
     with quiet():
         shapes = tensors(document)
     size = min(VOCABULARY, int(config["vocab_size"]))

@@ -119,13 +119,17 @@ def build_runtime(
         _build(work, built, jobs or os.cpu_count() or 1, say)
         _write_manifest(built, digest)
         fs.sync_tree(built)
-        try:
-            built.rename(target)
-        except OSError:
-            # Another process was faster: its folder holds the same bytes.
-            if not _is_whole(target):
-                raise
+        _appear(built, target)
     return target
+
+
+def _appear(built: Path, target: Path) -> None:
+    try:
+        built.rename(target)
+    except OSError:
+        # Another process was faster: its folder holds the same bytes.
+        if not _is_whole(target):
+            raise
 
 
 def object_files(runtime_dir: Path) -> list[Path]:
