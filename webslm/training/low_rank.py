@@ -74,13 +74,13 @@ def _function() -> Any:
     class LowRank(torch.autograd.Function):
         """x W' + b + s (d A') B' with W and b frozen; d is x after dropout, None: x itself."""
 
-        forward = staticmethod(_forward)
-        backward = staticmethod(_backward)
+        forward = staticmethod(_product)
+        backward = staticmethod(_gradients)
 
     return LowRank
 
 
-def _forward(
+def _product(
     ctx: Any,
     x: Tensor,
     dropped: Tensor | None,
@@ -103,7 +103,7 @@ def _forward(
     return made.view(*x.shape[:-1], -1)
 
 
-def _backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+def _gradients(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
     read, low, weight, down, up = ctx.saved_tensors
     outer = grads[0].shape[:-1]
     grad = grads[0].reshape(-1, grads[0].shape[-1])
