@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "evaluation": {"basics", "model", "rows", "schema", "training"},
     "bundle": {"basics", "compiler", "model", "rows", "schema"},
     "engine": {"basics", "bundle", "compiler", "hub", "model", "schema"},
-    "proof": {"basics", "bundle", "compiler", "evaluation", "model", "rows", "schema", "training"},
+    "proof": {"basics", "bundle", "compiler", "evaluation", "model", "rows", "schema"},
     "report": {"basics", "engine", "evaluation", "rows", "schema"},
     "publish": {"basics", "bundle", "engine", "hub", "model", "report", "schema"},
     "stages": {

@@ -20,7 +20,7 @@ from webslm.compiler.imported import check_fits, read_metadata
 from webslm.compiler.memory import library_tensors, memory_plan
 from webslm.compiler.wasm.abi import check_abi
 from webslm.compiler.wasm.contract import contract_of
-from webslm.model.weights.arithmetic import required_features
+from webslm.model.weights.format import Format
 from webslm.schema import CompilerConf, CompileStageConf
 
 TIMEOUT_S = 60.0
@@ -65,7 +65,7 @@ def examine(cfg: CompileStageConf, target: Path, name: str) -> dict[str, Any]:
     )
     return {
         "metadata": metadata,
-        "required_features": [*required_features(cfg.quant.dtype)],
+        "required_features": [*Format(cfg.quant).required_features],
         "memory": memory,
         "abi": {
             "imports": [f"{item.module}.{item.name}" for item in abi.imports],

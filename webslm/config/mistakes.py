@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from webslm.basics.errors import Problem
 from webslm.basics.paths import conf_dir, conf_dirs
 from webslm.config.freeform import takes
 from webslm.schema import Config
 
-Problem = tuple[str, str | None]
 UNKNOWN = re.compile(r"not in struct|Key '.*' not in|Could not override|Could not append")
 PLUGINS = {
     "hydra/launcher": "pip install 'webslm[sweep]', for ray_cluster 'webslm[ray]'",

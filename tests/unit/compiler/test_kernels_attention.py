@@ -14,7 +14,6 @@ from webslm.compiler.kernels.angles import sine_and_cosine
 from webslm.compiler.kernels.attention import prefill_paged, prefill_ragged
 from webslm.compiler.kernels.attention_decode import KEYS, decode
 from webslm.compiler.kernels.attention_tile import (
-    PAGE_TOKENS,
     SHARED_BYTES,
     Attention,
     tile_bytes,
@@ -22,6 +21,7 @@ from webslm.compiler.kernels.attention_tile import (
 )
 from webslm.compiler.kernels.rope import Heads, normed_rotated, split_rotated
 from webslm.compiler.kernels.threads import CPU
+from webslm.compiler.metadata import PAGE_TOKENS
 from webslm.model.architectures.rope import RopeTable
 
 KV_HEADS, DIM, SCALE = 2, 16, 0.3
