@@ -1,4 +1,4 @@
-"""The tools of the page's modules: types, lint and tests. ``python -m tests.page.tools types|lint``.
+"""Tools of the page's modules: types, lint, tests. ``python -m tests.page.tools types|lint``.
 
 TypeScript reads JSDoc (jsconfig.json), biome lints (biome.json), node runs ``tests/page/*.js``.
 """
