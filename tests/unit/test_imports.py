@@ -96,7 +96,7 @@ def test_every_arrow_of_the_table_is_drawn() -> None:
 
 def test_package_lists_its_rooms_and_no_loose_module() -> None:
     listed = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
-    other = {"__init__.py", "__main__.py", "py.typed", "data", "site", "conf"}
+    other = {"__init__.py", "__main__.py", "py.typed", "data", "site", "conf", "recipes"}
     assert listed - other == set(ALLOWED) - {"__main__"}
 
 
