@@ -76,7 +76,7 @@ def test_changed_file_is_named_and_its_input_only_once(cache: Cache, tmp_path: P
 def test_changed_code_and_wheel_are_named(cache: Cache) -> None:
     steps = steps_of()
     step = next(step for step in steps if step.stage == "finetune")
-    code = {**step.ingredients["code"], "adapters/trainer.py": "0" * 64}
+    code = {**step.ingredients["code"], "training/trainer.py": "0" * 64}
     wheels = {**step.ingredients["wheels"], "torch": "1.0"}
     old = replace(step, key="0" * 64, ingredients={**step.ingredients, "code": code})
     old = replace(old, ingredients={**old.ingredients, "wheels": wheels})
