@@ -2,7 +2,7 @@
 # so the default) holds the site and a server of the standard library. docs/how-to/container.md.
 FROM python:3.11-slim-bookworm AS build
 RUN apt-get update -qq \
-    && apt-get install -y -qq --no-install-recommends chromium npm mesa-vulkan-drivers \
+    && apt-get install -y -qq --no-install-recommends chromium mesa-vulkan-drivers \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home webslm
 USER webslm

@@ -28,6 +28,7 @@ setup:
 lint: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/deptry .
 
 types: setup
 	.venv/bin/mypy

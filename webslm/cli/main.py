@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,8 +40,9 @@ def _name_user() -> None:
     """Give a user without an entry (``docker run --user 1042``) a name: torch asks for one."""
     try:
         getpass.getuser()
-    except (KeyError, OSError):
-        os.environ["USER"] = f"uid{os.getuid()}"
+    except (ImportError, KeyError, OSError):
+        number = os.getuid() if hasattr(os, "getuid") else ""
+        os.environ["USER"] = f"uid{number}"
 
 
 def run(words: list[str]) -> int:
@@ -52,7 +52,7 @@ def run(words: list[str]) -> int:
     except BrokenPipeError:
         # Whoever read the output has gone (`| head`): nothing is left to be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return PIPE_CLOSED
     except Exception as exc:  # noqa: BLE001  the boundary: whatever it is, it is told
         error = explained(exc, places=(Path.cwd(),))
         _show(error)
@@ -245,6 +245,8 @@ def _show(error: WebslmError) -> None:
         sys.stderr.write(f"{error.label}: {error.message}\n")
 
 
+PIPE_CLOSED = 141
+"""What shells show for a program that SIGPIPE ended; not every system has that signal."""
 HYDRA_FLAGS = (
     *("--cfg", "-c", "--resolve", "--package", "-p", "--run", "-r", "--multirun", "-m", "--info"),
     *("-i", "--hydra-help", "--config-path", "-cp", "--config-name", "-cn", "--shell-completion"),
