@@ -97,7 +97,7 @@ class RecipesSource(OptionsSource):
         return super()._file_name(config_path.removeprefix(f"{RECIPE_GROUP}/"))
 
 
-class ShippedRecipes(SearchPathPlugin):  # type: ignore[misc]  # Hydra is untyped here
+class ShippedRecipes(SearchPathPlugin):
     """Puts the shipped recipes behind the shipped groups."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
