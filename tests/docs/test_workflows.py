@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -61,6 +62,25 @@ def test_actionlint_finds_a_mistake(tmp_path: Path) -> None:
     text = BUILD.read_text(encoding="utf-8").replace("inputs.quant", "inputs.quantt")
     bad.write_text(text, encoding="utf-8")
     assert any("quantt" in found["message"] for found in lint([bad]))
+
+
+def test_actions_are_pinned_by_digest_everywhere_by_the_same(tmp_path: Path) -> None:
+    texts = [path for path in write_project(tmp_path / "mine") if path.suffix == ".yml"]
+    pins: dict[str, set[str]] = {}
+    for path in (*WORKFLOWS.glob("*.yml"), *texts):
+        for name, pin in re.findall(r"uses: ([\w-]+/[\w-]+)\S*@(.*)", path.read_text("utf-8")):
+            pins.setdefault(name, set()).add(pin)
+    assert "actions/checkout" in pins
+    for name, found in pins.items():
+        assert len(found) == 1, f"{name}: {found}"
+        assert re.fullmatch(r"[0-9a-f]{40} # v\d+\.\d+\.\d+", *found), f"{name}: {found}"
+
+
+def test_pushes_do_not_pile_up_and_may_only_read() -> None:
+    for path in WORKFLOWS.glob("*.yml"):
+        found = workflow(path)
+        assert found["permissions"] == {"contents": "read"}, path.name
+        assert "concurrency" in found or "workflow_call" in found["on"], path.name
 
 
 def test_no_shell_holds_an_expression() -> None:

@@ -126,3 +126,9 @@ def inputs(path: Path, **chosen: str) -> dict[str, str]:
         f"inputs.{name}": str(chosen.get(name, declared[name]["default"])) for name in declared
     }
     return {**values, "secrets.HF_TOKEN": ""}
+
+
+if __name__ == "__main__":
+    told = lint([Path(name) for name in sys.argv[1:]])
+    sys.stdout.writelines(f"{one['file']}:{one['line']}: {one['message']}\n" for one in told)
+    sys.exit(bool(told))
