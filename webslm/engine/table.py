@@ -145,7 +145,10 @@ STAGES: tuple[StageSpec, ...] = (
     ),
     StageSpec(
         name="evaluate",
-        needs=("base", "evaluate_base", "finetune", "merge", "normalize", "convert", "data"),
+        needs=(
+            *("base", "evaluate_base", "finetune", "align", "merge", "normalize", "convert"),
+            "data",
+        ),
         configure=stage_conf.evaluate,
         wheels=(*TRAINING_WHEELS, "peft", "sacrebleu"),
         external=("evaluate.general_path",),

@@ -1,5 +1,6 @@
 """``evaluate``: what each step from base to quantized weights makes of the same questions.
 
+``adapter`` is what was learnt last: the fine-tune's adapter, or the one that DPO made of it.
 The browser's own column follows from ``verify``; the report sets it beside this one.
 """
 
@@ -40,6 +41,7 @@ from webslm.rows.examination import signatures
 from webslm.schema import EvaluateStageConf
 from webslm.stages import evaluate_base
 from webslm.stages.convert import dequantized_state
+from webslm.stages.merge import tuned
 from webslm.training import loaded as reference
 from webslm.training.heap import kept
 from webslm.training.torch_mode import reproducible
@@ -140,10 +142,10 @@ class _Survey:
     def _measured(self) -> dict[str, _Measured]:
         self._begin(0, "base")
         found = {"base": self._base()}
-        if "finetune" in self.inputs:
+        if (learnt := tuned(self.inputs)) is not None:
             self._begin(1, "merged")
             merged = self._measure(evaluating.load(self.inputs["merge"]))
-            if (self.inputs["finetune"] / "adapter_config.json").is_file():
+            if (learnt / "adapter_config.json").is_file():
                 self._begin(2, "adapter")
                 reading = evaluating.read(self._adapter(), self._probes)
                 found["adapter"] = _Measured(reading=reading, answers=dict(merged.answers))
@@ -158,7 +160,9 @@ class _Survey:
         gc.collect()
 
     def _adapter(self) -> Any:
-        return evaluating.load_adapter(self.inputs["base"], self.inputs["finetune"])
+        learnt = tuned(self.inputs)
+        assert learnt is not None
+        return evaluating.load_adapter(self.inputs["base"], learnt)
 
     def _quantized(self) -> _Measured:
         shape = self.cfg.shape
