@@ -29,7 +29,7 @@ def make_lock() -> dict[str, Any]:
     stages["verify"] = {**stage("k3", {"base": "k1"}), "pinned": "measured"}
     return {
         "matrix": {"vector_unit": "avx2", "row": "one", "python": "3.11.7"},
-        "sources": {"adapters/trainer.py": "c" * 64, "stages/data.py": "d" * 64},
+        "sources": {"training/trainer.py": "c" * 64, "stages/data.py": "d" * 64},
         "stages": stages,
         "outputs": {"bundle/index.html": {"sha256": "e" * 64, "size": 4}},
     }
@@ -74,8 +74,8 @@ def test_first_stage_and_cause_are_named(parts: dict[str, Any], cause: str) -> N
 
 def test_changed_module_is_named_where_it_belongs() -> None:
     lock = changed("finetune", sources="f" * 64)
-    lock["sources"] = {"adapters/trainer.py": "0" * 64, "stages/data.py": "0" * 64}
-    assert compare(make_lock(), lock).causes == ["webslm's own code: adapters/trainer.py"]
+    lock["sources"] = {"training/trainer.py": "0" * 64, "stages/data.py": "0" * 64}
+    assert compare(make_lock(), lock).causes == ["webslm's own code: training/trainer.py"]
 
 
 def test_followers_are_listed_behind_the_first_in_build_order() -> None:
