@@ -146,8 +146,8 @@ def test_model_of_the_hub_is_fetched_by_commit(place: Path, hub: object) -> None
     assert {"config.json", "tokenizer.json", "model.safetensors"} <= names
 
 
-def test_tag_packs_the_site(place: Path, medical: Path) -> None:
-    copy_tree(medical, place / "outputs" / "build")
+def test_tag_packs_the_site(place: Path, taught: Path) -> None:
+    copy_tree(taught, place / "outputs" / "build")
     pack, publish = steps(BUILD, "release")
     assert pack.run(place, {}).returncode == 0
     log, program = place / "gh.log", place / "bin" / "gh"

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests import training
-from tests.integration.conftest import SMALL, read_report, run_build, stored
+from tests.integration.conftest import OUTPUT, SMALL, TAUGHT, read_report, run_build, stored
 from tests.locks import schema_errors
 from tests.mlc_environment import make_environment, make_tree, recorded
 from tests.site_inputs import configuration, write_inputs
@@ -29,7 +29,7 @@ from webslm.schema import CompileStageConf, ConvertStageConf, QuantConf
 from webslm.stages import bundle, convert
 from webslm.stages import compile as stage
 
-BUILD = ("domain=medical", "base=tiny", "quant=q4f32_1", "until=compile")
+BUILD = (*TAUGHT, "until=compile")
 SHAPE = training.SHAPE
 FORMATS = {
     "q0f32": QuantConf(name="q0f32", bits=0, dtype="float32"),
@@ -61,20 +61,20 @@ def record(tmp_path: Path, monkeypatch: Environ) -> Path:
 
 
 @pytest.fixture(scope="module")
-def library(medical: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library of the medical build, from the machine's own store."""
-    assert medical.is_dir()
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library that this build can adopt."""
     root = tmp_path_factory.mktemp("built")
-    done = run_build("domain=medical", "base=tiny", "quant=q4f32_1", "only=compile", cwd=root)
+    done = run_build(*TAUGHT, "only=compile", cwd=root)
     assert done.returncode == 0, done.stderr + done.stdout
-    (found,) = stored(root / "outputs" / "medical-tiny-q4f32_1")["compile"].glob("*.wasm")
+    (found,) = stored(root / OUTPUT)["compile"].glob("*.wasm")
     return found
 
 
 def conf(python: Path, *words: str) -> CompileStageConf:
     spec = next(spec for spec in STAGES if spec.name == "compile")
-    words = ("domain=medical", "base=tiny", "quant=q4f32_1", "compiler=mlc_llm", *words)
-    found = spec.configure(compose([*words, f"compiler.python={python}"]))
+    found = spec.configure(
+        compose([*TAUGHT, "compiler=mlc_llm", *words, f"compiler.python={python}"])
+    )
     assert isinstance(found, CompileStageConf)
     return found
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
-from io import TextIOWrapper
 from pathlib import Path
 
 from webslm.basics.errors import EnvironmentMismatch
 from webslm.basics.paths import expanded
 from webslm.basics.screen import Screen
 from webslm.basics.stage import Result
+from webslm.cli.build_log import logged_to
 from webslm.config.checks.machine import check_machine, fetch_wheel
 from webslm.engine.executor import BuildFailed, execute
 from webslm.engine.lock.file import versions
@@ -38,22 +37,20 @@ def walk(
     fetch_wheel(cfg, todo, stores.local, console)
     output = output_dir(cfg)
     log_dir = output / "runs" / time.strftime("%Y%m%d-%H%M%S")
-    handler = _log_to(log_dir)
     try:
-        return execute(
-            planned,
-            stores,
-            log_dir=log_dir,
-            display=LiveDisplay(console),
-            keep_going=cfg.keep_going,
-        )
+        with logged_to(log_dir):
+            return execute(
+                planned,
+                stores,
+                log_dir=log_dir,
+                display=LiveDisplay(console),
+                keep_going=cfg.keep_going,
+            )
     except BuildFailed as exc:
         _report(cfg, command, planned, output, exc)
         for stage, error in list(exc.failures.items())[1:]:
             console.print(f"also failed: {stage}: {error.message}", soft_wrap=True)
         raise exc.error from exc
-    finally:
-        logging.getLogger("webslm").removeHandler(handler)
 
 
 def output_dir(cfg: Config) -> Path:
@@ -89,23 +86,3 @@ def _report(
     write_report(output, report)
     steps = [each.step for each in planned]
     write_page(output, report, steps, failure.results, versions(cfg, steps, failure.results))
-
-
-class _LogFile(logging.FileHandler):
-    """A log whose folder is made with its first line: a build of hits leaves none."""
-
-    def _open(self) -> TextIOWrapper:
-        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
-        return super()._open()
-
-
-def _log_to(log_dir: Path) -> logging.Handler:
-    handler = _LogFile(
-        log_dir / "webslm.log", delay=True, encoding="utf-8", errors="backslashreplace"
-    )
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("webslm")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    return handler

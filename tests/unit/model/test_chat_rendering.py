@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.model.test_chat_ends import CHATML, Make, chat, made
+from tests.unit.training.test_chat_ends import CHATML, Make, chat, made
 from webslm.basics.errors import ConfigError, StageFailed
 from webslm.model.prompts import rendering
 from webslm.model.prompts.template import check_options, edited, switches, with_opening
