@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from pathlib import Path
+
+import tomllib
 
 text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
 project = tomllib.loads(text)["project"]
