@@ -12,7 +12,7 @@ from webslm.engine.settled import FOLLOWING
 from webslm.schema import Config, Follows, Ignored, Key, RuntimeConf
 
 
-def cut(kind: type[Any], cfg: Config, wheels: Sequence[str], own: Mapping[str, Any]) -> Any:
+def cut(kind: Any, cfg: Config, wheels: Sequence[str], own: Mapping[str, Any]) -> Any:
     """Return the ``kind`` of stage configuration that a build's settled configuration says.
 
     Args:
@@ -61,12 +61,12 @@ def _narrowed(declared: Any, value: Any, wheels: Sequence[str]) -> Any:
     return declared(**{field.name: getattr(value, field.name) for field in fields(declared)})
 
 
-def keys(kind: type[Any]) -> Mapping[str, Key]:
+def keys(kind: Any) -> Mapping[str, Key]:
     """Return the user's key of every value that a stage's configuration takes, by dotted name."""
     return dict(_keys(kind))
 
 
-def _keys(kind: type[Any]) -> Iterator[tuple[str, Key]]:
+def _keys(kind: Any) -> Iterator[tuple[str, Key]]:
     for name, declared, key in declarations(kind):
         if key is not None:
             yield name, key
