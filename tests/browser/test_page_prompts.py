@@ -25,7 +25,7 @@ from webslm.model.prompts.ends import stop_ids
 from webslm.proof import browser
 from webslm.proof.browser import Session
 from webslm.proof.rendering import compare_in
-from webslm.rows.dataset import read_rows
+from webslm.rows.artifact import read_rows
 from webslm.schema import ChatConfigStageConf, DecodingConf, Prompts, RopeScalingConf, ShapeConf
 from webslm.stages import bundle, chat_config
 from webslm.stages.convert import dequantized_state

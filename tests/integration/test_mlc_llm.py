@@ -17,6 +17,7 @@ from tests.integration.conftest import OUTPUT, SMALL, TAUGHT, read_report, run_b
 from tests.locks import schema_errors
 from tests.mlc_environment import make_environment, make_tree, recorded
 from tests.site_inputs import configuration, write_inputs
+from webslm.basics import model_files
 from webslm.basics.errors import ConfigError, EnvironmentMismatch, StageFailed
 from webslm.basics.fs import tree_files
 from webslm.config.compose import compose
@@ -24,7 +25,7 @@ from webslm.engine.machine.matrix import rows
 from webslm.engine.machine.mlc_tool import check_tool, look
 from webslm.engine.table import STAGES
 from webslm.model.architectures import architecture
-from webslm.model.weights.shards import INDEX_NAME, ShardReader
+from webslm.model.weights.shards import ShardReader
 from webslm.schema import CompileStageConf, ConvertStageConf, QuantConf
 from webslm.stages import bundle, convert
 from webslm.stages import compile as stage
@@ -239,14 +240,17 @@ def test_old_release_writes_its_index_by_another_name(
     old_python: Path, packed: Callable[..., Path]
 ) -> None:
     out = packed(FORMATS["q4f32_1"], "old", by=old_python)
-    assert (out / INDEX_NAME).is_file()
+    assert (out / model_files.TENSOR_INDEX).is_file()
     assert not (out / "ndarray-cache.json").exists()
 
 
 def test_page_of_the_old_release_finds_its_index(tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path)
     library = next(inputs["compile"].glob("library-*.wasm"))
-    for row, name in (("mlc_llm_0_19", "ndarray-cache.json"), ("mlc_llm_0_20", INDEX_NAME)):
+    for row, name in (
+        ("mlc_llm_0_19", "ndarray-cache.json"),
+        ("mlc_llm_0_20", model_files.TENSOR_INDEX),
+    ):
         cfg = replace(configuration(), runtime=rows()[row])
         folders = inputs["convert"], inputs["chat_config"]
         model = bundle.add_model(tmp_path / row, "m", *folders, [library], cfg)

@@ -120,7 +120,7 @@ def _prefix(parent: Path, purpose: str) -> str:
     mine = f".{purpose}-{socket.gethostname()}-"
     for left in parent.glob(f"{glob.escape(mine)}*"):
         owner = left.name.removeprefix(mine).partition("-")[0]
-        if owner.isdigit() and not _is_alive(int(owner)):
+        if owner.isdigit() and not is_alive(int(owner)):
             if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
             else:
@@ -138,7 +138,13 @@ def temporary_dir(parent: Path, purpose: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Tell whether a process of this machine runs, whoever's it is."""
+    if os.name == "nt":
+        import psutil
+
+        # There signal 0 is Ctrl-C.
+        return bool(psutil.pid_exists(pid))
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

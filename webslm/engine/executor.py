@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,6 +14,7 @@ from webslm.basics.errors import WebslmError
 from webslm.basics.faults import explained
 from webslm.basics.stage import Context, Metrics, Progress, Result, Status
 from webslm.engine.look import Planned, Stores
+from webslm.engine.machine.memory import PeakMemory
 from webslm.engine.plan import Step
 from webslm.engine.store.artifacts import Artifact, Cache
 from webslm.engine.store.keylock import only_builder
@@ -148,10 +147,10 @@ def _run(planned: Planned, inputs: Mapping[str, Path], cache: Cache, ctx: Contex
     out.mkdir()
     if planned.forced:
         cache.forget(step.stage, step.key)
-    _reset_peak_rss()
     started = time.monotonic()
     try:
-        metrics = load_stage(step.stage)(step.conf, inputs, out, ctx)
+        with PeakMemory() as memory:
+            metrics = load_stage(step.stage)(step.conf, inputs, out, ctx)
         seconds = time.monotonic() - started
         if planned.forced:
             cache.drop(step.stage, step.key)
@@ -161,7 +160,7 @@ def _run(planned: Planned, inputs: Mapping[str, Path], cache: Cache, ctx: Contex
             key=step.key,
             metrics=metrics,
             seconds=seconds,
-            peak_rss_bytes=_peak_rss_bytes(),
+            peak_rss_bytes=memory.peak_bytes,
             ingredients=step.ingredients,
         )
         cache.forget(step.stage, step.key)
@@ -194,20 +193,3 @@ def _result(artifact: Artifact, status: Status) -> Result:
         path=artifact.path,
         metrics=artifact.metrics,
     )
-
-
-def _reset_peak_rss() -> None:
-    # Linux forgets the high-water mark on request; elsewhere the mark is the process's so far.
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def _peak_rss_bytes() -> int:
-    try:
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import artifact_files, model_files
 from webslm.basics.errors import VerificationFailed
 from webslm.basics.fs import write_text
 from webslm.basics.stage import Context, Metrics
@@ -46,7 +47,6 @@ from webslm.training import loaded as reference
 from webslm.training.heap import kept
 from webslm.training.torch_mode import reproducible
 
-REPORT = "evaluate.json"
 ANSWERS = "answers.jsonl"
 
 
@@ -82,13 +82,16 @@ def run(cfg: EvaluateStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
     # Failures are not stored: what was measured is kept beside the log.
     for folder in (out, ctx.log_dir) if problems else (out,):
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / REPORT, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+        write_text(
+            folder / artifact_files.EVALUATION,
+            json.dumps(found, indent=1, ensure_ascii=False) + "\n",
+        )
         write_text(folder / ANSWERS, _answers(seen))
     if problems:
         raise VerificationFailed(
             "; ".join(problems),
-            hint=f"the measurements are in {ctx.log_dir / REPORT}",
-            log_path=ctx.log_dir / REPORT,
+            hint=f"the measurements are in {ctx.log_dir / artifact_files.EVALUATION}",
+            log_path=ctx.log_dir / artifact_files.EVALUATION,
         )
     return found
 
@@ -145,7 +148,7 @@ class _Survey:
         if (learnt := tuned(self.inputs)) is not None:
             self._begin(1, "merged")
             merged = self._measure(evaluating.load(self.inputs["merge"]))
-            if (learnt / "adapter_config.json").is_file():
+            if (learnt / model_files.ADAPTER_CONFIG).is_file():
                 self._begin(2, "adapter")
                 reading = evaluating.read(self._adapter(), self._probes)
                 found["adapter"] = _Measured(reading=reading, answers=dict(merged.answers))

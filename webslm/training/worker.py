@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from webslm.basics.errors import WebslmError
-from webslm.basics.fs import write_text
+from webslm.basics.fs import is_alive, write_text
+from webslm.rows import artifact
 from webslm.schema import (
     Arithmetic,
     AugmentConf,
@@ -26,7 +27,7 @@ from webslm.schema import (
     Loss,
     Sharding,
 )
-from webslm.training import trainer, turns
+from webslm.training import trainer
 from webslm.training.sft import Report
 
 FIRST = 0
@@ -40,7 +41,7 @@ def main(path: Path) -> int:
         done = trainer.finetune(
             trainer.Job(
                 base=Path(job["base"]),
-                rows=turns.learnt_rows(Path(job["data"])),
+                rows=artifact.learnt_rows(Path(job["data"])),
                 method=Finetune[job["method"]],
                 lora=_lora(job["lora"]),
                 launch=_launch(job["launch"]),
@@ -60,7 +61,7 @@ def main(path: Path) -> int:
 
 def _report(work: Path, rank: int, owner: int) -> Report:
     def report(step: int, steps: int, loss: float) -> None:
-        if not _is_alive(owner):
+        if not is_alive(owner):
             # A killed build cannot stop its workers: they must not train on for nobody.
             os._exit(1)
         if rank == FIRST:
@@ -68,14 +69,6 @@ def _report(work: Path, rank: int, owner: int) -> Report:
                 file.write(json.dumps([step, steps, loss]) + "\n")
 
     return report
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
 
 
 def _lora(values: Mapping[str, Any]) -> LoraConf:

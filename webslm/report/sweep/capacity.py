@@ -42,8 +42,7 @@ def capacity(plans: Sequence[Sequence[Planned]], cache: Cache) -> Capacity:
     past = past_peaks(cache, todo)
     job_bytes = max((past.get(stage, UNKNOWN_BYTES) for stage in todo), default=1)
     cores = num_cores()
-    # Where the system does not tell, all of it is taken to be free.
-    free = available_memory() or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    free = available_memory()
     fit = int(free * RESERVE // job_bytes)
     return Capacity(
         jobs=max(1, min(len(plans), cores // CORES_PER_JOB, fit)),
