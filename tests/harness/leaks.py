@@ -20,6 +20,7 @@ ON_LOADING = frozenset(
         "HF_HUB_DISABLE_XET",
         "HYDRA_FULL_ERROR",
         "TOKENIZERS_PARALLELISM",
+        "TORCHINDUCTOR_CACHE_DIR",
     }
 )
 OURS = "webslm"
