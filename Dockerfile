@@ -2,7 +2,7 @@
 # so the default) holds the site and a server of the standard library. docs/how-to/container.md.
 FROM python:3.11-slim-bookworm AS build
 RUN apt-get update -qq \
-    && apt-get install -y -qq --no-install-recommends chromium npm mesa-vulkan-drivers \
+    && apt-get install -y -qq --no-install-recommends chromium mesa-vulkan-drivers \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home webslm
 USER webslm
@@ -13,6 +13,7 @@ ARG PIP_EXTRA_INDEX_URL=""
 COPY --chown=webslm pyproject.toml README.md LICENSE src/
 COPY --chown=webslm webslm src/webslm
 COPY --chown=webslm conf src/conf
+COPY --chown=webslm recipes src/recipes
 RUN python -m venv venv && pip install --no-cache-dir ./src
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir wheels ./src
 RUN python -m webslm domain=medical base=tiny quant=q4f32_1 output_dir=demo

@@ -22,7 +22,7 @@ from typing import Any
 from webslm.basics.paths import cache_dir
 from webslm.basics.stage import Context
 from webslm.config.compose import compose
-from webslm.engine.stage_conf import convert as convert_conf
+from webslm.engine.table import BY_NAME
 from webslm.evaluation import evaluating
 from webslm.evaluation.evaluating import Probe
 from webslm.evaluation.survival import Forced
@@ -60,7 +60,7 @@ def _format(name: str, folder: Path) -> list[str]:
     alone.mkdir()
     cfg = compose(list(words))
     ctx = Context(cache_dir=folder, log_dir=folder)
-    convert.run(convert_conf(cfg), {"merge": scaled["scale"]}, alone, ctx)
+    convert.run(BY_NAME["convert"].configure(cfg), {"merge": scaled["scale"]}, alone, ctx)
     probes = _held_out(plain)
     merged = evaluating.read(reference.load_model(plain["merge"]), probes)
     parameters = architecture(cfg.base.shape.model_type).parameters(cfg.base.shape)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Set up a checkout: virtual environment, pinned packages and, on Debian as root, browser, npm and
-# lavapipe (Mesa's Vulkan driver for processors), in which proofs are faster and float16 runs.
+# Set up a checkout: virtual environment, pinned packages and, on Debian as root, browser, node (for
+# tests of the page) and lavapipe (Mesa's Vulkan driver for processors), in which proofs are faster
+# and float16 runs.
 # A second call finds its stamp and does nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,8 +33,8 @@ have_lavapipe() {
 
 missing=()
 have_browser || missing+=(chromium)
-command -v npm >/dev/null || missing+=(npm)
 helpful=()
+command -v node >/dev/null || helpful+=(nodejs)
 [ "$(uname)" != Linux ] || have_lavapipe || helpful+=(mesa-vulkan-drivers)
 if [ $((${#missing[@]} + ${#helpful[@]})) -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -45,11 +46,12 @@ if [ $((${#missing[@]} + ${#helpful[@]})) -gt 0 ]; then
     fi
     if [ ${#helpful[@]} -gt 0 ]; then
       apt-get install -y -qq --no-install-recommends "${helpful[@]}" >/dev/null ||
-        echo "setup: goes on without ${helpful[*]}: proofs are slower, float16 is not proven" >&2
+        echo "setup: goes on without ${helpful[*]}: without mesa-vulkan-drivers proofs are slower and" \
+          "float16 is not proven, without nodejs the tests of the page fail" >&2
     fi
   elif [ ${#missing[@]} -eq 0 ]; then
-    echo "setup: ${helpful[*]} would make proofs several times faster and prove float16" \
-      "(Debian: sudo apt-get install ${helpful[*]})" >&2
+    echo "setup: ${helpful[*]} would help (Debian: sudo apt-get install ${helpful[*]}):" \
+      "mesa-vulkan-drivers makes proofs several times faster, nodejs runs the tests of the page" >&2
   else
     echo "setup: ${missing[*]} not found; install it (Debian: sudo apt-get install ${missing[*]})" >&2
     echo "setup: or let Playwright bring a browser: .venv/bin/playwright install chromium" >&2

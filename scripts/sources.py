@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from webslm.basics.paths import PACKAGE
-from webslm.engine.table import SOURCES, STAGE_NAMES
+from webslm.engine.table import SOURCES, STAGES
 
 WORDS = {
     *("basics/errors.py", "basics/faults.py", "basics/paths.py", "basics/proc.py"),
@@ -33,7 +33,7 @@ FOLDERS = {
 
 def sources() -> dict[str, list[str]]:
     """Return the files and folders of each stage, relative to the package, sorted."""
-    return {stage: sorted(closure(PACKAGE / "stages" / f"{stage}.py")) for stage in STAGE_NAMES}
+    return {spec.name: sorted(closure(PACKAGE / "stages" / f"{spec.module}.py")) for spec in STAGES}
 
 
 def closure(start: Path) -> set[str]:

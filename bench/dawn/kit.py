@@ -19,6 +19,7 @@ from typing import Any
 
 from webslm.basics import fs, proc
 from webslm.basics.errors import EnvironmentMismatch, ToolFailed
+from webslm.bundle import registry
 from webslm.proof.observe import HARNESS
 
 DAWN = "webgpu"
@@ -31,7 +32,6 @@ DAWN_MODULE = "dist/linux-x64/dawn.node"
 DRIVER = ("drive.mjs", "loader.mjs", "page.mjs", "profile.mjs", "speed.mjs", "run.sh")
 SWIFTSHADER = Path("/usr/lib/chromium")
 """Debian's Chromium brings a Vulkan loader and a software driver."""
-FETCH_TIMEOUT_S = 600.0
 RUN_TIMEOUT_S = 3600.0
 
 
@@ -62,8 +62,8 @@ def fetch_dawn(tools: Path) -> Path:
     """Return a folder with Dawn's Node module and its licence.
 
     Raises:
-        EnvironmentMismatch: This is no Linux x86-64, npm is absent or offline, or the archive is
-            not the pinned one.
+        EnvironmentMismatch: This is no Linux x86-64, or the archive is not to be had or not
+            the pinned one.
     """
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         raise EnvironmentMismatch("bench.dawn: only Linux x86-64 is written down here")
@@ -72,12 +72,11 @@ def fetch_dawn(tools: Path) -> Path:
         return folder
     tools.mkdir(parents=True, exist_ok=True)
     with fs.temporary_dir(tools, "dawn") as work:
-        command = ["npm", "pack", f"{DAWN}@{DAWN_VERSION}", "--ignore-scripts"]
-        try:
-            proc.run(command, cwd=work, timeout=FETCH_TIMEOUT_S)
-        except ToolFailed as exc:
-            raise EnvironmentMismatch(f"npm could not fetch {DAWN}: {exc.message}") from exc
         archive = work / f"{DAWN}-{DAWN_VERSION}.tgz"
+        try:
+            registry.download(DAWN, DAWN_VERSION, archive)
+        except registry.NotFetched as exc:
+            raise EnvironmentMismatch(f"{DAWN} cannot be fetched: {exc}") from exc
         digest = hashlib.sha512(archive.read_bytes()).digest()
         if f"sha512-{base64.b64encode(digest).decode()}" != DAWN_INTEGRITY:
             raise EnvironmentMismatch(f"{archive.name}: not the pinned archive; do not use it")

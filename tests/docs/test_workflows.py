@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests.docs.workflows import WORKFLOWS, Step, inputs, lint, steps, workflow
 from tests.integration.conftest import SMALL, read_report, stored
 from tests.integration.test_base_hub import COMMIT, NAME, checkpoint, hub
 from webslm.basics.fs import copy_tree
-from webslm.basics.paths import PACKAGE, cache_dir
+from webslm.basics.paths import PACKAGE, cache_dir, recipes_dir
 from webslm.cli.project.init import write_project
 from webslm.engine.lock.file import check_lock
 
@@ -63,6 +64,25 @@ def test_actionlint_finds_a_mistake(tmp_path: Path) -> None:
     assert any("quantt" in found["message"] for found in lint([bad]))
 
 
+def test_actions_are_pinned_by_digest_everywhere_by_the_same(tmp_path: Path) -> None:
+    texts = [path for path in write_project(tmp_path / "mine") if path.suffix == ".yml"]
+    pins: dict[str, set[str]] = {}
+    for path in (*WORKFLOWS.glob("*.yml"), *texts):
+        for name, pin in re.findall(r"uses: ([\w-]+/[\w-]+)\S*@(.*)", path.read_text("utf-8")):
+            pins.setdefault(name, set()).add(pin)
+    assert "actions/checkout" in pins
+    for name, found in pins.items():
+        assert len(found) == 1, f"{name}: {found}"
+        assert re.fullmatch(r"[0-9a-f]{40} # v\d+\.\d+\.\d+", found.copy().pop()), f"{name}: {found}"
+
+
+def test_pushes_do_not_pile_up_and_may_only_read() -> None:
+    for path in WORKFLOWS.glob("*.yml"):
+        found = workflow(path)
+        assert found["permissions"] == {"contents": "read"}, path.name
+        assert "concurrency" in found or "workflow_call" in found["on"], path.name
+
+
 def test_no_shell_holds_an_expression() -> None:
     """What a user types reaches a shell through its environment only."""
     for path in WORKFLOWS.glob("*.yml"):
@@ -75,7 +95,7 @@ def test_both_ways_to_start_take_the_same_inputs() -> None:
     ways = workflow(BUILD)["on"]
     called, by_hand = ways["workflow_call"]["inputs"], ways["workflow_dispatch"]["inputs"]
     assert list(called) == list(by_hand)
-    recipes = {path.stem for path in (PACKAGE.parent / "conf" / "recipe").glob("*.yaml")}
+    recipes = {path.stem for path in recipes_dir().glob("*.yaml")}
     assert set(by_hand["recipe"]["options"]) == {"custom", *recipes}
 
 

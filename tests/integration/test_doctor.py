@@ -46,14 +46,15 @@ def test_every_miss_comes_with_what_to_type(tmp_path: Path) -> None:
         PATH=str(tmp_path / "bin"),
         WEBSLM_BROWSER="/no/browser",
         WEBSLM_CACHE=str(tmp_path / "cache"),
+        NPM_CONFIG_REGISTRY="http://127.0.0.1:9",
     )
     assert done.returncode == 3
     for told in (
         "type: the nearest row that works: runtime=web_llm_0_2_84",
         "peft 0.21.2, not 0.0.1",
         "-m pip install 'peft==0.0.1'",
-        "npm         not found",
-        "apt-get install npm",
+        "npm         @mlc-ai/web-llm@0.2.83 cannot be fetched: ",
+        "mlc-ai-web-llm-0.2.83.tgz into",
         "WEBSLM_BROWSER: no browser at '/no/browser'",
         "apt-get install chromium",
     ):

@@ -19,6 +19,7 @@ from webslm.basics.errors import EnvironmentMismatch, WebslmError
 from webslm.basics.keys import text_digest
 from webslm.basics.stage import Context, Metrics, SilentProgress
 from webslm.engine.executor import BuildFailed, execute
+from webslm.engine.look import Stores
 from webslm.engine.plan import Step
 from webslm.engine.store.artifacts import Artifact, Cache
 from webslm.schema import MergeStageConf
@@ -49,7 +50,8 @@ def write(cfg: object, inputs: object, out: Path, ctx: Context) -> Metrics:
 def build(cache: Cache, folder: Path) -> Artifact:
     conf = MergeStageConf(dtype="float32")
     step = Step(stage="merge", key=KEY, conf=conf, needs=(), files={}, wheels={})
-    execute([step], cache, log_dir=folder / "log", display=Display())
+    stores = Stores(local=cache)
+    execute(stores.look([step]), stores, log_dir=folder / "log", display=Display())
     found = cache.lookup("merge", KEY)
     assert found is not None
     return found

@@ -22,7 +22,8 @@ __all__ = ["wheel"]
 MINORS = (10, 11, 12, 13)
 EXTRAS = {"all", "train", "compile", "browser", "sweep", "ray", "qlora", "docs", "dev"}
 CORE = (
-    *("fsspec", "hydra-core", "jinja2", "markupsafe", "omegaconf", "packaging", "pyyaml", "rich"),
+    *("filelock", "fsspec", "httpx2", "hydra-core", "jinja2", "markupsafe", "omegaconf"),
+    *("packaging", "psutil", "pyyaml", "rich"),
 )
 """What composes, plans, checks locks, keeps the store and serves."""
 SDIST = "import sys; from hatchling.build import build_sdist; build_sdist(sys.argv[1])"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from webslm.basics.paths import PACKAGE
-from webslm.engine.table import STAGE_NAMES
+from webslm.engine.table import STAGES
 
 HEAVY = ("torch", "tvm", "transformers", "peft", "trl", "datasets", "numpy", "playwright")
 # Room -> which rooms it may import, besides itself: the architecture, from the ground up.
@@ -96,7 +96,7 @@ def test_every_arrow_of_the_table_is_drawn() -> None:
 
 def test_package_lists_its_rooms_and_no_loose_module() -> None:
     listed = {path.name for path in PACKAGE.iterdir() if path.name != "__pycache__"}
-    other = {"__init__.py", "__main__.py", "py.typed", "data", "site", "conf"}
+    other = {"__init__.py", "__main__.py", "py.typed", "data", "site", "conf", "recipes"}
     assert listed - other == set(ALLOWED) - {"__main__"}
 
 
@@ -112,9 +112,10 @@ def test_only_proc_calls_subprocess() -> None:
     assert users == {"proc.py"}
 
 
-def test_every_stage_has_its_module() -> None:
-    found = {path.stem for path in (PACKAGE / "stages").glob("*.py")} - {"__init__"}
-    assert found == set(STAGE_NAMES)
+def test_every_stage_module_is_the_work_of_a_stage() -> None:
+    present = {path.stem for path in (PACKAGE / "stages").glob("*.py")} - {"__init__"}
+    assert present == {spec.module for spec in STAGES}
+    assert {spec.name for spec in STAGES} - present == {"convert_base", "compile_f16"}
 
 
 @pytest.mark.parametrize("words", [["--cfg", "job"], ["--help"], ["dry_run=true"]])

@@ -139,7 +139,12 @@ def temporary_dir(parent: Path, purpose: str) -> Iterator[Path]:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether this host has a process of that number, whoever owns it."""
+    """Tell whether a process of this machine runs, whoever's it is."""
+    if os.name == "nt":
+        import psutil
+
+        # There signal 0 is Ctrl-C.
+        return bool(psutil.pid_exists(pid))
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

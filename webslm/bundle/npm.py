@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from webslm.basics import fs, proc
-from webslm.basics.errors import EnvironmentMismatch, StageFailed, ToolFailed
+from webslm.basics import fs
+from webslm.basics.errors import EnvironmentMismatch, StageFailed
+from webslm.bundle import registry
 
-TIMEOUT_S = 300.0
 _IMPORT = re.compile(
     rb"""^\s*(?:import\b[^;\n]*?|export\b[^;\n]*?\bfrom\s*)["']([^"'\n]+)["']""", re.MULTILINE
 )
@@ -110,7 +110,7 @@ def fetch(cache_dir: Path, package: Package) -> Path:
         package: What to fetch.
 
     Raises:
-        EnvironmentMismatch: npm is absent or offline, or the archive is not the pinned one.
+        EnvironmentMismatch: The registry gives no archive, or one that is not the pinned one.
         StageFailed: The archive lacks a file, or its module needs other packages.
     """
     root = cache_dir / "tools" / "npm"
@@ -197,28 +197,21 @@ def check_standalone(module: Path, package: Package) -> None:
         )
 
 
+def archive_name(package: Package) -> str:
+    """Return what a package's archive is called, also when it is put into the cache by hand."""
+    return f"{package.plain_name}-{package.version}.tgz"
+
+
 def _archive(root: Path, work: Path, package: Package) -> Path:
-    """Return the package archive: one put into ``root`` by hand, else npm's."""
-    wanted = f"{package.name}@{package.version}"
-    name = f"{package.plain_name}-{package.version}.tgz"
+    """Return the package archive: one put into ``root`` by hand, else the registry's."""
+    name = archive_name(package)
     if (root / name).is_file():
         return root / name
-    by_hand = f"or put {name} into {root}"
-    npm = shutil.which("npm")
-    if npm is None:
-        raise EnvironmentMismatch(
-            f"npm not found: needed once to fetch {wanted}",
-            hint=f"install Node.js 18 or newer, which brings npm, {by_hand}",
-        )
-    command = [npm, "pack", wanted, "--ignore-scripts"]
     try:
-        proc.run(command, cwd=work, timeout=TIMEOUT_S)
-    except ToolFailed as exc:
+        registry.download(package.name, package.version, work / name)
+    except registry.NotFetched as exc:
         raise EnvironmentMismatch(
-            f"npm could not fetch {wanted}: {exc.message}",
-            hint=f"check the network and try again, {by_hand}",
+            f"npm: {package.name}@{package.version} cannot be fetched: {exc}",
+            hint=f"check the network and npm's settings (.npmrc), or put {name} into {root}",
         ) from exc
-    found = sorted(work.glob("*.tgz"))
-    if len(found) != 1:
-        raise StageFailed(f"npm pack left {len(found)} archives instead of one")
-    return found[0]
+    return work / name

@@ -1,49 +1,48 @@
-"""Own one build from a checked configuration: plan, walk, deliver. Know nothing of Hydra."""
+"""Own one build from a configuration to a delivered site, a step after the other. Know no Hydra."""
 
 from __future__ import annotations
 
-import os
-import shlex
-import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
 
-from webslm.basics.errors import EnvironmentMismatch, WebslmError
-from webslm.basics.fs import copy_tree, sync_tree, temporary_dir
-from webslm.basics.paths import cache_dir, expanded
+from webslm.basics.paths import cache_dir
 from webslm.basics.screen import Screen
-from webslm.basics.stage import Metrics, Result
-from webslm.cli.build_log import logged_to
+from webslm.basics.stage import Result
+from webslm.cli.deliver import deliver, tell
 from webslm.cli.preview import preview
+from webslm.cli.walk import output_dir, walk
 from webslm.config.checks.precision import left_out, settled, unsettled
-from webslm.config.checks.preflight import (
-    check_access,
-    check_browser,
-    check_compiler,
-    check_environment,
-    check_pins,
-    check_training,
-    fetch_wheel,
-    notices,
-    preflight,
-)
+from webslm.config.checks.preflight import check_pins, notices, preflight
 from webslm.config.own_texts import whose_texts
 from webslm.engine.base_source import settle
-from webslm.engine.executor import BuildFailed, execute
-from webslm.engine.lock.file import BUNDLE, check_lock, make_lock, read_lock, versions, write_lock
-from webslm.engine.plan import Step, plan
+from webslm.engine.look import Planned, Stores
+from webslm.engine.plan import plan
 from webslm.engine.selection import select
 from webslm.engine.store.artifacts import Cache
 from webslm.engine.store.remote import open_remote
-from webslm.publish.delivered import kept_record
-from webslm.publish.run import check as check_publish
-from webslm.publish.run import publish
-from webslm.report.browser_column import browser_column
-from webslm.report.evaluation_table import show_evaluation
-from webslm.report.page import NAME as PAGE_NAME
-from webslm.report.page import write_page
-from webslm.report.summary import LiveDisplay, make_report, show_verify, write_report
+from webslm.publish import run as publishing
 from webslm.schema import Config, Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """One build on its way: what was asked, and what its steps found and made so far."""
+
+    cfg: Config
+    command: Sequence[str]
+    console: Screen
+    stores: Stores
+    undecided: bool = False
+    """Whether its precision will only be known when calibration ran, which a preview never does."""
+    planned: Sequence[Planned] = ()
+    """The steps to walk, as both stores were seen."""
+    results: Sequence[Result] = ()
+
+    def say(self, line: str | None) -> None:
+        """Print a line, if there is one."""
+        if line is not None:
+            self.console.print(line, soft_wrap=True)
 
 
 def build(cfg: Config, command: Sequence[str], console: Screen) -> list[Result]:
@@ -54,169 +53,108 @@ def build(cfg: Config, command: Sequence[str], console: Screen) -> list[Result]:
             the build was delivered.
     """
     preflight(cfg)
-    for line in notices(cfg):
-        console.print(line, soft_wrap=True)
-    cache = Cache(cache_dir())
-    cfg, source = settle(cfg, cache)
-    if source is not None:
-        console.print(source, soft_wrap=True)
-    if cfg.precision is not Precision.declared:
-        chosen = _settle(cfg, command, cache, console)
-        if chosen is None:
-            return []
-        cfg = chosen
-    planned = plan(cfg)
-    check_pins(cfg, planned)
-    steps = select(planned, cfg, lambda step: cache.lookup(step.stage, step.key) is not None)
-    if cfg.dry_run or cfg.explain is not None:
-        preview(cfg, steps, cache, console)
-        return []
-    check_publish(cfg.publish, cfg.name)
-    if (texts := whose_texts(cfg)) is not None:
-        console.print(texts, soft_wrap=True)
-    results = _walk(cfg, command, steps, cache, console)
-    output = _output_dir(cfg)
-    _deliver(cfg, command, steps, results, output)
-    _show(results, output, console)
-    publish(cfg.publish, cfg.host, output, console)
-    return results
+    stores = open_stores(cfg)
+    asked = Build(cfg=cfg, command=command, console=console, stores=stores)
+    steps = SHOW if is_preview(cfg) else MAKE
+    return list(reduce(lambda so_far, step: step(so_far), steps, asked).results)
 
 
-def _walk(
-    cfg: Config,
-    command: Sequence[str],
-    steps: Sequence[Step],
-    cache: Cache,
-    console: Screen,
-) -> list[Result]:
-    """Run the steps; what stops them is reported in the output folder too."""
-    check_environment(cfg, steps)
-    check_compiler(cfg, steps, cache)
-    check_access(cfg, steps, cache)
-    check_training(steps, cache)
-    check_browser(steps, cache)
-    fetch_wheel(cfg, steps, cache, console)
-    shared = open_remote(cfg.cache.remote, push=cfg.cache.push)
-    output = _output_dir(cfg)
-    log_dir = output / "runs" / time.strftime("%Y%m%d-%H%M%S")
-    try:
-        with logged_to(log_dir):
-            return execute(
-                steps,
-                cache,
-                log_dir=log_dir,
-                display=LiveDisplay(console),
-                shared=shared,
-                keep_going=cfg.keep_going,
-            )
-    except BuildFailed as exc:
-        report = make_report(
-            name=cfg.name,
-            command=command,
-            results=exc.results,
-            error=exc.error,
-            failed_stage=exc.stage,
-        )
-        write_report(output, report)
-        write_page(output, report, steps, exc.results, versions(cfg, steps, exc.results))
-        for stage, error in list(exc.failures.items())[1:]:
-            console.print(f"also failed: {stage}: {error.message}", soft_wrap=True)
-        raise exc.error from exc
+def is_preview(cfg: Config) -> bool:
+    """Return whether a build is only told of, and nothing is made."""
+    return cfg.dry_run or cfg.explain is not None
 
 
-def _settle(cfg: Config, command: Sequence[str], cache: Cache, console: Screen) -> Config | None:
-    """Return the build with its precision chosen; None: a dry run that cannot know it yet.
+def open_stores(cfg: Config) -> Stores:
+    """Return this machine's store, and the shared one that the configuration or machine names.
 
-    A build that ends before calibration is returned as it is.
+    Raises:
+        ConfigError: The shared one cannot be opened.
     """
-    steps = plan(unsettled(cfg))
-    names = tuple(step.stage for step in steps)
+    shared = open_remote(cfg.cache.remote, push=cfg.cache.push)
+    return Stores(local=Cache(cache_dir()), shared=shared)
+
+
+def look(cfg: Config, stores: Stores) -> list[Planned]:
+    """Return the steps that a build takes, with what the stores hold of them.
+
+    Raises:
+        ConfigError: A named file is absent or not the pinned one, or ``only`` or ``from`` names
+            what this build cannot begin with.
+    """
+    steps = plan(cfg)
+    check_pins(cfg, steps)
+    return select(stores.look(steps, cfg.force), cfg)
+
+
+def _notice(build: Build) -> Build:
+    for line in notices(build.cfg):
+        build.say(line)
+    return build
+
+
+def _choose_source(build: Build) -> Build:
+    cfg, line = settle(build.cfg, build.stores)
+    build.say(line)
+    return replace(build, cfg=cfg)
+
+
+def _choose_precision(build: Build) -> Build:
+    """Calibrate where the precision follows from it; a build that ends before is left as it is."""
+    cfg = build.cfg
+    if cfg.precision is Precision.declared:
+        return build
+    planned = build.stores.look(plan(unsettled(cfg)), cfg.force)
+    names = tuple(each.step.stage for each in planned)
+    ran: tuple[str, ...] = ()
     if cfg.until in names[:-1] or cfg.only in names[:-1]:
-        return cfg
-    last = steps[-1]
-    stored = None if any(step.forced for step in steps) else cache.lookup(last.stage, last.key)
-    if stored is not None:
-        return _chosen(cfg, stored.metrics, (), console)
-    if cfg.dry_run or cfg.explain is not None:
-        preview(cfg, steps, cache, console)
-        console.print("the rest follows from what calibrate finds")
-        return None
-    results = _walk(cfg, command, steps, cache, console)
-    return _chosen(cfg, results[-1].metrics, names, console)
+        return build
+    if any(each.forced for each in planned) or planned[-1].hit is None:
+        if is_preview(cfg):
+            return replace(build, undecided=True)
+        metrics, ran = _walk(replace(build, planned=planned)).results[-1].metrics, names
+    else:
+        metrics = planned[-1].hit.metrics
+    chosen = settled(cfg, metrics, ran)
+    build.say(left_out(cfg, chosen, metrics))
+    return replace(build, cfg=chosen)
 
 
-def _chosen(cfg: Config, found: Metrics, done: tuple[str, ...], console: Screen) -> Config:
-    chosen = settled(cfg, found, done)
-    if (reason := left_out(cfg, chosen, found)) is not None:
-        console.print(reason, soft_wrap=True)
-    return chosen
+def _look(build: Build) -> Build:
+    cfg = unsettled(build.cfg) if build.undecided else build.cfg
+    return replace(build, planned=look(cfg, build.stores))
 
 
-def _output_dir(cfg: Config) -> Path:
-    output = expanded(cfg.output_dir).resolve()
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise EnvironmentMismatch(
-            f"output_dir: {output} cannot be made: {exc.strerror}", hint="output_dir=FOLDER"
-        ) from exc
-    return output
+def _preview(build: Build) -> Build:
+    preview(build.cfg, build.planned, build.stores.local, build.console)
+    if build.undecided:
+        build.say("the rest follows from what calibrate finds")
+    return build
 
 
-def _deliver(
-    cfg: Config,
-    command: Sequence[str],
-    steps: Sequence[Step],
-    results: Sequence[Result],
-    output: Path,
-) -> None:
-    bundle = next((result for result in results if result.stage == BUNDLE), None)
-    lock = make_lock(cfg, command, steps, results)
-    if bundle is not None:
-        lock |= kept_record(output, bundle.key)
-    lock["metrics"].update(browser_column(steps, results))
-    if bundle is not None and not _is_delivered(output, bundle):
-        with temporary_dir(output, "bundle") as folder:
-            copy_tree(bundle.path, folder / "new")
-            sync_tree(folder / "new")
-            if (output / BUNDLE).exists():
-                os.rename(output / BUNDLE, folder / "old")
-            os.rename(folder / "new", output / BUNDLE)
-    # A build that ends before the bundle leaves an older one alone, and the lock that vouches
-    # for it.
-    if bundle is not None or not (output / BUNDLE).exists():
-        write_lock(output, lock)
-    report = make_report(
-        name=cfg.name, command=command, results=results, error=None, failed_stage=None
-    )
-    report["metrics"].update(browser_column(steps, results))
-    write_report(output, report)
-    write_page(output, report, steps, results, lock["matrix"])
+def _check_target(build: Build) -> Build:
+    publishing.check(build.cfg.publish, build.cfg.name)
+    build.say(whose_texts(build.cfg))
+    return build
 
 
-def _is_delivered(output: Path, bundle: Result) -> bool:
-    try:
-        lock = read_lock(output)
-        check_lock(output)
-    except WebslmError:
-        return False
-    return bool(lock["stages"].get(BUNDLE, {}).get("key") == bundle.key)
+def _walk(build: Build) -> Build:
+    results = walk(build.cfg, build.command, build.planned, build.stores, build.console)
+    return replace(build, results=results)
 
 
-def _show(results: Sequence[Result], output: Path, console: Screen) -> None:
-    stages = {result.stage: result for result in results}
-    if "evaluate" in stages:
-        show_evaluation(console, stages["evaluate"].metrics)
-    if "verify" in stages:
-        show_verify(console, stages["verify"].metrics)
-    if BUNDLE in stages:
-        shown = os.path.relpath(output)
-        if shown.startswith(".."):
-            shown = str(output)
-        for line in (
-            f"\nsite   {shown}/{BUNDLE}",
-            f"serve  python -m webslm serve {shlex.quote(f'{shown}/{BUNDLE}')}",
-            f"check  python -m webslm lock check {shlex.quote(shown)}",
-            f"report {shown}/{PAGE_NAME}",
-        ):
-            console.print(line, soft_wrap=True)
+def _deliver(build: Build) -> Build:
+    steps, output = [each.step for each in build.planned], output_dir(build.cfg)
+    deliver(build.cfg, build.command, steps, build.results, output)
+    tell(build.results, output, build.console)
+    return build
+
+
+def _publish(build: Build) -> Build:
+    cfg = build.cfg
+    publishing.publish(cfg.publish, cfg.host, output_dir(cfg), build.console)
+    return build
+
+
+PLAN: tuple[Callable[[Build], Build], ...] = (_notice, _choose_source, _choose_precision, _look)
+SHOW = (*PLAN, _preview)
+MAKE = (*PLAN, _check_target, _walk, _deliver, _publish)

@@ -12,7 +12,7 @@ from webslm.config.checks.data import problems
 from webslm.engine.base_source import either
 from webslm.engine.plan import plan
 from webslm.engine.store.artifacts import Cache
-from webslm.engine.table import STAGES
+from webslm.engine.table import BY_NAME
 from webslm.report.terminal import show_rows, show_tokens
 from webslm.rows.examination import examine
 from webslm.schema import BaseSource, Config, DataStageConf
@@ -45,7 +45,7 @@ def diagnose(console: Any, cfg: Config) -> None:
     wrong = tuple(problems(cfg.data))
     if wrong:
         raise ConfigError(problems=wrong)
-    conf = next(spec for spec in STAGES if spec.name == "data").configure(cfg)
+    conf = BY_NAME["data"].configure(cfg)
     assert isinstance(conf, DataStageConf)
     split = open_split(conf.data, cache_dir())
     stats = examine(split, conf.data)

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from webslm.basics import proc
 from webslm.basics.compilers import MLC_LLM
 from webslm.basics.errors import ToolFailed, WebslmError
 from webslm.basics.paths import PACKAGE, cache_dir
+from webslm.bundle import registry
+from webslm.bundle.npm import WEB_LLM, archive_name
 from webslm.engine.machine import matrix, mlc_tool
 from webslm.engine.machine.memory import available_memory, parameters
 from webslm.engine.machine.toolchain import STAMP, environment_dir, is_elsewhere
@@ -141,22 +143,24 @@ def _imports() -> Finding:
 
 
 def _npm(cfg: Config) -> Iterator[Finding]:
-    kept = cache_dir() / "tools" / "npm"
-    if any(kept.glob(f"web-llm-{cfg.runtime.web_llm}-*/lib/index.js")):
+    stored = cache_dir() / "tools" / "npm"
+    if any(stored.glob(f"web-llm-{cfg.runtime.web_llm}-*/lib/index.js")):
         text = f"not needed: web-llm {cfg.runtime.web_llm} is in the cache"
         yield Finding(part="npm", state="ok", text=text)
         return
-    npm = shutil.which("npm")
-    if npm is None:
+    name, version = WEB_LLM.name, cfg.runtime.web_llm
+    try:
+        registry.check(name, version)
+    except registry.NotFetched as exc:
         yield Finding(
             part="npm",
             state="missing",
-            text=f"not found: needed once to fetch web-llm {cfg.runtime.web_llm}",
-            hint="apt-get install npm (Debian), or install Node.js 18 or newer",
+            text=f"{name}@{version} cannot be fetched: {exc}",
+            hint="export npm_config_registry=ADDRESS, or put "
+            f"{archive_name(replace(WEB_LLM, version=version))} into {stored}",
         )
         return
-    version = proc.run([npm, "--version"]).splitlines()[-1]
-    yield Finding(part="npm", state="ok", text=f"{version} at {npm}")
+    yield Finding(part="npm", state="ok", text=f"web-llm {version} can be fetched")
 
 
 def _browser(cfg: Config) -> Iterator[Finding]:
@@ -234,9 +238,6 @@ def _move(part: str) -> str:
 def _memory(cfg: Config) -> Iterator[Finding]:
     needed = max(MEMORY_BYTES, parameters(cfg) * BYTES_PER_PARAMETER)
     free = available_memory()
-    if free is None:
-        yield Finding(part="memory", state="note", text="this system does not tell")
-        return
     text = f"{free / GIB:.1f} GiB available, about {needed / GIB:.1f} needed"
     if free < needed:
         hint = "close programs, or a smaller base: base=tiny"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +13,14 @@ from typing import Any
 from webslm import __version__
 from webslm.basics.errors import ConfigError, WebslmError
 from webslm.basics.faults import explained
-from webslm.basics.paths import SCHEME, conf_dir, conf_dirs
+from webslm.basics.paths import (
+    RECIPES_SCHEME,
+    SCHEME,
+    conf_dir,
+    conf_dirs,
+    group_dirs,
+    recipes_dirs,
+)
 from webslm.basics.screen import Screen, say, tolerate_terminal
 from webslm.config.freeform import literal, quoted
 
@@ -34,8 +40,9 @@ def _name_user() -> None:
     """Give a user without an entry (``docker run --user 1042``) a name: torch asks for one."""
     try:
         getpass.getuser()
-    except (KeyError, OSError):
-        os.environ["USER"] = f"uid{os.getuid()}"
+    except (ImportError, KeyError, OSError):
+        number = os.getuid() if hasattr(os, "getuid") else ""
+        os.environ["USER"] = f"uid{number}"
 
 
 def run(words: list[str]) -> int:
@@ -45,7 +52,7 @@ def run(words: list[str]) -> int:
     except BrokenPipeError:
         # Whoever read the output has gone (`| head`): nothing is left to be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return PIPE_CLOSED
     except Exception as exc:  # noqa: BLE001  the boundary: whatever it is, it is told
         error = explained(exc, places=(Path.cwd(),))
         _show(error)
@@ -97,10 +104,11 @@ def _config_dirs(words: list[str]) -> list[str]:
                 f"{flag}: {folder}: no such folder", hint="name the folder above your domain/"
             )
         folders.append(folder)
-    # A project's own conf/ is found without being named.
-    folders += conf_dirs()[1:]
-    listed = ",".join(quoted(literal(f"{SCHEME}://{folder}")) for folder in folders)
-    return [*kept, f"hydra.searchpath=[{listed}]"] if folders else kept
+    # A project's own conf/ and recipes/ are found without being named.
+    sources = [f"{SCHEME}://{folder}" for folder in (*folders, *conf_dirs()[1:])]
+    sources += [f"{RECIPES_SCHEME}://{folder}" for folder in recipes_dirs()[1:]]
+    listed = ",".join(quoted(literal(source)) for source in sources)
+    return [*kept, f"hydra.searchpath=[{listed}]"] if sources else kept
 
 
 def _build(words: list[str]) -> int:
@@ -224,7 +232,7 @@ def _publish(words: list[str]) -> int:
 def _completion(words: list[str]) -> int:
     from webslm.cli.project.completion import answer
 
-    sys.stdout.write(answer(words, conf_dirs(), list(VERBS)))
+    sys.stdout.write(answer(words, group_dirs(), list(VERBS)))
     return 0
 
 
@@ -237,6 +245,8 @@ def _show(error: WebslmError) -> None:
         sys.stderr.write(f"{error.label}: {error.message}\n")
 
 
+PIPE_CLOSED = 141
+"""What shells show for a program that SIGPIPE ended; not every system has that signal."""
 HYDRA_FLAGS = (
     *("--cfg", "-c", "--resolve", "--package", "-p", "--run", "-r", "--multirun", "-m", "--info"),
     *("-i", "--hydra-help", "--config-path", "-cp", "--config-name", "-cn", "--shell-completion"),

@@ -14,45 +14,37 @@ from webslm.config.own_texts import whose_texts
 from webslm.engine.explain import explain
 from webslm.engine.forecast import forecast
 from webslm.engine.lock.file import read_lock
-from webslm.engine.plan import Step
+from webslm.engine.look import Planned
 from webslm.engine.rounding_rule import rounding_lines
 from webslm.engine.store.artifacts import Cache
-from webslm.engine.store.remote import open_remote
 from webslm.report.summary import show_plan
 from webslm.schema import Config
 
 
-def preview(cfg: Config, steps: Sequence[Step], cache: Cache, console: Screen) -> None:
+def preview(cfg: Config, planned: Sequence[Planned], cache: Cache, console: Screen) -> None:
     """Show what a build would do and why, and do nothing."""
     if cfg.dry_run:
-        shared = open_remote(cfg.cache.remote, push=False)
-        size = _no_size if shared is None else shared.size
-        show_plan(console, steps, forecast(steps, cache, size))
+        show_plan(console, [each.step for each in planned], forecast(planned, cache))
         texts = [line] if (line := whose_texts(cfg)) is not None else []
-        compiled = footprint.lines(cfg, _compiled(steps, cache))
+        compiled = footprint.lines(cfg, _compiled(planned))
         for line in (*texts, *base_template.lines(cfg), *rounding_lines(cfg), *compiled):
             console.print(line, soft_wrap=True)
     if cfg.explain is None:
         return
-    if cfg.explain not in {step.stage for step in steps}:
+    names = [each.step.stage for each in planned]
+    if cfg.explain not in names:
         raise ConfigError(
-            f"explain: this build has no stage {cfg.explain!r}",
-            hint=", ".join(step.stage for step in steps),
+            f"explain: this build has no stage {cfg.explain!r}", hint=", ".join(names)
         )
-    for line in explain(steps, cfg.explain, cache, _locked_keys(cfg)):
+    for line in explain(planned, cfg.explain, cache, _locked_keys(cfg)):
         console.print(line, soft_wrap=True)
 
 
-def _compiled(steps: Sequence[Step], cache: Cache) -> dict[str, Any] | None:
+def _compiled(planned: Sequence[Planned]) -> dict[str, Any] | None:
     """Return what is known of the library's memory; None: it is not stored."""
-    step = next((step for step in steps if step.stage == "compile"), None)
-    stored = None if step is None else cache.lookup(step.stage, step.key)
-    found = None if stored is None else stored.metrics.get("memory")
-    return found if isinstance(found, dict) else None
-
-
-def _no_size(stage: str, key: str) -> None:
-    """Know of no shared store."""
+    library = next((each.hit for each in planned if each.step.stage == "compile"), None)
+    memory = None if library is None else library.metrics.get("memory")
+    return memory if isinstance(memory, dict) else None
 
 
 def _locked_keys(cfg: Config) -> dict[str, str]:

@@ -10,10 +10,12 @@ from typing import Any
 from webslm.basics.errors import CacheCorrupt, ConfigError
 from webslm.basics.fs import copy_tree
 from webslm.basics.stage import Result
-from webslm.config.checks.preflight import check_compiler, check_environment, preflight
+from webslm.config.checks.machine import check_compiler, check_environment
+from webslm.config.checks.preflight import preflight
 from webslm.engine.executor import BuildFailed, Display, execute
 from webslm.engine.lock.difference import compare, file_differences, first_byte
 from webslm.engine.lock.file import BUNDLE, make_lock
+from webslm.engine.look import Stores
 from webslm.engine.plan import Step, plan
 from webslm.engine.store.artifacts import Cache
 from webslm.schema import Config
@@ -53,8 +55,8 @@ def reproduce(
     steps = [step for step in plan(cfg) if step.stage in lock["stages"]]
     _check_files(lock, steps)
     check_environment(cfg, steps)
-    fresh = Cache(store)
-    check_compiler(cfg, steps, fresh)
+    check_compiler(cfg, steps)
+    fresh = Stores(local=Cache(store))
     tools = known.root / "tools"
     if not own_tools and tools.is_dir():
         store.mkdir(parents=True, exist_ok=True)
@@ -63,9 +65,11 @@ def reproduce(
     for count, step in enumerate(steps, start=1):
         pinned = lock["stages"][step.stage]["pinned"]
         if pinned and step.stage != "verify":
-            _take_pinned(lock, step, known, fresh)
+            _take_pinned(lock, step, known, fresh.local)
         try:
-            results = execute(steps[:count], fresh, log_dir=store / "log", display=_Last(display))
+            results = execute(
+                fresh.look(steps[:count]), fresh, log_dir=store / "log", display=_Last(display)
+            )
         except BuildFailed as exc:
             raise exc.error from exc
         display.finished(results[-1])
@@ -75,7 +79,7 @@ def reproduce(
         _compare(lock, cfg, steps[:count], results, known)
         files = lock["stages"][step.stage]["files"]
         told.append(f"{step.stage}: {len(files)} files, byte for byte")
-    _compare_delivered(output, {step.stage: step for step in steps}.get(BUNDLE), fresh)
+    _compare_delivered(output, {step.stage: step for step in steps}.get(BUNDLE), fresh.local)
     return told
 
 

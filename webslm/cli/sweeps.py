@@ -19,14 +19,13 @@ from rich.text import Text
 from webslm.basics.errors import Bug, ConfigError, StageFailed, WebslmError
 from webslm.basics.paths import cache_dir, conf_dir, expanded
 from webslm.basics.screen import Screen
-from webslm.cli.build import build
+from webslm.cli.build import build, look, open_stores
 from webslm.config.axes import Sweep, read_sweep
 from webslm.config.checks.preflight import preflight
 from webslm.config.compose import compose_job, explain, to_config
 from webslm.config.freeform import literal, quoted, text_of, typed
 from webslm.engine.executor import BuildFailed
-from webslm.engine.plan import Step, plan
-from webslm.engine.selection import select
+from webslm.engine.look import Planned
 from webslm.engine.store.artifacts import Cache
 from webslm.report.sweep import capacity as machine
 from webslm.report.sweep.measures import check_metric, measure
@@ -39,7 +38,7 @@ from webslm.report.sweep.record import (
     steps_of,
     write_record,
 )
-from webslm.report.sweep.report import Planned, finish, show_plan
+from webslm.report.sweep.report import Job, finish, show_plan
 from webslm.schema import Config
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -54,16 +53,17 @@ def run(words: Sequence[str]) -> int:
     """
     sweep, configs = _check(read_sweep(words))
     console = Screen()
-    cache = Cache(cache_dir())
-    plans = [_plan(cfg, cache) for cfg in configs]
-    named = [Planned(name=cfg.name, steps=steps) for cfg, steps in zip(configs, plans, strict=True)]
+    plans = [look(cfg, open_stores(cfg)) for cfg in configs]
+    named = [
+        Job(name=cfg.name, planned=planned) for cfg, planned in zip(configs, plans, strict=True)
+    ]
     if configs[0].dry_run:
-        show_plan(console, named, cache)
+        show_plan(console, named)
         return 0
     if not sweep.jobs:
         # A search names its jobs as it goes.
         named = []
-    extra = _launch_words(sweep, plans, cache, console)
+    extra = _launch_words(sweep, plans, console)
     sweep.folder.mkdir(parents=True, exist_ok=True)
     forget_records(sweep.folder)
     bug: Exception | None = None
@@ -138,10 +138,6 @@ def _collisions(configs: Sequence[Config]) -> list[tuple[str, str | None]]:
     return problems
 
 
-def _plan(cfg: Config, cache: Cache) -> list[Step]:
-    return select(plan(cfg), cfg, lambda step: cache.lookup(step.stage, step.key) is not None)
-
-
 def swept_values(job: Sequence[str], swept: Sequence[str]) -> dict[str, str]:
     """Return what a job's overrides set the swept keys to."""
     words = [word.lstrip("+") for word in job]
@@ -161,13 +157,11 @@ def _name(raw: Any, values: Swept, naming: Sequence[str]) -> str:
     return job_name(str(raw.name), str(template["name"]), shown)
 
 
-def _launch_words(
-    sweep: Sweep, plans: Sequence[Sequence[Step]], cache: Cache, console: Screen
-) -> list[str]:
+def _launch_words(sweep: Sweep, plans: Sequence[Sequence[Planned]], console: Screen) -> list[str]:
     extra = [f"hydra.sweep.dir={quoted(literal(str(sweep.folder)))}"]
     given = any(word.startswith("hydra.launcher.n_jobs=") for word in sweep.words)
     if sweep.launcher == "JoblibLauncher" and not given:
-        found = machine.capacity(plans, cache)
+        found = machine.capacity(plans, Cache(cache_dir()))
         console.print(found.sentence())
         extra.append(f"hydra.launcher.n_jobs={found.jobs}")
     if sweep.launcher == "JoblibLauncher":

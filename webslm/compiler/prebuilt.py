@@ -7,10 +7,8 @@ can use the one that was compiled first. It is believed as little as our own.
 from __future__ import annotations
 
 import shutil
-import urllib.request
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from webslm.basics.compilers import library_in
 from webslm.basics.errors import ConfigError, EnvironmentMismatch
@@ -24,7 +22,7 @@ from webslm.model.weights.format import Format
 from webslm.schema import CompilerConf, CompileStageConf
 
 TIMEOUT_S = 60.0
-SCHEMES = ("http", "https")
+SCHEMES = ("http://", "https://")
 
 
 def adopt(cfg: CompileStageConf, target: Path) -> dict[str, Any]:
@@ -87,19 +85,25 @@ def _obtain(conf: CompilerConf, target: Path) -> None:
 
 
 def _download(url: str, target: Path) -> None:
-    if urlsplit(url).scheme not in SCHEMES:
+    if not url.startswith(SCHEMES):
         raise ConfigError(f"compiler.url: {url!r} is not an address of the web", hint="https://...")
-    request = urllib.request.Request(url)  # noqa: S310  the scheme is checked above
+    import httpx2
+
+    headers = {"Accept-Encoding": "identity"}
     try:
         with (
-            urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer,  # noqa: S310
+            httpx2.stream(
+                "GET", url, headers=headers, follow_redirects=True, timeout=TIMEOUT_S
+            ) as answer,
             target.open("wb") as file,
         ):
-            shutil.copyfileobj(answer, file)
-    except OSError as exc:
+            answer.raise_for_status()
+            for part in answer.iter_bytes():
+                file.write(part)
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as exc:
         target.unlink(missing_ok=True)
-        status = getattr(exc, "code", None)
-        reason = f"status {status}" if status else getattr(exc, "reason", exc)
+        refused = exc if isinstance(exc, httpx2.HTTPStatusError) else None
+        reason = exc if refused is None else f"status {refused.response.status_code}"
         raise EnvironmentMismatch(
             f"compiler.url: {url} cannot be fetched: {reason}",
             hint="check the address, or fetch it by hand: compiler.path=FILE",

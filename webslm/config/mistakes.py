@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from webslm.basics.errors import Problem
-from webslm.basics.paths import conf_dir, conf_dirs
+from webslm.basics.paths import RECIPE_GROUP, conf_dir, conf_dirs
 from webslm.config.freeform import takes
 from webslm.schema import Config
 
@@ -166,7 +166,7 @@ def _is_known(key: str) -> bool:
     name = key.partition("@")[0]
     if not name or name.startswith("hydra"):
         return bool(name)
-    is_group = any((folder / name).is_dir() for folder in conf_dirs())
+    is_group = name == RECIPE_GROUP or any((folder / name).is_dir() for folder in conf_dirs())
     return is_group or any(
         name == known or name.startswith(f"{known}.") for known in _keys(Config, "")
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from webslm.engine.look import Stores
 from webslm.engine.plan import plan
-from webslm.engine.store.artifacts import Cache
 from webslm.schema import BaseSource, Config, Weights
 
 PROBE_S = 5.0
@@ -26,7 +26,7 @@ def either(cfg: Config) -> list[Config]:
     return [replace(cfg, base=replace(cfg.base, source=source)) for source in sources]
 
 
-def settle(cfg: Config, cache: Cache) -> tuple[Config, str | None]:
+def settle(cfg: Config, stores: Stores) -> tuple[Config, str | None]:
     """Return the build with a source of its own, and a sentence when it is the wheel.
 
     What is stored decides first, so that a build that was made is a build of hits, with and
@@ -36,19 +36,19 @@ def settle(cfg: Config, cache: Cache) -> tuple[Config, str | None]:
     if len(choices) == 1:
         return choices[0], None
     hub, wheel = choices
-    if _stored(hub, cache):
+    if _stored(hub, stores):
         return hub, None
-    if _stored(wheel, cache):
+    if _stored(wheel, stores):
         return wheel, _told(wheel, "is stored")
     from webslm.hub.download import why_unreachable
 
-    reason = why_unreachable(hub.base.hub, cache.root / "tools" / "hub", seconds=PROBE_S)
+    reason = why_unreachable(hub.base.hub, stores.local.root / "tools" / "hub", seconds=PROBE_S)
     return (hub, None) if reason is None else (wheel, _told(wheel, f"is taken: {reason}"))
 
 
-def _stored(cfg: Config, cache: Cache) -> bool:
-    step = plan(replace(cfg, until="base"))[-1]
-    return cache.lookup(step.stage, step.key) is not None
+def _stored(cfg: Config, stores: Stores) -> bool:
+    (planned,) = stores.look(plan(replace(cfg, until="base"))[-1:])
+    return planned.stored
 
 
 def _told(cfg: Config, why: str) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,9 +13,12 @@ from typing import Protocol
 from webslm.basics.errors import WebslmError
 from webslm.basics.faults import explained
 from webslm.basics.stage import Context, Metrics, Progress, Result, Status
+from webslm.engine.look import Planned, Stores
+from webslm.engine.machine.memory import PeakMemory
 from webslm.engine.plan import Step
 from webslm.engine.store.artifacts import Artifact, Cache
 from webslm.engine.store.keylock import only_builder
+from webslm.engine.table import BY_NAME
 from webslm.schema import StageConf
 
 StageFunction = Callable[[StageConf, Mapping[str, Path], Path, Context], Metrics]
@@ -31,16 +32,6 @@ class Display(Protocol):
 
     def finished(self, result: Result) -> None:
         """Show one finished step."""
-
-
-class Shared(Protocol):
-    """A store that others use as well; it fails without a word that ends a build."""
-
-    def fetch(self, cache: Cache, stage: str, key: str) -> Artifact | None:
-        """Bring an artifact into ``cache``, or return None."""
-
-    def push(self, artifact: Artifact) -> bool:
-        """Offer an artifact to the others."""
 
 
 class BuildFailed(Exception):
@@ -62,22 +53,20 @@ class BuildFailed(Exception):
 
 
 def execute(
-    steps: Sequence[Step],
-    cache: Cache,
+    planned: Sequence[Planned],
+    stores: Stores,
     *,
     log_dir: Path,
     display: Display,
-    shared: Shared | None = None,
     keep_going: bool = False,
 ) -> list[Result]:
     """Walk the plan; return one Result per step.
 
     Args:
-        steps: In an order in which every step's needs come before it.
-        cache: This machine's store.
+        planned: In an order in which every step's needs come before it.
+        stores: Where artifacts come from and go to, as ``planned`` saw them.
         log_dir: Where long logs go.
         display: How it is shown.
-        shared: A store that others read and write too.
         keep_going: Whether a failed stage ends only what reads it.
 
     Raises:
@@ -86,11 +75,12 @@ def execute(
     results: list[Result] = []
     paths: dict[str, Path] = {}
     failures: dict[str, WebslmError] = {}
-    for step in steps:
+    for each in planned:
+        step = each.step
         if any(need not in paths for need in step.needs):
             continue
         try:
-            result = _step(step, paths, cache, log_dir, display, shared)
+            result = _step(each, paths, stores, log_dir, display)
         except WebslmError as exc:
             failures[step.stage] = exc
             if not keep_going:
@@ -106,16 +96,14 @@ def execute(
 
 
 def _step(
-    step: Step,
+    planned: Planned,
     paths: Mapping[str, Path],
-    cache: Cache,
+    stores: Stores,
     log_dir: Path,
     display: Display,
-    shared: Shared | None,
 ) -> Result:
-    artifact = None if step.forced else cache.lookup(step.stage, step.key)
-    if artifact is None and not step.forced and shared is not None:
-        artifact = shared.fetch(cache, step.stage, step.key)
+    step, cache = planned.step, stores.local
+    artifact = None if planned.forced else stores.take(planned)
     if artifact is not None:
         return _result(artifact, Status.HIT)
     inputs = {need: paths[need] for need in step.needs}
@@ -129,13 +117,13 @@ def _step(
         )
         with _alone(step, cache, progress):
             # Another build may have made it while this one waited.
-            artifact = None if step.forced else cache.lookup(step.stage, step.key)
+            artifact = None if planned.forced else cache.lookup(step.stage, step.key)
             if artifact is not None:
                 return _result(artifact, Status.HIT)
-            made = _run(step, inputs, cache, ctx)
-        if shared is not None:
+            made = _run(planned, inputs, cache, ctx)
+        if stores.shared is not None:
             progress.note("sharing it")
-            shared.push(made)
+            stores.shared.push(made)
         return _result(made, Status.RAN)
 
 
@@ -152,18 +140,19 @@ def _alone(step: Step, cache: Cache, progress: Progress) -> Iterator[None]:
         yield
 
 
-def _run(step: Step, inputs: Mapping[str, Path], cache: Cache, ctx: Context) -> Artifact:
+def _run(planned: Planned, inputs: Mapping[str, Path], cache: Cache, ctx: Context) -> Artifact:
+    step = planned.step
     work = cache.work_dir(step.stage)
     out = work / "files"
     out.mkdir()
-    if step.forced:
+    if planned.forced:
         cache.forget(step.stage, step.key)
-    _reset_peak_rss()
     started = time.monotonic()
     try:
-        metrics = load_stage(step.stage)(step.conf, inputs, out, ctx)
+        with PeakMemory() as memory:
+            metrics = load_stage(step.stage)(step.conf, inputs, out, ctx)
         seconds = time.monotonic() - started
-        if step.forced:
+        if planned.forced:
             cache.drop(step.stage, step.key)
         made = cache.commit(
             work,
@@ -171,7 +160,7 @@ def _run(step: Step, inputs: Mapping[str, Path], cache: Cache, ctx: Context) -> 
             key=step.key,
             metrics=metrics,
             seconds=seconds,
-            peak_rss_bytes=_peak_rss_bytes(),
+            peak_rss_bytes=memory.peak_bytes,
             ingredients=step.ingredients,
         )
         cache.forget(step.stage, step.key)
@@ -189,8 +178,8 @@ def _run(step: Step, inputs: Mapping[str, Path], cache: Cache, ctx: Context) -> 
 
 
 def load_stage(name: str) -> StageFunction:
-    """Import a stage's module and return its ``run``."""
-    run: StageFunction = importlib.import_module(f"webslm.stages.{name}").run
+    """Import the module that does a stage's work and return its ``run``."""
+    run: StageFunction = importlib.import_module(f"webslm.stages.{BY_NAME[name].module}").run
     return run
 
 
@@ -204,20 +193,3 @@ def _result(artifact: Artifact, status: Status) -> Result:
         path=artifact.path,
         metrics=artifact.metrics,
     )
-
-
-def _reset_peak_rss() -> None:
-    # Linux forgets the high-water mark on request; elsewhere the mark is the process's so far.
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def _peak_rss_bytes() -> int:
-    try:
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from webslm.engine.explain import nearest
+from webslm.engine.look import Planned
 from webslm.engine.plan import Step
 from webslm.engine.store.artifacts import Cache
 from webslm.model.gguf import wheel
@@ -27,30 +28,26 @@ class Forecast:
     download: str = ""
 
 
-def forecast(
-    steps: Sequence[Step], cache: Cache, shared_size: Callable[[str, str], int | None]
-) -> dict[str, Forecast]:
+def forecast(planned: Sequence[Planned], cache: Cache) -> dict[str, Forecast]:
     """Return what each step will do, by stage; nothing is run and nothing is fetched.
 
     Args:
-        steps: The plan.
-        cache: This machine's store.
-        shared_size: Bytes of a (stage, key) in the shared store, or None.
+        planned: The plan.
+        cache: This machine's store, which records what past runs took.
     """
-    return {step.stage: _one(step, cache, shared_size) for step in steps}
+    return {each.step.stage: _one(each, cache) for each in planned}
 
 
-def _one(step: Step, cache: Cache, shared_size: Callable[[str, str], int | None]) -> Forecast:
-    if not step.forced:
-        if cache.lookup(step.stage, step.key) is not None:
+def _one(planned: Planned, cache: Cache) -> Forecast:
+    step = planned.step
+    if not planned.runs:
+        if planned.size is None:
             return Forecast(status="hit")
-        size = shared_size(step.stage, step.key)
-        if size is not None:
-            return Forecast(status="fetch", download_bytes=size, download="shared store")
+        return Forecast(status="fetch", download_bytes=planned.size, download="shared store")
     past = nearest(step, cache)
     size, what = _download(step, cache)
     return Forecast(
-        status="forced" if step.forced else "run",
+        status="forced" if planned.forced else "run",
         seconds=None if past is None else past.seconds,
         peak_rss_bytes=None if past is None else past.peak_rss_bytes,
         download_bytes=size,

@@ -34,7 +34,8 @@ class Step:
     files: Mapping[str, str]
     """Digests of the files outside the cache, by dotted key (and index)."""
     wheels: Mapping[str, str]
-    forced: bool = False
+    sources: str = ""
+    """Digest of the code that does the work."""
     ingredients: Mapping[str, Any] = field(default_factory=dict)
     """What the key is a digest of, in words: config, code, inputs, files, wheels."""
 
@@ -78,11 +79,12 @@ def _step(cfg: Config, spec: StageSpec, keys: Mapping[str, str]) -> Step:
     wheels = {name: cfg.runtime.wheels[name] for name in spec.wheels if name in cfg.runtime.wheels}
     needs = tuple(need for need in spec.needs if need in keys)
     code = [(source, tree_lines([PACKAGE / source])) for source in spec.sources]
+    sources = lines_digest(line for _, lines in code for line in lines)
     counted = without(config, (*spec.external, *spec.ignored))
     inputs = {need: keys[need] for need in needs}
     key = stage_key(
         stage=spec.name,
-        sources=lines_digest(line for _, lines in code for line in lines),
+        sources=sources,
         config=counted,
         inputs=inputs,
         files=files,
@@ -100,7 +102,7 @@ def _step(cfg: Config, spec: StageSpec, keys: Mapping[str, str]) -> Step:
         needs=needs,
         files=files,
         wheels=wheels,
-        forced=spec.name in cfg.force,
+        sources=sources,
         ingredients={
             "config": counted,
             "code": named,

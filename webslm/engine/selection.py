@@ -1,61 +1,61 @@
-"""Own which steps of a plan a build takes: from, until, only, force. Touch nothing."""
+"""Own which steps of a plan a build takes: from, until, only. Touch nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from webslm.basics.errors import ConfigError
-from webslm.engine.plan import Step
+from webslm.engine.look import Planned
 from webslm.schema import Config
 
 
-def select(steps: Sequence[Step], cfg: Config, is_stored: Callable[[Step], bool]) -> list[Step]:
+def select(planned: Sequence[Planned], cfg: Config) -> list[Planned]:
     """Return the steps to walk, those that must run again marked.
 
     ``only`` ends the walk after one stage and insists that all before it is stored; ``from_stage``
     runs that stage and every later one again.
 
     Args:
-        steps: The whole plan, in order, ``until`` and ``force`` already in it.
+        planned: The whole plan, in order, ``until`` and ``force`` already in it.
         cfg: The configuration.
-        is_stored: Whether a step's artifact can be had without work.
 
     Raises:
         ConfigError: A stage named by ``only`` or ``from_stage`` is not part of this build, or what
             ``only`` reads is not stored.
     """
-    names = [step.stage for step in steps]
+    names = [each.step.stage for each in planned]
     for key, name in (("only", cfg.only), ("from", cfg.from_stage)):
         if name is not None and name not in names:
             raise ConfigError(f"{key}: this build has no stage {name!r}", hint=", ".join(names))
-    chosen = list(steps)
+    taken = list(planned)
     if cfg.from_stage is not None:
         first = names.index(cfg.from_stage)
-        chosen = [
-            replace(step, forced=step.forced or place >= first) for place, step in enumerate(steps)
+        taken = [
+            replace(each, forced=each.forced or place >= first)
+            for place, each in enumerate(planned)
         ]
     if cfg.only is None:
-        return chosen
-    last = chosen[names.index(cfg.only)]
-    needed = _ancestors(chosen, last)
-    missing = [step.stage for step in needed if not is_stored(step)]
+        return taken
+    last = taken[names.index(cfg.only)]
+    needed = _ancestors(taken, last)
+    missing = [each.step.stage for each in needed if not each.stored]
     if missing:
         raise ConfigError(
             f"only={cfg.only}: what it reads is not stored: {', '.join(missing)}",
             hint=f"until={cfg.only} makes it",
         )
-    return [*(replace(step, forced=False) for step in needed), last]
+    return [*(replace(each, forced=False) for each in needed), last]
 
 
-def _ancestors(steps: Sequence[Step], last: Step) -> list[Step]:
+def _ancestors(planned: Sequence[Planned], last: Planned) -> list[Planned]:
     """Return what ``last`` reads, directly or not, in the order of the plan."""
-    by_name = {step.stage: step for step in steps}
+    needs = {each.step.stage: each.step.needs for each in planned}
     wanted: set[str] = set()
-    waiting = list(last.needs)
+    waiting = list(last.step.needs)
     while waiting:
         name = waiting.pop()
         if name not in wanted:
             wanted.add(name)
-            waiting += by_name[name].needs
-    return [step for step in steps if step.stage in wanted]
+            waiting += needs[name]
+    return [each for each in planned if each.step.stage in wanted]

@@ -4,55 +4,64 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from webslm import schema
-from webslm.engine import stage_conf
-from webslm.schema import Align, Config, Finetune, Precision, Scale
+from webslm.engine import cut
+from webslm.engine.settled import settled
+from webslm.schema import COMPARING, Align, Config, Finetune, Precision, Scale
 
 SOURCES = Path(__file__).with_name("sources.json")
 """Written by ``make generate`` from what the stages import."""
 TRAINING_WHEELS = ("torch", "transformers", "tokenizers", "safetensors")
 FINETUNE_WHEELS = (*TRAINING_WHEELS, "peft", "trl", "accelerate", "datasets")
 COMPILER_WHEELS = ("apache-tvm", "apache-tvm-ffi", "ziglang")
-ROW_TEXTS = (
-    *("runtime.name", "runtime.browser_min", "runtime.allowed"),
-    *("runtime.model_types", "runtime.formats", "runtime.older"),
-)
-"""What a matrix row says of itself and of the machine: no artifact depends on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageSpec:
-    """One row of the stage table.
-
-    A stage's work is ``webslm.stages.<name>.run``.
-    """
+    """One row of the stage table."""
 
     name: str
+    conf: type[schema.StageConf]
+    """What it is configured by; the fields say which key of the user's each value is."""
     needs: tuple[str, ...] = ()
-    configure: Callable[[Config], schema.StageConf]
     wheels: tuple[str, ...] = ()
     """Wheels of the matrix row whose versions enter the key."""
-    external: tuple[str, ...] = ()
-    """Dotted keys of the stage's configuration that name files: contents count, paths do not."""
-    ignored: tuple[str, ...] = ()
-    """Dotted keys that cannot change the artifact."""
     wanted: Callable[[Config], bool] = lambda _: True
     """Whether a build has this stage; a need that is not wanted is left out of the inputs."""
+    runs: str | None = None
+    """The stage whose work it does on other inputs or values; None: its own."""
+    own: Mapping[str, Any] = field(default_factory=dict)
+    """Values of its configuration that it sets itself."""
+
+    @property
+    def module(self) -> str:
+        """Return the module below ``webslm.stages`` whose ``run`` does the work."""
+        return self.runs or self.name
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Return the files and folders below ``webslm/`` whose contents enter the key."""
         return _sources()[self.name]
 
+    @property
+    def external(self) -> tuple[str, ...]:
+        """Return the dotted keys of the configuration that name files: only contents count."""
+        return cut.external(self.conf)
 
-COMPILE_IGNORED = (
-    *ROW_TEXTS,
-    *("runtime.web_llm_integrity", "compiler.python", "compiler.url"),
-)
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Return the dotted keys of the configuration that cannot change the artifact."""
+        return cut.ignored(self.conf)
+
+    def configure(self, cfg: Config) -> schema.StageConf:
+        """Return what the stage sees of a build."""
+        conf: schema.StageConf = cut.cut(self.conf, settled(cfg), self.wheels, self.own)
+        return conf
 
 
 @functools.cache
@@ -64,154 +73,129 @@ def _sources() -> dict[str, tuple[str, ...]]:
 STAGES: tuple[StageSpec, ...] = (
     StageSpec(
         name="data",
-        configure=stage_conf.data,
+        conf=schema.DataStageConf,
         wheels=("datasketch",),
-        external=(
-            *("data.path", "data.held_out_path", "data.paraphrases_path"),
-            "data.rehearsal_path",
-        ),
     ),
     StageSpec(
         name="base",
-        configure=lambda cfg: schema.BaseStageConf(base=cfg.base, seed=cfg.seed),
+        conf=schema.BaseStageConf,
         wheels=(*TRAINING_WHEELS, "gguf"),
-        external=("base.tiny.chat_path", "base.tiny.text_paths", "base.path", "base.template_path"),
     ),
     StageSpec(
         name="inspect",
+        conf=schema.InspectStageConf,
         needs=("data", "base"),
-        configure=lambda cfg: schema.InspectStageConf(
-            lora=cfg.lora, context_window_size=cfg.compiler.context_window_size
-        ),
         wheels=("transformers", "tokenizers"),
         wanted=lambda cfg: cfg.finetune is not Finetune.none,
     ),
     StageSpec(
         name="finetune",
+        conf=schema.FinetuneStageConf,
         needs=("data", "base"),
-        configure=stage_conf.finetune,
         wheels=FINETUNE_WHEELS,
-        external=("adapter.path",),
-        ignored=("launch.checkpoint_seconds",),
         wanted=lambda cfg: cfg.finetune is not Finetune.none,
     ),
     StageSpec(
         name="align",
+        conf=schema.AlignStageConf,
         needs=("data", "base", "finetune"),
-        configure=stage_conf.align,
         wheels=FINETUNE_WHEELS,
-        external=("dpo.path",),
-        ignored=("launch.checkpoint_seconds",),
         wanted=lambda cfg: cfg.align is Align.dpo,
     ),
     StageSpec(
         name="merge",
+        conf=schema.MergeStageConf,
         needs=("base", "finetune", "align", "data"),
-        configure=lambda cfg: schema.MergeStageConf(dtype=cfg.base.dtype),
         wheels=(*TRAINING_WHEELS, "peft"),
     ),
     StageSpec(
         name="calibrate",
+        conf=schema.CalibrateStageConf,
         needs=("merge", "data"),
-        configure=lambda _: schema.CalibrateStageConf(),
         wheels=TRAINING_WHEELS,
         wanted=lambda cfg: cfg.precision is not Precision.declared,
     ),
     StageSpec(
         name="normalize",
+        conf=schema.NormalizeStageConf,
         needs=("merge",),
-        configure=lambda cfg: schema.NormalizeStageConf(shape=cfg.base.shape),
     ),
     StageSpec(
         name="scale",
+        conf=schema.ScaleStageConf,
         needs=("merge", "normalize", "data"),
-        configure=lambda cfg: schema.ScaleStageConf(shape=cfg.base.shape, quant=cfg.quant),
         wheels=TRAINING_WHEELS,
         wanted=lambda cfg: cfg.scale is Scale.awq,
     ),
     StageSpec(
         name="convert",
+        conf=schema.ConvertStageConf,
         needs=("merge", "normalize", "scale"),
-        configure=stage_conf.convert,
-        ignored=("python",),
     ),
     StageSpec(
         name="evaluate_base",
+        conf=schema.EvaluateBaseStageConf,
         needs=("base", "data"),
-        configure=stage_conf.evaluate_base,
         wheels=TRAINING_WHEELS,
-        external=("questions.general_path",),
         wanted=lambda cfg: cfg.evaluate.enabled,
     ),
     StageSpec(
         name="evaluate",
-        needs=("base", "evaluate_base", "finetune", "merge", "normalize", "convert", "data"),
-        configure=stage_conf.evaluate,
+        conf=schema.EvaluateStageConf,
+        needs=(
+            *("base", "evaluate_base", "finetune", "align", "merge", "normalize", "convert"),
+            "data",
+        ),
         wheels=(*TRAINING_WHEELS, "peft", "sacrebleu"),
-        external=("evaluate.general_path",),
-        ignored=("evaluate.name",),
         wanted=lambda cfg: cfg.evaluate.enabled,
     ),
     StageSpec(
         name="convert_base",
+        conf=schema.ConvertStageConf,
+        runs="convert",
         needs=("base",),
-        configure=stage_conf.convert,
-        ignored=("python",),
-        wanted=stage_conf.compares,
+        wanted=lambda cfg: any(mode in COMPARING for mode in cfg.app.modes),
     ),
     StageSpec(
         name="chat_config",
+        conf=schema.ChatConfigStageConf,
         needs=("normalize", "data"),
-        configure=lambda cfg: schema.ChatConfigStageConf(
-            shape=cfg.base.shape,
-            quant_name=cfg.quant.name,
-            context_window_size=cfg.compiler.context_window_size,
-            prefill_chunk_size=cfg.compiler.prefill_chunk_size,
-            decoding=cfg.app.decoding,
-            template=cfg.app.template,
-        ),
         wheels=("transformers", "tokenizers"),
     ),
     StageSpec(
         name="compile",
-        configure=lambda cfg: stage_conf.library(cfg, COMPILER_WHEELS),
+        conf=schema.CompileStageConf,
         wheels=COMPILER_WHEELS,
-        external=("compiler.path",),
-        ignored=COMPILE_IGNORED,
     ),
     StageSpec(
         name="compile_f16",
-        configure=lambda cfg: stage_conf.library(cfg, COMPILER_WHEELS, "float16"),
+        conf=schema.CompileStageConf,
+        runs="compile",
+        own={"activations": "float16"},
         wheels=COMPILER_WHEELS,
-        ignored=COMPILE_IGNORED,
         wanted=lambda cfg: cfg.precision is Precision.both,
     ),
     StageSpec(
         name="golden",
+        conf=schema.GoldenStageConf,
         needs=("convert", "normalize", "merge", "data"),
-        configure=stage_conf.golden,
         wheels=TRAINING_WHEELS,
     ),
     StageSpec(
         name="bundle",
+        conf=schema.BundleStageConf,
         needs=(
             *("convert", "convert_base", "chat_config", "compile", "compile_f16", "golden"),
             *("evaluate", "finetune", "data"),
         ),
-        configure=stage_conf.bundle,
-        external=("domain.knowledge_path",),
-        ignored=(
-            *("domain.train_path", "domain.held_out_path", "domain.paraphrases_path"),
-            *ROW_TEXTS,
-        ),
     ),
     StageSpec(
         name="verify",
+        conf=schema.VerifyStageConf,
         needs=("bundle", "golden", "normalize", "merge", "base", "data"),
-        configure=stage_conf.verify,
         wheels=("torch", "transformers", "tokenizers", "playwright"),
-        ignored=("verify.browser", "verify.timeout_s"),
     ),
 )
 
 STAGE_NAMES = tuple(spec.name for spec in STAGES)
+BY_NAME: Mapping[str, StageSpec] = {spec.name: spec for spec in STAGES}

@@ -5,17 +5,12 @@ It asks as a page of another origin would (``Origin``), follows redirects, and n
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import http.client
 import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from email.message import Message
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from webslm.publish.delivered import MANIFEST
@@ -163,51 +158,27 @@ def _range(url: str, name: str, whole: bytes) -> Iterator[Finding]:
 
 def ask(url: str, headers: Mapping[str, str] | None = None) -> Answer | str:
     """Return what an address answers, or why nothing came back."""
-    if urlsplit(url).scheme not in ("http", "https"):
+    import httpx2
+
+    if not url.startswith(("http://", "https://")):
         return "not an address of the web"
     wanted = {"Origin": ORIGIN, "Accept-Encoding": "identity", "Cache-Control": "no-cache"}
-    request = urllib.request.Request(url, headers={**wanted, **(headers or {})})  # noqa: S310  checked above
-    hops = _Hops()
     try:
-        with urllib.request.build_opener(hops).open(request, timeout=TIMEOUT_S) as response:
-            found, body = _lower(response.headers), response.read()
-            if found.get("content-encoding") == "gzip":
-                # Some hosts pack whatever was asked for, as they may.
-                body = gzip.decompress(body)
-            return Answer(
-                status=response.status, headers=found, body=body, refused_hops=hops.refused
-            )
-    except urllib.error.HTTPError as exc:
-        with exc:
-            return Answer(status=exc.code, headers=_lower(exc.headers), body=b"")
-    except (OSError, ValueError, EOFError, http.client.HTTPException) as exc:
-        reason = str(getattr(exc, "reason", exc)) or type(exc).__name__
-        return f"no answer ({reason})"
-
-
-class _Hops(urllib.request.HTTPRedirectHandler):
-    """Counts redirects without CORS: a browser ends there, whatever the last answer says."""
-
-    def __init__(self) -> None:
-        self.refused = 0
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: Any,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        self.refused += not is_open(_lower(headers))
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+        answer = httpx2.get(
+            url, headers={**wanted, **(headers or {})}, follow_redirects=True, timeout=TIMEOUT_S
+        )
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as exc:
+        return f"no answer ({str(exc) or type(exc).__name__})"
+    return Answer(
+        status=answer.status_code,
+        headers=dict(answer.headers),
+        # Packed bodies are unpacked: some hosts pack whatever was asked for, as they may.
+        body=answer.content,
+        # A browser ends at a redirect without CORS, whatever the last answer says.
+        refused_hops=sum(not is_open(hop.headers) for hop in answer.history),
+    )
 
 
 def is_open(headers: Mapping[str, str]) -> bool:
     """Tell whether a page of any other origin may read an answer with these headers."""
     return headers.get("access-control-allow-origin") in ("*", ORIGIN)
-
-
-def _lower(headers: Message[str, str]) -> dict[str, str]:
-    return {key.lower(): value for key, value in headers.items()}

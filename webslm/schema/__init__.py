@@ -1,7 +1,7 @@
 """Own the configuration contract: one dataclass per group, one per stage. Do no I/O.
 
 The groups (``Config`` and what it holds) are what a user writes. A stage never sees the whole:
-``registry`` cuts a ``<Stage>Conf`` out of it, and exactly that enters the stage's key.
+``engine.cut`` cuts a ``<Stage>Conf`` out of it, and exactly that enters the stage's key.
 """
 
 from webslm.schema.base import BaseConf, HubConf, RopeScalingConf, ShapeConf, TinyConf, WheelConf
@@ -50,8 +50,11 @@ from webslm.schema.stages import (
     EvaluateBaseStageConf,
     EvaluateStageConf,
     FinetuneStageConf,
+    Follows,
     GoldenStageConf,
+    Ignored,
     InspectStageConf,
+    Key,
     MergeStageConf,
     NormalizeStageConf,
     ScaleStageConf,
@@ -94,6 +97,7 @@ __all__ = [
     "EvaluateStageConf",
     "Finetune",
     "FinetuneStageConf",
+    "Follows",
     "GatesConf",
     "GoldenStageConf",
     "Graphics",
@@ -101,7 +105,9 @@ __all__ = [
     "HostConf",
     "HubConf",
     "HubRowsConf",
+    "Ignored",
     "InspectStageConf",
+    "Key",
     "LaunchConf",
     "LoraConf",
     "Loss",

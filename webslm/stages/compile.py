@@ -1,4 +1,8 @@
-"""Own the stage ``compile``: shape and format become a checked model library."""
+"""Own the stage ``compile``: shape and format become a checked model library.
+
+``compile_f16`` is the same work with float16 as ``activations``, for chips that have it: parameters
+keep the types and the order of the float32 format, so one set of shards serves both libraries.
+"""
 
 from __future__ import annotations
 

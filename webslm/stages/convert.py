@@ -1,5 +1,8 @@
 """Own ``convert``: a checkpoint's tensors to quantized shards, and the way back to tensors.
 
+``convert_base`` is the same work on the untuned base, for pages that compare both: they then run on
+one library, so that nothing but the weights differs.
+
 Nothing but blocks of rows and one tensor's scales is held, whatever the size of the checkpoint.
 """
 
@@ -43,13 +46,20 @@ LIMITS = "limits"
 def run(cfg: ConvertStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
     """Write the shards, their index and ``convert.json``.
 
+    Args:
+        cfg: Shape and format.
+        inputs: The checkpoint: ``scale``, else ``merge``, else ``base``.
+        out: Where they go.
+        ctx: Progress and scratch folders.
+
     Raises:
         ConfigError: The weight format or the shape is impossible.
         StageFailed: The checkpoint and the weight map differ, or a number is not finite.
     """
     Format(cfg.quant).check()
     parameters = architecture(cfg.shape.model_type).parameters(cfg.shape)
-    checkpoint = Checkpoint(inputs.get("scale", inputs["merge"]))
+    source = next(name for name in ("scale", "merge", "base") if name in inputs)
+    checkpoint = Checkpoint(inputs[source])
     limits = Checkpoint(inputs["scale"] / LIMITS) if "scale" in inputs else None
     check_weights(checkpoint, cfg.shape)
     started = time.perf_counter()

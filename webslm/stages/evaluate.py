@@ -1,5 +1,6 @@
 """``evaluate``: what each step from base to quantized weights makes of the same questions.
 
+``adapter`` is what was learnt last: the fine-tune's adapter, or the one that DPO made of it.
 The browser's own column follows from ``verify``; the report sets it beside this one.
 """
 
@@ -41,6 +42,7 @@ from webslm.rows.examination import signatures
 from webslm.schema import EvaluateStageConf
 from webslm.stages import evaluate_base
 from webslm.stages.convert import dequantized_state
+from webslm.stages.merge import tuned
 from webslm.training import loaded as reference
 from webslm.training.heap import kept
 from webslm.training.torch_mode import reproducible
@@ -143,10 +145,10 @@ class _Survey:
     def _measured(self) -> dict[str, _Measured]:
         self._begin(0, "base")
         found = {"base": self._base()}
-        if "finetune" in self.inputs:
+        if (learnt := tuned(self.inputs)) is not None:
             self._begin(1, "merged")
             merged = self._measure(evaluating.load(self.inputs["merge"]))
-            if (self.inputs["finetune"] / model_files.ADAPTER_CONFIG).is_file():
+            if (learnt / model_files.ADAPTER_CONFIG).is_file():
                 self._begin(2, "adapter")
                 reading = evaluating.read(self._adapter(), self._probes)
                 found["adapter"] = _Measured(reading=reading, answers=dict(merged.answers))
@@ -161,7 +163,9 @@ class _Survey:
         gc.collect()
 
     def _adapter(self) -> Any:
-        return evaluating.load_adapter(self.inputs["base"], self.inputs["finetune"])
+        learnt = tuned(self.inputs)
+        assert learnt is not None
+        return evaluating.load_adapter(self.inputs["base"], learnt)
 
     def _quantized(self) -> _Measured:
         shape = self.cfg.shape

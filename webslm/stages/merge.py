@@ -29,18 +29,23 @@ def run(cfg: MergeStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context
         StageFailed: The merged model is not the tuned one, or is the base.
     """
     base = inputs["base"]
-    tuned = inputs.get("align") or inputs.get("finetune")
-    if tuned is None:
+    learnt = tuned(inputs)
+    if learnt is None:
         return _pass_through(base, out)
     rows = artifact.read_messages(inputs["data"] / artifact.TRAIN)
     probes = turns.probe_ids(base, rows, count=PROBES, tokens=PROBE_TOKENS)
     ctx.progress.update(0, 1, "merging and comparing logits")
-    found = merging.merge(base, tuned, probes, dtype=cfg.dtype, folder=out)
+    found = merging.merge(base, learnt, probes, dtype=cfg.dtype, folder=out)
     carry(base, out)
     metrics = asdict(found) | {"dtype": cfg.dtype}
     write_text(out / "merge.json", json.dumps(metrics, indent=1, sort_keys=True) + "\n")
     ctx.progress.update(1, 1, f"logits within {found.merged_to_adapter:.1e} of the adapter's")
     return metrics
+
+
+def tuned(inputs: Mapping[str, Path]) -> Path | None:
+    """Return the folder with what was learnt last; None: the base was tuned by nothing."""
+    return inputs.get("align") or inputs.get("finetune")
 
 
 def _pass_through(base: Path, out: Path) -> Metrics:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tvm
 
+from tests.built_kernels import built
 from webslm.compiler.kernels.angles import sine_and_cosine
 from webslm.compiler.kernels.attention import prefill_paged, prefill_ragged
 from webslm.compiler.kernels.attention_decode import KEYS, decode
@@ -26,11 +27,6 @@ from webslm.model.architectures.rope import RopeTable
 KV_HEADS, DIM, SCALE = 2, 16, 0.3
 PAST, CHUNK = 37, 21
 """Neither a multiple of a page nor of a tile."""
-
-
-def built(kernel: Any) -> Any:
-    module = tvm.IRModule({"main": kernel.with_attr("global_symbol", "main")})
-    return tvm.compile(module, target="llvm")["main"]
 
 
 def expected(

@@ -11,8 +11,10 @@ from webslm.basics.errors import Bug, EnvironmentMismatch, StageFailed
 from webslm.basics.stage import Context, Metrics, Progress, Result, SilentProgress, Status
 from webslm.engine import executor
 from webslm.engine.executor import BuildFailed, execute
+from webslm.engine.look import Stores
 from webslm.engine.plan import Step
 from webslm.engine.store.artifacts import Cache
+from webslm.engine.store.remote import Remote
 from webslm.schema import MergeStageConf, StageConf
 
 
@@ -57,19 +59,27 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> Stages:
     return made
 
 
-def step(stage: str, key: str, *, needs: tuple[str, ...] = (), forced: bool = False) -> Step:
+def step(stage: str, key: str, *, needs: tuple[str, ...] = ()) -> Step:
     conf = MergeStageConf(dtype="float32")
-    return Step(
-        stage=stage, key=key * 64, conf=conf, needs=needs, files={}, wheels={}, forced=forced
-    )
+    return Step(stage=stage, key=key * 64, conf=conf, needs=needs, files={}, wheels={})
 
 
 PLAN = [step("first", "a"), step("second", "b", needs=("first",))]
 
 
-def walk(tmp_path: Path, plan: list[Step], display: Silent | None = None) -> list[Result]:
-    cache = Cache(tmp_path / "store")
-    return execute(plan, cache, log_dir=tmp_path / "log", display=display or Silent())
+def walk(
+    tmp_path: Path,
+    plan: list[Step],
+    display: Silent | None = None,
+    *,
+    force: tuple[str, ...] = (),
+    shared: Remote | None = None,
+    keep_going: bool = False,
+) -> list[Result]:
+    stores = Stores(local=Cache(tmp_path / "store"), shared=shared)
+    planned = stores.look(plan, force)
+    shown = display or Silent()
+    return execute(planned, stores, log_dir=tmp_path / "log", display=shown, keep_going=keep_going)
 
 
 def test_second_walk_hits_every_step(tmp_path: Path, stages: Stages) -> None:
@@ -84,7 +94,7 @@ def test_second_walk_hits_every_step(tmp_path: Path, stages: Stages) -> None:
 
 def test_forced_step_runs_again_and_replaces(tmp_path: Path, stages: Stages) -> None:
     walk(tmp_path, PLAN)
-    results = walk(tmp_path, [step("first", "a", forced=True), PLAN[1]])
+    results = walk(tmp_path, PLAN, force=("first",))
     assert [result.status for result in results] == [Status.RAN, Status.HIT]
 
 
@@ -145,9 +155,8 @@ def test_keep_going_ends_only_what_reads_the_failed_stage(
 
     monkeypatch.setattr(executor, "load_stage", load)
     steps = [step("a", "a"), step("b", "b", needs=("a",)), step("c", "c"), step("d", "d")]
-    cache = Cache(tmp_path / "cache")
     with pytest.raises(BuildFailed, match="a broke") as caught:
-        execute(steps, cache, log_dir=tmp_path, display=Silent(), keep_going=True)
+        walk(tmp_path, steps, keep_going=True)
     assert ran == ["a", "c", "d"]
     assert list(caught.value.failures) == ["a", "d"]
     assert [result.stage for result in caught.value.results] == ["c"]
@@ -174,5 +183,25 @@ def test_partial_work_outlives_a_failure_and_goes_when_the_artifact_is_stored(
     walk(tmp_path, [step("first", "a")])
     assert not scratch.exists()
     scratch.mkdir(parents=True)
-    walk(tmp_path, [step("first", "a", forced=True)])
+    walk(tmp_path, [step("first", "a")], force=("first",))
     assert found == [False, True, False]
+
+
+def test_what_others_have_is_fetched_and_what_ran_here_is_offered(
+    tmp_path: Path, stages: Stages
+) -> None:
+    shared = Remote(str(tmp_path / "shared"))
+    walk(tmp_path / "one", PLAN, shared=shared)
+    stages.error = StageFailed("nothing runs on the other machine")
+    display = Silent()
+    walk(tmp_path / "two", PLAN, display, shared=shared)
+    assert display.seen == [("first", Status.HIT), ("second", Status.HIT)]
+
+
+def test_hit_that_is_removed_before_its_turn_is_made_again(tmp_path: Path, stages: Stages) -> None:
+    walk(tmp_path, PLAN)
+    stores = Stores(local=Cache(tmp_path / "store"))
+    planned = stores.look(PLAN)
+    stores.local.drop("first", "a" * 64)
+    results = execute(planned, stores, log_dir=tmp_path / "log", display=Silent())
+    assert [result.status for result in results] == [Status.RAN, Status.HIT]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from webslm.basics.keys import lines_digest, plain, tree_digest, tree_lines
 from webslm.basics.paths import PACKAGE, resolve_data
 from webslm.config.compose import compose
-from webslm.engine.explain import changes, explain, flat, typed_key
+from webslm.engine.cut import typed_key
+from webslm.engine.explain import explain
 from webslm.engine.forecast import forecast, parameter_count
+from webslm.engine.ingredients import changes
+from webslm.engine.look import Planned, Stores, Where
 from webslm.engine.plan import Step, plan
 from webslm.engine.store.artifacts import Cache
 from webslm.engine.table import STAGES, StageSpec
@@ -44,7 +49,11 @@ def store(cache: Cache, steps: list[Step], seconds: float = 2.0) -> dict[str, st
 
 
 def told(cache: Cache, steps: list[Step], stage: str, locked: dict[str, str]) -> str:
-    return "\n".join(explain(steps, stage, cache, locked))
+    return "\n".join(explain(looked(cache, steps), stage, cache, locked))
+
+
+def looked(cache: Cache, steps: list[Step], force: tuple[str, ...] = ()) -> list[Planned]:
+    return Stores(local=cache).look(steps, force)
 
 
 def test_changed_value_is_named_with_both_values_and_what_is_typed(cache: Cache) -> None:
@@ -111,19 +120,29 @@ def test_lost_record_is_said(cache: Cache) -> None:
 
 def test_forced_stage_says_so(cache: Cache) -> None:
     locked = store(cache, steps_of())
-    assert "asked for" in told(cache, steps_of("force=[merge]"), "merge", locked)
+    planned = looked(cache, steps_of(), force=("merge",))
+    assert "asked for" in next(explain(planned, "merge", cache, locked))
 
 
 @pytest.mark.parametrize("spec", STAGES, ids=lambda spec: spec.name)
 def test_every_value_of_a_stage_has_a_key_that_can_be_typed(spec: StageSpec) -> None:
     cfg = compose([])
-    known = flat(plain(cfg))
+    known = set(leaves(plain(cfg)))
     config = plain(spec.configure(cfg))
     # How much these look at is their own choice, not the user's.
     looked = {"rows", "tokens"}
     fixed = {"golden": {"num_prompts", "num_tokens"}, "calibrate": looked, "scale": looked}
-    for name in set(flat(config)) - fixed.get(spec.name, set()):
-        assert typed_key(name) in known, name
+    for name in set(leaves(config)) - fixed.get(spec.name, set()):
+        assert typed_key(spec.conf, name) in known, name
+
+
+def leaves(value: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted key of every value in a nested dict; lists are values."""
+    if not isinstance(value, Mapping):
+        yield prefix.removesuffix(".")
+        return
+    for name, item in value.items():
+        yield from leaves(item, f"{prefix}{name}.")
 
 
 def test_record_and_key_are_of_the_same_files() -> None:
@@ -132,21 +151,22 @@ def test_record_and_key_are_of_the_same_files() -> None:
     recorded = set(steps_of()[0].ingredients["code"])
     files = {PACKAGE / name for name in recorded}
     assert files == {p for root in roots for p in ([root] if root.is_file() else root.glob("*.py"))}
-    assert changes(steps_of()[0].ingredients, steps_of()[0].ingredients) == []
+    assert changes("data", steps_of()[0].ingredients, steps_of()[0].ingredients) == []
 
 
 def test_forecast_takes_time_and_memory_of_the_nearest_run(cache: Cache) -> None:
     store(cache, steps_of("seed=3", "lora.r=2"), seconds=99.0)
     store(cache, steps_of("lora.r=4"), seconds=7.0)
-    seen = forecast(steps_of(), cache, lambda stage, key: None)
+    seen = forecast(looked(cache, steps_of()), cache)
     assert (seen["data"].status, seen["data"].seconds) == ("hit", None)
     assert (seen["finetune"].status, seen["finetune"].seconds) == ("run", 7.0)
     assert seen["finetune"].peak_rss_bytes == 3 << 20
 
 
 def test_forecast_names_downloads(cache: Cache) -> None:
-    steps = plan(compose(["base=qwen2_5_0_5b"]))
-    seen = forecast(steps, cache, lambda stage, key: 42 if stage == "data" else None)
+    planned = looked(cache, plan(compose(["base=qwen2_5_0_5b"])))
+    planned[0] = replace(planned[0], where=Where.REMOTE, size=42)
+    seen = forecast(planned, cache)
     assert (seen["data"].status, seen["data"].download_bytes) == ("fetch", 42)
     assert "web-llm" in seen["bundle"].download
     # Qwen2.5-0.5B has 494 million parameters, as its model card says.

@@ -63,3 +63,26 @@ def test_file_system_without_locks_lets_both_work(
     monkeypatch.setattr(fcntl, "flock", refuse)
     with only_builder(tmp_path, "merge", "a" * 64, lambda: None):
         pass
+
+
+def test_lock_file_stays_and_is_for_everybody(tmp_path: Path) -> None:
+    with only_builder(tmp_path, "merge", "a" * 64, lambda: None):
+        pass
+    (file,) = (tmp_path / "locks").iterdir()
+    mask = os.umask(0o022)
+    os.umask(mask)
+    assert file.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_broken_disk_is_told_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(OSError, match="input/output"),
+        only_builder(tmp_path, "merge", "a" * 64, lambda: None),
+    ):
+        pass

@@ -126,6 +126,14 @@ def test_range_of_mlc_llm_ends_where_its_object_abi_does(
     assert is_in(version, ROWS[row].allowed["mlc-llm"].range) is fits
 
 
+@pytest.mark.parametrize(
+    ("version", "row"),
+    [("0.20rc1", "mlc_llm_0_20"), ("0.19rc1", "mlc_llm_0_19"), ("v0.20", "mlc_llm_0_20")],
+)
+def test_nearest_row_reads_versions_as_pip_does(version: str, row: str) -> None:
+    assert nearest("mlc-llm", version, with_tools=True) == row
+
+
 def test_ranges_are_pips() -> None:
     assert is_in("0.27.0.post1", ">=0.27.0,<0.28")
     assert not is_in("0.28.0", ">=0.27.0,<0.28")

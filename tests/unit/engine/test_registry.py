@@ -22,7 +22,7 @@ def test_listed_sources_are_what_the_stages_import() -> None:
 def test_every_stage_has_its_sources() -> None:
     assert set(sources()) == set(STAGE_NAMES)
     for spec in STAGES:
-        assert f"stages/{spec.name}.py" in spec.sources
+        assert f"stages/{spec.module}.py" in spec.sources
 
 
 @pytest.mark.parametrize(

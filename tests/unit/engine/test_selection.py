@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from webslm.basics.errors import ConfigError
 from webslm.config.compose import compose
+from webslm.engine.look import Stores, Where
 from webslm.engine.plan import plan
 from webslm.engine.selection import select
+from webslm.engine.store.artifacts import Cache
 
 
 def chosen(*words: str, stored: set[str] | None = None) -> list[tuple[str, bool]]:
     cfg = compose(list(words))
-    steps = select(plan(cfg), cfg, lambda step: stored is None or step.stage in stored)
-    return [(step.stage, step.forced) for step in steps]
+    planned = Stores(local=Cache(Path("nowhere"))).look(plan(cfg), cfg.force)
+    seen = [
+        replace(
+            each, where=Where.REMOTE if stored is None or each.step.stage in stored else Where.NONE
+        )
+        for each in planned
+    ]
+    return [(each.step.stage, each.forced) for each in select(seen, cfg)]
 
 
 def test_everything_is_taken_when_nothing_is_asked() -> None:

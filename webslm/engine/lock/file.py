@@ -9,14 +9,13 @@ from typing import Any
 
 from webslm import __version__
 from webslm.basics.errors import CacheCorrupt, ConfigError
-from webslm.basics.fs import tree_files, write_text
-from webslm.basics.keys import file_digest, plain, tree_digest, without
-from webslm.basics.paths import PACKAGE
+from webslm.basics.fs import write_text
+from webslm.basics.keys import file_digest, plain
 from webslm.basics.stage import Result
 from webslm.engine.lock import origin
 from webslm.engine.machine.matrix import machine
 from webslm.engine.plan import Step
-from webslm.engine.table import STAGES
+from webslm.engine.store.artifacts import read_artifact
 from webslm.schema import Config
 
 SCHEMA = 2
@@ -53,7 +52,7 @@ def make_lock(
             "commit": origin.commit(cfg.base),
             "origin": origin.origin(cfg.base),
             "licence": cfg.base.licence,
-            "files": {} if base is None else _files(base.path),
+            "files": {} if base is None else _files("base", base.path),
         },
         "data": {
             key: digest
@@ -63,12 +62,13 @@ def make_lock(
         },
         "seed": cfg.seed,
         "sources": {
-            path.relative_to(PACKAGE).as_posix(): file_digest(path)
-            for path in source_files([step.stage for step in steps])
+            name: digest
+            for step in steps
+            for name, digest in step.ingredients.get("code", {}).items()
         },
         "stages": stages,
         "metrics": {result.stage: dict(result.metrics) for result in results},
-        "outputs": {} if bundle is None else _files(bundle.path, prefix=f"{BUNDLE}/"),
+        "outputs": {} if bundle is None else _files(BUNDLE, bundle.path, prefix=f"{BUNDLE}/"),
     }
 
 
@@ -143,13 +143,6 @@ MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from
 """From an older schema to the next one."""
 
 
-def source_files(stages: Sequence[str]) -> list[Path]:
-    """Return the modules and page files that do the named stages' work, in order."""
-    roots = {PACKAGE / name for spec in STAGES if spec.name in stages for name in spec.sources}
-    found = {path for root in roots for path in ([root] if root.is_file() else tree_files(root))}
-    return sorted(path for path in found if "__pycache__" not in path.parts)
-
-
 def check_lock(folder: Path) -> int:
     """Hash every output again; return how many files are as the lock says.
 
@@ -178,18 +171,17 @@ def check_lock(folder: Path) -> int:
 
 
 def _stage_entry(step: Step, keys: Mapping[str, str], result: Result) -> dict[str, Any]:
-    spec = next(spec for spec in STAGES if spec.name == step.stage)
     return {
         "key": step.key,
-        "config": without(plain(step.conf), (*spec.external, *spec.ignored)),
+        "config": step.ingredients.get("config"),
         "inputs": dict(step.files),
         "needs": {need: keys[need] for need in step.needs},
-        "sources": tree_digest(PACKAGE / source for source in spec.sources),
+        "sources": step.sources,
         "wheels": dict(step.wheels),
         "pinned": pinned(step.stage, result.metrics),
         "seconds": result.seconds,
         "peak_rss_bytes": result.peak_rss_bytes,
-        "files": _files(result.path),
+        "files": _files(step.stage, result.path),
     }
 
 
@@ -208,9 +200,10 @@ def pinned(stage: str, metrics: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _files(folder: Path, prefix: str = "") -> dict[str, dict[str, Any]]:
-    manifest = json.loads((folder.parent / "artifact.json").read_text(encoding="utf-8"))
+def _files(stage: str, folder: Path, prefix: str = "") -> dict[str, dict[str, Any]]:
+    """Return digest and size of each file of an artifact's folder, as its manifest has them."""
+    stored = read_artifact(folder.parent, stage)
     return {
-        prefix + name: {"sha256": entry["sha256"], "size": entry["size"]}
-        for name, entry in sorted(manifest["files"].items())
+        prefix + name: {"sha256": entry.sha256, "size": entry.size}
+        for name, entry in sorted(stored.files.items())
     }

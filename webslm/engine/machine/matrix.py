@@ -146,6 +146,11 @@ def vector_unit() -> str:
 
 
 def _number(version: str) -> int:
-    """Return a release as one number, so that distances can be compared."""
-    parts = [int(part) if part.isdigit() else 0 for part in version.split(".")[:3]]
-    return sum(part * 1000 ** (2 - place) for place, part in enumerate(parts))
+    """Return a release as one number, so that distances can be compared; 0 for what is none."""
+    from packaging.version import InvalidVersion, Version
+
+    try:
+        release = Version(version).release
+    except InvalidVersion:
+        return 0
+    return sum(part * 1000 ** (2 - place) for place, part in enumerate(release[:3]))

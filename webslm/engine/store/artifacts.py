@@ -172,12 +172,16 @@ class Cache:
             return None
         return artifact if artifact.key == key else None
 
-    def stored(self) -> Iterator[Artifact]:
-        """Yield every artifact whose manifest can be read, without looking at its files."""
+    def stored(self, only: str | None = None) -> Iterator[Artifact]:
+        """Yield every artifact whose manifest can be read, without looking at its files.
+
+        Args:
+            only: The stage whose artifacts are yielded; None: those of all.
+        """
         if not self.artifacts.is_dir():
             return
         for stage in sorted(os.scandir(self.artifacts), key=lambda entry: entry.name):
-            if stage.is_dir():
+            if stage.is_dir() and only in (None, stage.name):
                 for folder in sorted(os.scandir(stage.path), key=lambda entry: entry.name):
                     if not folder.name.startswith("."):
                         try:

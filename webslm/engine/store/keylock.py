@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import BaseFileLock, FileLock, Timeout
+
 FOLDER = "locks"
 # File systems without locks (some network mounts): both may work, one wins, as without this module.
 UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
+POLL_S = 0.2
 
 
 @contextmanager
 def only_builder(root: Path, stage: str, key: str, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold the lock of one key below the store ``root``.
 
-    The kernel releases it when the holder dies, however it dies. The file stays: removing it
+    The system releases it when the holder dies, however it dies. The file stays: removing it
     would let two processes lock two files of one name.
 
     Args:
@@ -26,25 +27,29 @@ def only_builder(root: Path, stage: str, key: str, waiting: Callable[[], None]) 
         stage: The key's stage.
         key: Address of the artifact that is about to be made.
         waiting: Called once when another process holds the lock.
+
+    Raises:
+        OSError: The lock file cannot be made or opened.
     """
     path = root / FOLDER / f"{stage}-{key[:16]}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    # A file whose mere existence is the lock would outlive a killed holder.
+    lock = FileLock(path, poll_interval=POLL_S, fallback_to_soft=False)
     try:
-        _acquire(descriptor, waiting)
+        _acquire(lock, waiting)
         yield
     finally:
-        os.close(descriptor)
+        lock.release()
 
 
-def _acquire(descriptor: int, waiting: Callable[[], None]) -> None:
+def _acquire(lock: BaseFileLock, waiting: Callable[[], None]) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.acquire(timeout=0)
         return
-    except BlockingIOError:
+    except Timeout:
         waiting()
     except OSError as exc:
         if exc.errno in UNSUPPORTED:
             return
         raise
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    lock.acquire()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from webslm.engine.look import Planned
 from webslm.engine.machine.memory import available_memory
-from webslm.engine.plan import Step
 from webslm.engine.store.artifacts import Cache
 
 CORES_PER_JOB = 2
@@ -37,19 +36,13 @@ class Capacity:
         )
 
 
-def capacity(plans: Sequence[Sequence[Step]], cache: Cache) -> Capacity:
+def capacity(plans: Sequence[Sequence[Planned]], cache: Cache) -> Capacity:
     """Return how many of the planned jobs this machine can run at once; at least one."""
-    todo = {
-        (step.stage, step.key)
-        for steps in plans
-        for step in steps
-        if step.forced or cache.lookup(step.stage, step.key) is None
-    }
-    past = past_peaks(cache, {stage for stage, _ in todo})
-    job_bytes = max((past.get(stage, UNKNOWN_BYTES) for stage, _ in todo), default=1)
+    todo = {each.step.stage for planned in plans for each in planned if each.runs}
+    past = past_peaks(cache, todo)
+    job_bytes = max((past.get(stage, UNKNOWN_BYTES) for stage in todo), default=1)
     cores = num_cores()
-    # Where the system does not tell, all of it is taken to be free.
-    free = available_memory() or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    free = available_memory()
     fit = int(free * RESERVE // job_bytes)
     return Capacity(
         jobs=max(1, min(len(plans), cores // CORES_PER_JOB, fit)),
@@ -63,12 +56,8 @@ def past_peaks(cache: Cache, stages: Iterable[str]) -> dict[str, int]:
     """Return the largest resident set in bytes that each stage took in this store."""
     peaks: dict[str, int] = {}
     for stage in stages:
-        for manifest in (cache.artifacts / stage).glob("[0-9a-f]*/artifact.json"):
-            try:
-                peak = int(json.loads(manifest.read_text(encoding="utf-8"))["peak_rss_bytes"])
-            except (OSError, ValueError, KeyError, TypeError):
-                continue
-            peaks[stage] = max(peaks.get(stage, 0), peak)
+        for artifact in cache.stored(stage):
+            peaks[stage] = max(peaks.get(stage, 0), artifact.peak_rss_bytes)
     return peaks
 
 

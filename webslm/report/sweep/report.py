@@ -10,8 +10,7 @@ from typing import Any
 
 from webslm.basics.fs import write_text
 from webslm.basics.screen import Screen, tell_problem
-from webslm.engine.plan import Step
-from webslm.engine.store.artifacts import Cache
+from webslm.engine.look import Planned
 from webslm.report.sweep.comparison import SIZE, SPEED, Measure, axis, columns, picks, text
 from webslm.report.sweep.record import Record
 
@@ -20,11 +19,11 @@ PAGE_NAME = "report.html"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planned:
-    """A job before it ran."""
+class Job:
+    """A build of the sweep before it ran."""
 
     name: str
-    steps: Sequence[Step]
+    planned: Sequence[Planned]
 
 
 def finish(
@@ -32,11 +31,11 @@ def finish(
     folder: Path,
     command: Sequence[str],
     records: Sequence[Record],
-    planned: Sequence[Planned],
+    jobs: Sequence[Job],
     metric: str | None,
 ) -> None:
     """Write the sweep's report and print its table, best picks and failures."""
-    report = make_report(command, records, planned, metric)
+    report = make_report(command, records, jobs, metric)
     write_text(folder / REPORT_NAME, json.dumps(report, indent=1, sort_keys=True) + "\n")
     write_page(folder, report, records, metric)
     show(console, folder, report, records, metric)
@@ -45,12 +44,12 @@ def finish(
 def make_report(
     command: Sequence[str],
     records: Sequence[Record],
-    planned: Sequence[Planned],
+    jobs: Sequence[Job],
     metric: str | None,
 ) -> dict[str, Any]:
     """Return report.json's content: every job, what was shared, the picks, what is missing."""
     recorded = {record.name for record in records}
-    missing = [job.name for job in planned if job.name not in recorded] if planned else []
+    missing = [job.name for job in jobs if job.name not in recorded]
     steps = sum(len(record.stages) for record in records)
     failed = [record for record in records if not record.ok]
     return {
@@ -143,23 +142,23 @@ def show(
     console.print(f"report {folder / PAGE_NAME}", soft_wrap=True)
 
 
-def show_plan(console: Screen, planned: Sequence[Planned], cache: Cache) -> None:
+def show_plan(console: Screen, jobs: Sequence[Job]) -> None:
     """Print what a sweep would do: every job's own steps, and what they share."""
     from rich.table import Table
 
     seen: set[tuple[str, str]] = set()
     table = Table(title="plan of the sweep", title_justify="left", box=None, pad_edge=False)
-    table.add_column("job", overflow="fold", min_width=max(len(job.name) for job in planned))
+    table.add_column("job", overflow="fold", min_width=max(len(job.name) for job in jobs))
     for name in ("runs", "shared or stored"):
         table.add_column(name)
-    for job in planned:
-        runs, kept = [], 0
-        for step in job.steps:
-            address = (step.stage, step.key)
-            if address in seen or cache.lookup(*address) is not None:
-                kept += 1
+    for job in jobs:
+        runs, ready = [], 0
+        for each in job.planned:
+            address = (each.step.stage, each.step.key)
+            if address in seen or not each.runs:
+                ready += 1
             else:
-                runs.append(step.stage)
+                runs.append(each.step.stage)
             seen.add(address)
-        table.add_row(job.name, ", ".join(runs) or "nothing", str(kept))
+        table.add_row(job.name, ", ".join(runs) or "nothing", str(ready))
     console.print(table)
