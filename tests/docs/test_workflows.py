@@ -73,7 +73,8 @@ def test_actions_are_pinned_by_digest_everywhere_by_the_same(tmp_path: Path) -> 
     assert "actions/checkout" in pins
     for name, found in pins.items():
         assert len(found) == 1, f"{name}: {found}"
-        assert re.fullmatch(r"[0-9a-f]{40} # v\d+\.\d+\.\d+", found.copy().pop()), f"{name}: {found}"
+        (pin,) = found
+        assert re.fullmatch(r"[0-9a-f]{40} # v\d+\.\d+\.\d+", pin), f"{name}: {pin}"
 
 
 def test_pushes_do_not_pile_up_and_may_only_read() -> None:

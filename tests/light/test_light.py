@@ -54,7 +54,8 @@ def test_lock_check(tmp_path: Path) -> None:
 
 def test_serve(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<p>A page</p>\n", encoding="utf-8")
-    (tmp_path / "webslm.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "webslm.json").write_text('{"title": "A page"}', encoding="utf-8")
+    (tmp_path / "manifest.json").write_text("{}", encoding="utf-8")
     words = (*WEBSLM, "serve", str(tmp_path), "--port", "0")
     with subprocess.Popen(words, stdout=subprocess.PIPE, encoding="utf-8") as server:
         try:

@@ -19,6 +19,7 @@ from webslm.basics import paths
 from webslm.basics.errors import VerificationFailed
 from webslm.basics.stage import Progress
 from webslm.proof.browser import Session, Tab
+from webslm.proof.page_names import DATA, HANDLER, IDS, WAITING
 from webslm.proof.webgpu import adapter_name
 from webslm.schema import VerifyConf
 
@@ -28,12 +29,13 @@ KEPT_LOGITS = 8
 """Best logits per position that the browser hands back."""
 Best = list[list[tuple[int, float]]]
 """For every position the best (token, raw logit), largest first."""
-_DETAILS = "document.querySelector('#problem-details').textContent.trim()"
-_LAST_ANSWER = "#log > li.assistant:last-child"
-_PRESS_STOP = """void (new BroadcastChannel("webslm-pieces").onmessage = () => {
-    document.querySelector("#stop").click();
-})"""
-_ADOPT = "async (url) => { await import(url); return webslm.adopt(webslmHandler.engine); }"
+_DETAILS = f"document.querySelector('#{IDS['problemDetails']}').textContent.trim()"
+_ROOT = "document.documentElement.dataset"
+_LAST_ANSWER = f"#{IDS['log']} > li.assistant:last-child"
+_PRESS_STOP = f"""void (new BroadcastChannel("webslm-pieces").onmessage = () => {{
+    document.querySelector("#{IDS["stop"]}").click();
+}})"""
+_ADOPT = f"async (url) => {{ await import(url); return webslm.adopt({HANDLER}.engine); }}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,32 +231,34 @@ def visit_page(page: Tab, url: str, fallback: str, *, most_pieces: int | None = 
     """
     page.open(url)
     _wait_for_state(page, "idle", "the page did not offer to load the model")
-    page.click("#load")
+    page.click(f"#{IDS['load']}")
     _wait_for_state(page, "ready", "the page did not load the model")
-    load_s = float(page.evaluate("document.documentElement.dataset.loadSeconds"))
+    load_s = float(page.evaluate(f"{_ROOT}.{DATA['loadSeconds']}"))
     page.in_worker((HARNESS / "count.js").read_text(encoding="utf-8"))
     if most_pieces is not None:
         page.evaluate(_PRESS_STOP)
         page.in_worker(f"void (webslmCounts.most = {most_pieces})")
-    if page.evaluate("document.querySelectorAll('#questions button').length") > 0:
-        page.click("#questions li:first-child button")
+    examples = f"#{IDS['questions']}"
+    if page.evaluate(f"document.querySelectorAll('{examples} button').length") > 0:
+        page.click(f"{examples} li:first-child button")
     else:
-        page.fill("#input", fallback)
+        page.fill(f"#{IDS['input']}", fallback)
         page.press("Enter")
     page.wait_for(
-        f"{_LAST_ANSWER}:not([data-state=waiting])", "the page showed no piece of an answer"
+        f"{_LAST_ANSWER}:not([data-{DATA['state']}={WAITING}])",
+        "the page showed no piece of an answer",
     )
     _wait_for_state(page, "ready", "the page did not finish its answer")
     data = page.evaluate(f"({{...document.querySelector('{_LAST_ANSWER}').dataset}})")
     answer = page.text(f"{_LAST_ANSWER} .text")
     dispatches, submits = per_token(page.in_worker("webslmCounts.marks"))
     return Visit(
-        question=page.text("#log > li.user .text"),
+        question=page.text(f"#{IDS['log']} > li.user .text"),
         answer=answer,
-        finished=data.get("finish") == "stop",
+        finished=data.get(DATA["finish"]) == "stop",
         load_s=load_s,
-        first_piece_s=float(data.get("firstPieceSeconds") or 0),
-        decode_tok_s=float(data.get("tokensPerSecond") or 0),
+        first_piece_s=float(data.get(DATA["firstPieceSeconds"]) or 0),
+        decode_tok_s=float(data.get(DATA["tokensPerSecond"]) or 0),
         dispatches_per_token=dispatches,
         submits_per_token=submits,
     )
@@ -330,10 +334,10 @@ def _best(steps: Sequence[Any]) -> Best:
 
 def _wait_for_state(page: Tab, state: str, what: str) -> None:
     ends = (state, "failed", "unsupported")
-    page.wait_for(", ".join(f"html[data-state={end}]" for end in ends), what)
-    seen = page.evaluate("document.documentElement.dataset.state")
+    page.wait_for(", ".join(f"html[data-{DATA['state']}={end}]" for end in ends), what)
+    seen = page.evaluate(f"{_ROOT}.{DATA['state']}")
     if seen != state:
-        title, text = page.text("#problem-title"), page.text("#problem-text")
+        title, text = (page.text(f"#{IDS[key]}") for key in ("problemTitle", "problemText"))
         raise VerificationFailed(
             f"{what}; it said: {title}: {text}",
             hint=f"its details end: {page.evaluate(_DETAILS)[-400:]}",

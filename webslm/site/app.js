@@ -2,6 +2,7 @@
 
 import { readConfig } from "./config.js";
 import { forget, isDownloaded } from "./download.js";
+import { DATA } from "./names.js";
 import { explain } from "./problem.js";
 import { progressText } from "./progress.js";
 import { readableBytes } from "./readable.js";
@@ -80,7 +81,7 @@ async function load() {
   const began = performance.now();
   try {
     await session.load("tuned", progressLine(showProgress));
-    document.documentElement.dataset.loadSeconds = ((performance.now() - began) / 1000).toFixed(2);
+    document.documentElement.dataset[DATA.loadSeconds] = ((performance.now() - began) / 1000).toFixed(2);
     session.set("ready");
     /** @type {HTMLElement | null} */ (document.querySelector("#panel-chat:not([hidden]) #input"))?.focus();
     // Tidying up never fails a load.

@@ -2,6 +2,7 @@
 
 import { button, h } from "./dom.js";
 import { markdown, readable } from "./markdown.js";
+import { DATA, WAITING } from "./names.js";
 
 const REST = 8;
 
@@ -55,7 +56,7 @@ export function growingText(body) {
 export function message(role, text = "") {
   const mine = role === "user";
   const body = h("div", { class: "text" });
-  const item = h("li", { class: `message ${role}`, "data-state": mine ? "done" : "waiting" },
+  const item = h("li", { class: `message ${role}`, "data-state": mine ? "done" : WAITING },
     h("span", { class: "unseen" }, mine ? "You:" : "Assistant:"), body);
   // A screen reader should hear the whole answer once, not every piece of it.
   item.setAttribute("aria-busy", String(!mine));
@@ -74,7 +75,7 @@ export function message(role, text = "") {
    */
   function finish(state, note = "", data = {}) {
     growing.end();
-    Object.assign(item.dataset, { state, ...data });
+    Object.assign(item.dataset, { [DATA.state]: state, ...data });
     item.setAttribute("aria-busy", "false");
     if (note) {
       item.append(h("span", { class: "note" }, note));
@@ -85,7 +86,7 @@ export function message(role, text = "") {
     item,
     /** @param {string} piece */
     append(piece) {
-      item.dataset.state = "streaming";
+      item.dataset[DATA.state] = "streaming";
       growing.append(piece);
     },
     finish,

@@ -1,6 +1,7 @@
 // Owns which models run and what the page is doing; modes listen for "state".
 
 import { Engine } from "./engine.js";
+import { DATA, STATES } from "./names.js";
 import { explain } from "./problem.js";
 
 /** @import { Config, Decoding, Model } from "./config.js" */
@@ -12,7 +13,7 @@ import { explain } from "./problem.js";
  * Which model.
  * @typedef {"tuned" | "base"} Which
  * What the page is doing.
- * @typedef {"starting" | "idle" | "loading" | "ready" | "answering" | "failed" | "unsupported"} State
+ * @typedef {(typeof STATES)[number]} State
  */
 
 class Session extends EventTarget {
@@ -29,7 +30,7 @@ class Session extends EventTarget {
   /** @param {State} state */
   set(state) {
     this.state = state;
-    document.documentElement.dataset.state = state;
+    document.documentElement.dataset[DATA.state] = state;
     this.dispatchEvent(new Event("state"));
   }
 

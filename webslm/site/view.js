@@ -1,14 +1,15 @@
 // Owns what every mode shares on the page: the state shown, the gate, and the problem card.
 
 import { byId } from "./dom.js";
+import { IDS } from "./names.js";
 
 /** @import { Problem } from "./problem.js" */
 /** @import { State } from "./session.js" */
 
 /** @type {Record<string, any>} */
 export const elements = Object.fromEntries(
-  ["status", "tabs", "panels", "gate", "load", "progress", "progress-bar", "progress-text",
-    "problem", "problem-title", "problem-text", "problem-advice", "problem-details", "retry",
+  ["status", "tabs", "panels", "gate", IDS.load, "progress", "progress-bar", "progress-text",
+    "problem", IDS.problemTitle, IDS.problemText, "problem-advice", IDS.problemDetails, "retry",
   ].map((id) => [id, byId(id)]),
 );
 
@@ -30,8 +31,8 @@ const STATUS = {
 export function showState(state, started) {
   elements.gate.hidden = started || !["starting", "idle", "loading"].includes(state);
   elements.status.textContent = STATUS[state];
-  elements.load.disabled = state !== "idle";
-  elements.load.hidden = state === "loading";
+  elements[IDS.load].disabled = state !== "idle";
+  elements[IDS.load].hidden = state === "loading";
   elements.progress.hidden = state !== "loading";
 }
 
@@ -44,10 +45,10 @@ export function showProgress({ share, text }) {
 /** @param {Problem} problem */
 export function showProblem(problem) {
   elements.problem.hidden = false;
-  elements["problem-title"].textContent = problem.title;
-  elements["problem-text"].textContent = problem.text;
+  elements[IDS.problemTitle].textContent = problem.title;
+  elements[IDS.problemText].textContent = problem.text;
   elements["problem-advice"].textContent = problem.advice;
-  elements["problem-details"].textContent = problem.details || problem.message;
+  elements[IDS.problemDetails].textContent = problem.details || problem.message;
   elements.retry.hidden = problem.kind === "unsupported" || problem.kind === "message";
   (elements.retry.hidden ? elements.problem : elements.retry).scrollIntoView({ block: "nearest" });
 }

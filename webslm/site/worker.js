@@ -1,6 +1,7 @@
 // Owns the worker: web-llm's handler, a copy of what the compiled model prints, and word of a lost
 // graphics device. A C++ error is printed and then traps; the trap alone says only "unreachable".
 
+import { HANDLER } from "./names.js";
 import { WebWorkerMLCEngineHandler } from "./vendor/web-llm.js";
 
 for (const level of /** @type {const} */ (["error", "warn"])) {
@@ -26,7 +27,7 @@ if (globalThis.GPUAdapter) {
 
 const handler = new WebWorkerMLCEngineHandler();
 // The proof measures the very model that the page has loaded.
-/** @type {any} */ (self).webslmHandler = handler;
+/** @type {any} */ (self)[HANDLER] = handler;
 self.onmessage = (event) => {
   if (event.data.kind === "chatCompletionNonStreaming") {
     // A stop that came after the end of an answer would else be taken for one of this whole answer.

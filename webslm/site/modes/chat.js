@@ -3,6 +3,7 @@
 import { button, h } from "../dom.js";
 import { Kept } from "../kept.js";
 import { endNote, message } from "../messages.js";
+import { DATA, IDS } from "../names.js";
 import { conversation } from "../prompt.js";
 import { samplingPanel } from "../sampling.js";
 import { session } from "../session.js";
@@ -36,13 +37,13 @@ class Chat {
   constructor() {
     const { config } = session;
     this.sampling = samplingPanel(config.decoding, config.model.context_window_size);
-    this.log = h("ol", { id: "log" });
+    this.log = h("ol", { id: IDS.log });
     this.examples = this.#examples(config.questions);
     this.input = h("textarea", {
-      id: "input", rows: 1, oninput: () => this.#fit(), onkeydown: (event) => this.#key(event),
+      id: IDS.input, rows: 1, oninput: () => this.#fit(), onkeydown: (event) => this.#key(event),
     });
     this.send = h("button", { id: "send", type: "submit", class: "main" }, "Send");
-    this.stop = button("Stop", () => session.interrupt(), { id: "stop", class: "main", hidden: true });
+    this.stop = button("Stop", () => session.interrupt(), { id: IDS.stop, class: "main", hidden: true });
     this.fresh = button("New chat", () => this.#open(), { id: "new-chat", class: "quiet", hidden: true });
     this.kept = new Kept(config, {
       open: (kept) => this.#open(kept), current: () => ({ id: this.#id, turns: this.#turns }),
@@ -64,7 +65,7 @@ class Chat {
       h("div", { role: "log", "aria-label": "Conversation" }, this.log),
       this.examples,
       h("form", { id: "composer", onsubmit: (event) => { event.preventDefault(); this.#submit(); } },
-        h("label", { class: "unseen", for: "input" }, "Your question"), this.input, this.send, this.stop),
+        h("label", { class: "unseen", for: IDS.input }, "Your question"), this.input, this.send, this.stop),
     ];
   }
 
@@ -93,7 +94,7 @@ class Chat {
   #examples(questions) {
     return h("section", { id: "examples", "aria-labelledby": "examples-title", hidden: true },
       h("h2", { id: "examples-title" }, "You could ask"),
-      h("ul", { id: "questions" }, questions.map(({ text }) => h("li", {},
+      h("ul", { id: IDS.questions }, questions.map(({ text }) => h("li", {},
         button(text, () => this.#ask(text), { disabled: true })))));
   }
 
@@ -131,7 +132,7 @@ class Chat {
           if (event.text === undefined) {
             this.#close(answer, event);
           } else {
-            answer.item.dataset.firstPieceSeconds ??= ((performance.now() - began) / 1000).toFixed(3);
+            answer.item.dataset[DATA.firstPieceSeconds] ??= ((performance.now() - began) / 1000).toFixed(3);
             said += event.text;
             this.#following(() => answer.append(event.text));
           }
@@ -168,9 +169,9 @@ class Chat {
     const speed = usage?.extra?.decode_tokens_per_s;
     this.#following(() => answer.finish(
       session.interrupted ? "interrupted" : "done", endNote(finish, session.interrupted), {
-        finish: String(finish),
+        [DATA.finish]: String(finish),
         tokens: String(usage?.completion_tokens ?? ""),
-        tokensPerSecond: speed !== undefined && Number.isFinite(speed) ? speed.toFixed(2) : "",
+        [DATA.tokensPerSecond]: speed !== undefined && Number.isFinite(speed) ? speed.toFixed(2) : "",
       }));
   }
 
