@@ -106,8 +106,9 @@ def _download(url: str, target: Path) -> None:
                 file.write(part)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as exc:
         target.unlink(missing_ok=True)
-        refused = isinstance(exc, httpx2.HTTPStatusError)
-        reason = f"status {exc.response.status_code}" if refused else exc
+        reason = str(exc)
+        if isinstance(exc, httpx2.HTTPStatusError):
+            reason = f"status {exc.response.status_code}"
         raise EnvironmentMismatch(
             f"compiler.url: {url} cannot be fetched: {reason}",
             hint="check the address, or fetch it by hand: compiler.path=FILE",
