@@ -13,6 +13,7 @@ ARG PIP_EXTRA_INDEX_URL=""
 COPY --chown=webslm pyproject.toml README.md LICENSE src/
 COPY --chown=webslm webslm src/webslm
 COPY --chown=webslm conf src/conf
+COPY --chown=webslm recipes src/recipes
 RUN python -m venv venv && pip install --no-cache-dir ./src
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir wheels ./src
 RUN python -m webslm domain=medical base=tiny quant=q4f32_1 output_dir=demo

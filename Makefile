@@ -1,17 +1,26 @@
 # The whole developer interface; CI runs the same targets.
-.PHONY: demo test setup lint types unit slow docs reference generate licences bench clean
+.PHONY: demo test demo-test setup lint types unit slow shuffled seconds docs reference generate \
+	licences bench clean
 
 PYTHON_BIN := .venv/bin/python
 # A file is one process's, so that what its tests share is made once. Two processes hold two
 # browsers and two copies of torch: 0 runs everything in this one.
 WORKERS ?= 2
+PYTEST = $(PYTHON_BIN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# What `make test` leaves to others: `make slow` nightly, `make demo-test` in a job of its own.
+QUICK = not slow and not gpu and not demo
+SEED ?= $(shell date +%j)
 
 demo: setup
 	$(PYTHON_BIN) -m webslm domain=medical quant=q4f32_1
 
-test: setup lint types
-	$(PYTHON_BIN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=15 \
-		-m "not slow and not gpu"
+test: setup lint
+	@scripts/beside.sh types $(PYTEST) --durations=15 -m "$(QUICK)"
+
+# What stands on a whole build of all rows, ten minutes, on the base that needs no hub.
+# WEBSLM_TEST_STORE=FOLDER keeps its steps for the next time.
+demo-test: setup
+	$(PYTHON_BIN) -m pytest --durations=15 -m "demo and not slow and not gpu"
 
 setup:
 	@scripts/setup.sh
@@ -27,6 +36,14 @@ types: setup
 # Only the tests that need neither a model nor a browser.
 unit: setup
 	$(PYTHON_BIN) -m pytest tests/unit tests/conf tests/property
+
+# `make test` in an order that SEED decides, another every day: tests may not depend on any.
+shuffled: setup
+	$(PYTEST) --shuffle $(SEED) -m "$(QUICK)"
+
+# What each file takes, for an order that begins with the longest.
+seconds: setup
+	$(PYTEST) --seconds tests/harness/seconds.json -m "$(QUICK)"
 
 slow: setup
 	$(PYTHON_BIN) -m pytest -m "slow and not gpu"

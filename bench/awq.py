@@ -28,6 +28,7 @@ from webslm.evaluation.evaluating import Probe
 from webslm.evaluation.survival import Forced
 from webslm.model.architectures import architecture
 from webslm.model.prompts.ends import stop_ids
+from webslm.rows.artifact import read_messages
 from webslm.stages import convert
 from webslm.training import loaded as reference
 from webslm.training import turns
@@ -117,7 +118,7 @@ def _tail() -> tuple[str, ...]:
 def _held_out(stored: dict[str, Path]) -> list[Probe]:
     tokenizer = reference.load_tokenizer(stored["merge"])
     stops = stop_ids(stored["merge"], tokenizer)
-    rows = turns.read_rows(stored["data"] / "held_out.jsonl")
+    rows = read_messages(stored["data"] / "held_out.jsonl")
     return [
         Probe(prompt=prompt, answer=answer)
         for number, row in enumerate(rows, 1)

@@ -31,8 +31,8 @@ from webslm.basics.stage import Context
 from webslm.bundle import npm
 from webslm.model.prompts.ends import stop_ids
 from webslm.model.prompts.page_prompts import FACTS, chosen_prompts, row_prompts
-from webslm.model.prompts.probes import read_rows
 from webslm.model.prompts.prompt_tokens import load
+from webslm.rows.artifact import located
 from webslm.schema import (
     BaseConf,
     BaseSource,
@@ -188,7 +188,7 @@ def _page(root: Path, file: Path, rows: list[Row], fold: str | None) -> Page:
     conv, facts, folder = _configured(root, file, rows, Prompts.page, fold)
     tokens = load(folder)
     system = rows[0][0]["content"] if rows[0][0]["role"] == "system" else ""
-    asked = [*row_prompts(read_rows(root / "data")), *chosen_prompts(tokens, system)]
+    asked = [*row_prompts(located(root / "data")), *chosen_prompts(tokens, system)]
     return Page(
         facts=facts,
         chats=[[dict(message) for message in chat] for _, chat in asked],

@@ -150,7 +150,7 @@ def trl(task: Task, folder: Path) -> dict[str, Any]:
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
     from trl import SFTConfig, SFTTrainer
 
-    from webslm.training.turns import read_rows
+    from webslm.rows.artifact import read_messages
 
     four_bits = {
         "quantization_config": BitsAndBytesConfig(
@@ -175,7 +175,7 @@ def trl(task: Task, folder: Path) -> dict[str, Any]:
         train_dataset=Dataset.from_list(
             [
                 {"prompt": messages[:-1], "completion": messages[-1:]}
-                for messages in read_rows(Path(task.rows))
+                for messages in read_messages(Path(task.rows))
             ]
         ),
         peft_config=peft_config(task),
@@ -238,13 +238,14 @@ def encode(task: Task) -> list[Any]:
     from transformers import AutoTokenizer
 
     from webslm.model.prompts.ends import stop_ids
+    from webslm.rows.artifact import read_messages
     from webslm.schema import Loss
     from webslm.training import turns
 
     tokenizer = AutoTokenizer.from_pretrained(task.base)
     return turns.encode_all(
         tokenizer,
-        turns.read_rows(Path(task.rows)),
+        read_messages(Path(task.rows)),
         stops=stop_ids(Path(task.base), tokenizer),
         loss=Loss.assistant_only,
         max_length=task.lora["max_length"],

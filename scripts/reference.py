@@ -17,7 +17,7 @@ from typing import Any
 
 from webslm import schema
 from webslm.basics.errors import WebslmError
-from webslm.basics.paths import conf_dir
+from webslm.basics.paths import RECIPE_GROUP, conf_dir, recipes_dir
 from webslm.cli.help import HELP
 from webslm.config.compose import compose
 from webslm.engine.table import STAGE_NAMES
@@ -42,7 +42,7 @@ The path of a file that is there is that file's, whatever its name. Texts inside
 stand in quotes: `domain.questions='["Hot, or cold?", "Why?"]'`,
 `data.columns='{question: "Q 1", answer: A}'`.
 """
-NO_CLASS = {"recipe", *HYDRA_GROUPS}
+NO_CLASS = {RECIPE_GROUP, *HYDRA_GROUPS}
 """Groups that set keys of other groups: they have no keys of their own."""
 GROUP_TEXTS = {
     "recipe": "A named build: a few values of other groups.",
@@ -133,9 +133,12 @@ def groups() -> dict[str, dict[str, Path]]:
     order = [field.name for field in dataclasses.fields(schema.Config)]
     found = {path.name for path in conf_dir().iterdir() if path.is_dir()} - {"hydra"}
     names = sorted(found, key=lambda name: order.index(name) if name in order else len(order))
+    folders = {name: conf_dir() / name for name in names}
+    folders[RECIPE_GROUP] = recipes_dir()
+    folders |= {name: conf_dir() / name for name in HYDRA_GROUPS}
     return {
-        name: {path.stem: path for path in sorted((conf_dir() / name).glob("*.yaml"))}
-        for name in (*names, *HYDRA_GROUPS)
+        name: {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+        for name, folder in folders.items()
     }
 
 

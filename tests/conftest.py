@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from tests.integration.conftest import run_build
+from tests.harness import leaks, order, store
+from tests.integration.conftest import MEDICAL, OUTPUT, TAUGHT, run_build, run_process
 from webslm.basics.paths import cache_dir
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -21,15 +22,51 @@ settings.load_profile("webslm")
 SYSTEM = "You are a helpful assistant."
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process make the medical build while the other runs the files that can do without."""
-    needing = {item.path for item in items if "medical" in getattr(item, "fixturenames", ())}
-    first = min(needing, default=None)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what ``make shuffled`` and ``make seconds`` ask for."""
+    group = parser.getgroup("webslm")
+    group.addoption("--shuffle", type=int, metavar="SEED", help="an order that SEED decides")
+    group.addoption("--seconds", type=Path, metavar="FILE", help="write what each file took")
 
-    def turn(item: pytest.Item) -> int:
-        return 0 if item.path == first else 1 + (item.path in needing)
 
-    items.sort(key=turn)
+def pytest_configure(config: pytest.Config) -> None:
+    """Share processors and one new store among the session's processes; the first of them does."""
+    config.pluginmanager.register(order.Clock())
+    if hasattr(config, "workerinput"):
+        return
+    workers = config.getoption("numprocesses", None) or 1
+    # More threads than processors wait for each other, torch's above all.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    store.open_store()
+    if target := config.getoption("--seconds"):
+        config.pluginmanager.register(order.Sum(target))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the session's store."""
+    if not hasattr(config, "workerinput"):
+        store.close_store()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what stands on the whole demo; the longest files come first, or any for a seed."""
+    for item in items:
+        if "medical" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.demo)
+    seed = config.getoption("--shuffle")
+    if seed is None:
+        order.longest_first(items)
+    else:
+        order.shuffle(items, seed)
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing() -> Iterator[None]:
+    """Fail a test that the next one could notice."""
+    with leaks.nothing_left() as left:
+        yield
+    assert not left, "left behind: " + "; ".join(left)
 
 
 def chat_row(question: str, answer: str, system: str | None = SYSTEM) -> dict[str, object]:
@@ -55,11 +92,20 @@ def write_jsonl(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def medical(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The README's main command on the base that is made here, in the machine's own cache."""
+    """The demo with all its rows, on the base that is made here; for `make demo-test`."""
     root = tmp_path_factory.mktemp("medical")
-    done = run_build("domain=medical", "base=tiny", "quant=q4f32_1", cwd=root)
+    done = run_process(*MEDICAL, cwd=root)
     assert done.returncode == 0, done.stderr + done.stdout
-    return root / "outputs" / "medical-tiny-q4f32_1"
+    return root / OUTPUT
+
+
+@pytest.fixture(scope="session")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small build, proven and delivered, for tests that need any real site."""
+    root = tmp_path_factory.mktemp("taught")
+    done = run_build(*TAUGHT, cwd=root)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return root / OUTPUT
 
 
 @pytest.fixture

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 import tvm
 
+from tests.built_kernels import built_for
 from webslm.compiler.kernels import nucleus, nucleus_draw
-from webslm.compiler.kernels.threads import CPU
-
-
-@cache
-def built(make: Any, vocab_size: int) -> Any:
-    """Compile one kernel for this machine."""
-    kernel = make(vocab_size, CPU).with_attr("global_symbol", "kernel")
-    return tvm.compile(tvm.IRModule({"kernel": kernel}), target="llvm")["kernel"]
 
 
 def tensor(values: Any, dtype: str) -> Any:
@@ -28,7 +20,7 @@ def masses(probabilities: np.ndarray) -> np.ndarray:
     """Return the first kernel's masses of one row [V]."""
     size = probabilities.size
     found = tensor(np.zeros((nucleus.num_tiles(size), nucleus.COLUMNS)), "float32")
-    built(nucleus.masses, size)(tensor(probabilities[None], "float32"), found)
+    built_for(nucleus.masses, size)(tensor(probabilities[None], "float32"), found)
     result: np.ndarray = found.numpy()
     return result
 
@@ -38,7 +30,7 @@ def draw(
 ) -> int:
     """Return the token that both kernels choose from one row [V]."""
     token = tensor([-2], "int32")
-    built(nucleus_draw.draw, probabilities.size)(
+    built_for(nucleus_draw.draw, probabilities.size)(
         tensor(probabilities[None], "float32"),
         tensor(masses(probabilities) if found is None else found, "float32"),
         tensor([uniform], "float32"),

@@ -28,6 +28,35 @@ WEBGPU_TYPES = npm.Package(
     ),
     module="dist/index.d.ts",
 )
+_BIOME_ARCHIVES = {
+    ("linux", "x86_64"): (
+        "linux-x64",
+        "sha512-XIk3pLQT56I6Tti+u0DF8FtSNXjCMTPbxVTzfJ9cS2t1ImVKvrqV5b52GuEaJg6/wuiXvz0sjfb5"
+        "saB4TPRjzA==",
+    ),
+    ("linux", "aarch64"): (
+        "linux-arm64",
+        "sha512-0Bjim8lKwnrvXUHoI4k3Tb51BjoiLEwDnovCI8nSzkk6wj3dShiuAjrx6+X0Hjf4ejR1sRZgTQiS"
+        "DHlpy9vB7w==",
+    ),
+    ("darwin", "arm64"): (
+        "darwin-arm64",
+        "sha512-DHyj+JnRHcn4YdvpiqgTFZMYKSPELMCfFpNNlEuu1L8DKTGXhzW7raIwdsbo2Ie9nCljQLAQkVWQ"
+        "k/mwM0ueiA==",
+    ),
+}
+# The page's linter: one program for each kind of machine, without dependencies.
+BIOME = {
+    machine: npm.Package(
+        name=f"@biomejs/cli-{kind}",
+        version="2.6.8",
+        integrity=integrity,
+        module="package.json",
+        licence="package.json",
+        also=("biome",),
+    )
+    for machine, (kind, integrity) in _BIOME_ARCHIVES.items()
+}
 WEB_LLM_TYPES = replace(npm.WEB_LLM, also=("lib/*.d.ts",))
 MARKED_TYPES = replace(npm.MARKED, also=("lib/marked.d.ts",))
 JINJA_TYPES = replace(npm.JINJA, also=("dist/*.d.ts",))

@@ -17,7 +17,7 @@ from webslm.engine.lock.file import read_lock
 from webslm.engine.store.artifacts import Cache
 from webslm.engine.table import STAGES
 from webslm.proof.observe import KEPT_LOGITS
-from webslm.proof.questions import Row, asked_rows
+from webslm.proof.questions import TrainedQuestion, asked_rows
 from webslm.proof.verdict import Reference
 from webslm.schema import Config, VerifyStageConf
 from webslm.stages.golden import dequantized_answers
@@ -35,7 +35,7 @@ MAX_UNTRAINED = 8
 class Questions:
     """Conversations, and what torch says to each."""
 
-    rows: list[Row]
+    rows: list[TrainedQuestion]
     references: list[Reference]
 
     def runs(self) -> list[dict[str, Any]]:
@@ -90,7 +90,7 @@ def read_build(folder: Path) -> tuple[Build, dict[str, Any]]:
         "untrained": asked_rows(inputs["data"] / "held_out.jsonl", MAX_UNTRAINED),
     }
 
-    def referred(some: list[Row]) -> list[Reference]:
+    def referred(some: list[TrainedQuestion]) -> list[Reference]:
         limit = verify.verify.max_answer_tokens
         said = dequantized_answers(some, config.base.shape, config.quant, inputs, limit=limit)
         return refer(some, verify.verify, inputs, said)
@@ -119,7 +119,7 @@ def speed_job(prompts: list[int], messages: Any) -> dict[str, Any]:
     }
 
 
-def _speed(config: Config, row: Row) -> dict[str, Any]:
+def _speed(config: Config, row: TrainedQuestion) -> dict[str, Any]:
     context = config.compiler.context_window_size
     prompts = sorted({context // share for share in PROMPT_SHARES})
     return speed_job(prompts, row.messages)

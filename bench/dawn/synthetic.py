@@ -26,7 +26,7 @@ from bench.dawn.cost import cache_bytes_per_token, weight_bytes
 from bench.dawn.judge import best_logits, speed_entry, speed_line
 from bench.dawn.kit import write_kit
 from bench.dawn.weights import values
-from webslm.basics import fs
+from webslm.basics import fs, model_files
 from webslm.basics.paths import cache_dir
 from webslm.basics.stage import Context
 from webslm.compiler.memory import library_tensors
@@ -34,9 +34,9 @@ from webslm.config.compose import compose
 from webslm.engine.table import STAGES
 from webslm.evaluation.answering import Greedy, greedy
 from webslm.model.architectures import architecture
-from webslm.model.weights.arithmetic import required_features
 from webslm.model.weights.conversion import read_parameter
-from webslm.model.weights.shards import INDEX_NAME, ShardReader, ShardWriter
+from webslm.model.weights.format import required_features
+from webslm.model.weights.shards import ShardReader, ShardWriter
 from webslm.proof.observe import KEPT_LOGITS
 from webslm.proof.verdict import logit_difference
 from webslm.schema import CompileStageConf, Config
@@ -186,7 +186,7 @@ def _site(template: Path, cfg: Config, name: str, shards: Path, work: Path) -> P
     url = f"models/{name}/resolve/{REVISION}/"
     (site / url).mkdir(parents=True)
     shutil.copyfile(old / "tokenizer.json", site / url / "tokenizer.json")
-    shutil.copyfile(shards / INDEX_NAME, site / url / INDEX_NAME)
+    shutil.copyfile(shards / model_files.TENSOR_INDEX, site / url / model_files.TENSOR_INDEX)
     chat = json.loads((old / "mlc-chat-config.json").read_text(encoding="utf-8"))
     sizes = {
         "vocab_size": cfg.base.shape.vocab_size,

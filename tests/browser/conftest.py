@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chain import make_chain
-from tests.integration.conftest import run_build
+from tests.integration.conftest import TAUGHT, run_build
 
 
 @pytest.fixture(scope="session")
@@ -19,13 +19,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def full_site(medical: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The medical build again with every mode: only what the modes add is built."""
+def full_site(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small build again with every mode: only what the modes add is built."""
     folder = tmp_path_factory.mktemp("full")
     words = (
-        "domain=medical",
-        "base=tiny",
-        "quant=q4f32_1",
+        *TAUGHT,
         "app=full",
         "name=full",
         "until=bundle",
@@ -34,5 +32,5 @@ def full_site(medical: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run_build(*words, cwd=folder)
     assert done.returncode == 0, done.stderr + done.stdout
     assert "ran finetune" not in done.stdout
-    assert medical.is_dir()
+    assert taught.is_dir()
     return folder / "outputs" / "full" / "bundle"

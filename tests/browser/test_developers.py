@@ -96,10 +96,10 @@ def test_module_loads_answers_and_goes(empty: Tab, full_site: Path) -> None:
 
 
 def test_module_without_a_base_says_so(
-    medical: Path, session: Session, tmp_path: Path, full_site: Path
+    taught: Path, session: Session, tmp_path: Path, full_site: Path
 ) -> None:
     (tmp_path / "index.html").write_text(EMPTY)
-    for site, title in ((medical / "bundle", "There is no base model here"), (full_site, None)):
+    for site, title in ((taught / "bundle", "There is no base model here"), (full_site, None)):
         with running_server(tmp_path, extra={"/there/bundle/": site}) as url:
             tab = session.tab()
             tab.open(url)

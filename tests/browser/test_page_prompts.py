@@ -13,7 +13,7 @@ import pytest
 
 from tests.browser.chain import QUANT, TIMEOUT_S, context
 from tests.chat_families import CHATML, FAMILIES, MISTRAL_LAST, NUMBERED, Family
-from tests.integration.conftest import read_report, run_build, stored
+from tests.integration.conftest import MEDICAL, read_report, run_build, stored
 from tests.integration.test_chat_families import ROWS, made
 from tests.site_inputs import configuration, write_inputs
 from webslm.basics.errors import VerificationFailed
@@ -25,7 +25,7 @@ from webslm.model.prompts.ends import stop_ids
 from webslm.proof import browser
 from webslm.proof.browser import Session
 from webslm.proof.rendering import compare_in
-from webslm.rows.dataset import read_rows
+from webslm.rows.artifact import read_rows
 from webslm.schema import ChatConfigStageConf, DecodingConf, Prompts, RopeScalingConf, ShapeConf
 from webslm.stages import bundle, chat_config
 from webslm.stages.convert import dequantized_state
@@ -137,16 +137,20 @@ def test_site_without_the_option_renders_nothing(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def stages(medical: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The medical build's artifacts under a template that no block can say."""
-    root = tmp_path_factory.mktemp("numbered")
-    found = stored(medical)
+def stages(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The small build's artifacts under a template that no block can say."""
+    return numbered(taught, tmp_path_factory.mktemp("numbered"))
+
+
+def numbered(build: Path, root: Path) -> dict[str, Path]:
+    """Take a build's artifacts through the last stages again, with questions that are counted."""
+    found = stored(build)
     shutil.copytree(found["normalize"], root / "normalize")
     path = root / "normalize" / "tokenizer_config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({**config, "chat_template": NUMBERED}), encoding="utf-8")
     found["normalize"] = root / "normalize"
-    lock = json.loads((medical / "webslm.lock.json").read_text(encoding="utf-8"))
+    lock = json.loads((build / "webslm.lock.json").read_text(encoding="utf-8"))
     conf = ChatConfigStageConf(
         shape=shape_of(lock),
         quant_name="q4f32_1",
@@ -179,9 +183,9 @@ def shortest(data: Path) -> list[dict[str, str]]:
 
 
 def test_chat_over_turns_says_torchs_tokens(
-    stages: dict[str, Path], medical: Path, session: Session
+    stages: dict[str, Path], taught: Path, session: Session
 ) -> None:
-    lock = json.loads((medical / "webslm.lock.json").read_text(encoding="utf-8"))
+    lock = json.loads((taught / "webslm.lock.json").read_text(encoding="utf-8"))
     parameters = architecture("qwen2").parameters(shape_of(lock))
     model = reference.load_model(
         stages["merge"], dequantized_state(stages["convert"], parameters, QUANT)
@@ -221,14 +225,24 @@ def test_chat_over_turns_says_torchs_tokens(
     assert tab.observed.foreign_requests == []
 
 
-def test_every_medical_prompt_is_rendered_alike(stages: dict[str, Path], session: Session) -> None:
+def test_every_prompt_is_rendered_alike(stages: dict[str, Path], session: Session) -> None:
+    assert_rendered_alike(stages, session)
+
+
+def test_every_medical_prompt_is_rendered_alike(
+    medical: Path, session: Session, tmp_path: Path
+) -> None:
+    assert_rendered_alike(numbered(medical, tmp_path), session)
+
+
+def assert_rendered_alike(stages: dict[str, Path], session: Session) -> None:
     rows = (stages["data"] / "train.jsonl").read_text(encoding="utf-8").count("\n")
     assert compared(session, stages) > rows > 0
 
 
 @pytest.mark.slow
 def test_whole_build_passes_its_proof(medical: Path, tmp_path: Path) -> None:
-    words = ("domain=medical", "base=tiny", "quant=q4f32_1", "app.template=page", "name=paged")
+    words = (*MEDICAL, "app.template=page", "name=paged")
     done = run_build(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout
     seen = read_report(tmp_path / "outputs" / "paged")["verify"]

@@ -101,7 +101,7 @@ def judge(
     device["graphics"] = {**DEVICE["graphics"], **changes.get("graphics", {})}
     found: dict[str, Any] = tab.call(
         """async ({ device, model, facts }) => {
-            const { deviceReport, judge } = await import("./preflight.js");
+            const { deviceReport, judge } = await import("./judge.js");
             const verdict = judge(device, model, facts);
             return { ...verdict, report: deviceReport(device, model, verdict) };
         }""",
@@ -300,7 +300,8 @@ def test_a_metered_connection_is_asked_before_a_big_download(
 def test_speed_and_time_left_are_told_in_words(tab: Tab) -> None:
     lines = tab.call(
         """async () => {
-            const { Meter, progressText, readableTime } = await import("./progress.js");
+            const { Meter, progressText } = await import("./progress.js");
+            const { readableTime } = await import("./readable.js");
             const meter = new Meter(5e6, 0);
             const early = meter.measure(6e6, 50e6, 100);
             const later = meter.measure(15e6, 50e6, 2000);

@@ -48,12 +48,12 @@ def cut(browser: Browser, page: Path, width: int, media: Literal["screen", "prin
 @pytest.mark.browser
 @pytest.mark.parametrize("width", PHONES)
 def test_phone_scrolls_wide_tables_and_never_the_page(
-    browser: Browser, medical: Path, width: int
+    browser: Browser, taught: Path, width: int
 ) -> None:
-    found = cut(browser, medical / "report.html", width, "screen")
+    found = cut(browser, taught / "report.html", width, "screen")
     assert set(found) <= {"scroll", "plan scroll"}
 
 
 @pytest.mark.browser
-def test_paper_holds_everything(browser: Browser, medical: Path) -> None:
-    assert cut(browser, medical / "report.html", PAPER, "print") == []
+def test_paper_holds_everything(browser: Browser, taught: Path) -> None:
+    assert cut(browser, taught / "report.html", PAPER, "print") == []

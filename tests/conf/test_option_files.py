@@ -59,7 +59,7 @@ def project(
     monkeypatch.setenv("WEBSLM_CACHE", str(tmp_path / "cache"))
 
     def show(recipe: bytes) -> tuple[int, str, str]:
-        Path("conf/recipe/shop.yaml").write_bytes(recipe)
+        Path("recipes/shop.yaml").write_bytes(recipe)
         capfd.readouterr()
         code = run(["recipe=shop", "dry_run=true", "until=data"])
         return code, *capfd.readouterr()

@@ -21,8 +21,7 @@ from webslm.engine.plan import Step, plan
 from webslm.engine.table import STAGE_NAMES, STAGES
 from webslm.schema import CompileStageConf, Config
 
-# A recipe is a choice of the others: tests/conf/test_recipes.py.
-NO_NODES = {"hydra", "recipe"}
+NO_NODES = {"hydra"}
 GROUPS = sorted(
     path.name for path in conf_dir().iterdir() if path.is_dir() and path.name not in NO_NODES
 )

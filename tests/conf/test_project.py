@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from webslm.basics.paths import conf_dir
+from webslm.basics.paths import group_dirs
 from webslm.cli.main import VERBS
 from webslm.cli.project.completion import candidates
 from webslm.cli.project.init import write_project
@@ -44,6 +44,45 @@ def test_project_recipe_composes_in_multirun(tmp_path: Path) -> None:
     assert done.stdout.count("finetune") == 2
 
 
+def test_recipes_below_conf_are_found_as_before(tmp_path: Path) -> None:
+    write_project(tmp_path / "mine")
+    (tmp_path / "mine" / "recipes").rename(tmp_path / "mine" / "conf" / "recipe")
+    done = webslm("recipe=mine", "--cfg", "job", cwd=tmp_path / "mine")
+    assert done.returncode == 0, done.stderr
+    assert "name: mine\n" in done.stdout
+    assert "mine" in webslm("completion", "words", "--", "recipe=mi", cwd=tmp_path / "mine").stdout
+
+
+def test_options_beside_recipes_need_no_domain(tmp_path: Path) -> None:
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "conf" / "lora").mkdir(parents=True)
+    (tmp_path / "conf" / "lora" / "mine.yaml").write_text("r: 3\n", encoding="utf-8")
+    text = "# @package _global_\ndefaults:\n  - override /base: tiny\nlora: {alpha: 7}\n"
+    (tmp_path / "recipes" / "own.yaml").write_text(text, encoding="utf-8")
+    done = webslm("recipe=own", "lora=mine", "--cfg", "job", "--package", "lora", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "r: 3\nalpha: 7\n" in done.stdout
+
+
+def test_a_recipe_that_is_none_names_those_of_both_folders(tmp_path: Path) -> None:
+    write_project(tmp_path / "mine")
+    done = webslm("recipe=minne", "dry_run=true", cwd=tmp_path / "mine")
+    assert done.returncode == 2
+    assert "did you mean recipe=mine?" in done.stderr
+    assert "medical_tiny" in done.stderr
+
+
+def test_a_recipe_frozen_into_a_project_is_found_there(tmp_path: Path) -> None:
+    write_project(tmp_path / "mine")
+    project = tmp_path / "mine"
+    assert webslm("recipe=mine", "until=data", cwd=project).returncode == 0
+    done = webslm("recipe", "freeze", "outputs/mine", "recipes/pinned.yaml", cwd=project)
+    assert done.stdout.strip() == "build  python -m webslm recipe=pinned", done.stderr
+    done = webslm("recipe=pinned", "until=data", cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert "hit data" in done.stdout
+
+
 def test_project_holds_no_placeholder(tmp_path: Path) -> None:
     for path in write_project(tmp_path / "mine"):
         assert "%%" not in path.read_text(encoding="utf-8")
@@ -73,15 +112,15 @@ def test_mistakes_write_nothing(tmp_path: Path, words: list[str], message: str) 
 
 
 def test_words_complete_one_step_at_a_time() -> None:
-    folders = [conf_dir()]
-    assert candidates("qu", folders, list(VERBS)) == [
+    groups = list(group_dirs())
+    assert candidates("qu", groups, list(VERBS)) == [
         *("quant.bits=", "quant.dtype=", "quant.group_size=", "quant.name="),
         *("quant.scale_encoding=", "quant="),
     ]
-    assert "quant=q4f32_1" in candidates("quant=q4", folders, list(VERBS))
-    assert "serve" in candidates("s", folders, list(VERBS))
-    assert candidates("until=me", folders, []) == ["until=merge"]
-    assert candidates("nothing", folders, []) == []
+    assert "quant=q4f32_1" in candidates("quant=q4", groups, list(VERBS))
+    assert "serve" in candidates("s", groups, list(VERBS))
+    assert candidates("until=me", groups, []) == ["until=merge"]
+    assert candidates("nothing", groups, []) == []
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from webslm.basics.paths import conf_dir
+from webslm.basics.paths import recipes_dir
 from webslm.config.checks.values import validate
 from webslm.config.compose import compose
 from webslm.engine.plan import plan
 from webslm.engine.table import STAGES
 
-RECIPES = sorted(path.stem for path in (conf_dir() / "recipe").glob("*.yaml"))
+RECIPES = sorted(path.stem for path in recipes_dir().glob("*.yaml"))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -22,7 +22,7 @@ def test_recipe_composes_and_plans_every_stage(recipe: str) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_recipe_names_its_command_and_size(recipe: str) -> None:
-    text = (conf_dir() / "recipe" / f"{recipe}.yaml").read_text(encoding="utf-8")
+    text = (recipes_dir() / f"{recipe}.yaml").read_text(encoding="utf-8")
     lines = text.splitlines()
     assert lines[0] == "# @package _global_"
     assert lines[1] == f"# python -m webslm recipe={recipe}"

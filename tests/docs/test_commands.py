@@ -52,13 +52,13 @@ def is_long(command: Command) -> bool:
 
 
 @pytest.fixture
-def place(medical: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(taught: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what the pages speak of: a finished build, rows, options, a checkpoint."""
     (tmp_path / "outputs").mkdir()
-    for name in (medical.name, "medical-smollm2_135m-q4f32_1"):
+    for name in (taught.name, "medical-smollm2_135m-q4f32_1"):
         # One build stands in for the other: what its verbs do is the same.
-        (tmp_path / "outputs" / name).symlink_to(medical)
-    (tmp_path / "my-checkpoint").symlink_to(stored(medical)["base"])
+        (tmp_path / "outputs" / name).symlink_to(taught)
+    (tmp_path / "my-checkpoint").symlink_to(stored(taught)["base"])
     add_gguf_files(tmp_path)
     rows = [chat_row(f"What is {word}?", "Ask a gardener.") for word in WORDS]
     lines = "".join(json.dumps(row) + "\n" for row in rows)

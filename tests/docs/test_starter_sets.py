@@ -7,7 +7,7 @@ import re
 
 from tests.docs.commands import CHECKOUT
 from webslm.basics.paths import conf_dir, data_dir
-from webslm.rows.dataset import read_rows
+from webslm.rows.artifact import read_rows
 
 
 def counted(domain: str) -> tuple[int, ...]:

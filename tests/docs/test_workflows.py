@@ -16,7 +16,7 @@ from tests.docs.workflows import WORKFLOWS, Step, inputs, lint, steps, workflow
 from tests.integration.conftest import SMALL, read_report, stored
 from tests.integration.test_base_hub import COMMIT, NAME, checkpoint, hub
 from webslm.basics.fs import copy_tree
-from webslm.basics.paths import PACKAGE, cache_dir
+from webslm.basics.paths import PACKAGE, cache_dir, recipes_dir
 from webslm.cli.project.init import write_project
 from webslm.engine.lock.file import check_lock
 
@@ -75,7 +75,7 @@ def test_both_ways_to_start_take_the_same_inputs() -> None:
     ways = workflow(BUILD)["on"]
     called, by_hand = ways["workflow_call"]["inputs"], ways["workflow_dispatch"]["inputs"]
     assert list(called) == list(by_hand)
-    recipes = {path.stem for path in (PACKAGE.parent / "conf" / "recipe").glob("*.yaml")}
+    recipes = {path.stem for path in recipes_dir().glob("*.yaml")}
     assert set(by_hand["recipe"]["options"]) == {"custom", *recipes}
 
 
@@ -146,8 +146,8 @@ def test_model_of_the_hub_is_fetched_by_commit(place: Path, hub: object) -> None
     assert {"config.json", "tokenizer.json", "model.safetensors"} <= names
 
 
-def test_tag_packs_the_site(place: Path, medical: Path) -> None:
-    copy_tree(medical, place / "outputs" / "build")
+def test_tag_packs_the_site(place: Path, taught: Path) -> None:
+    copy_tree(taught, place / "outputs" / "build")
     pack, publish = steps(BUILD, "release")
     assert pack.run(place, {}).returncode == 0
     log, program = place / "gh.log", place / "bin" / "gh"

@@ -10,7 +10,8 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from webslm.model.architectures import architecture
-from webslm.model.weights.quantization import dequantize, is_quantized, quantize, stored_tensors
+from webslm.model.weights.format import Format
+from webslm.model.weights.quantization import dequantize, quantize
 from webslm.schema import QuantConf, ShapeConf
 
 Q0F32 = QuantConf(name="q0f32", bits=0, dtype="float32")
@@ -76,8 +77,8 @@ def store(model: Any, conf: ShapeConf, quant: QuantConf) -> dict[str, np.ndarray
     meant: dict[str, Any] = {}
     for parameter in architecture(conf.model_type).parameters(conf):
         weight = np.concatenate([state[source] for source in parameter.sources])
-        names = [tensor.name for tensor in stored_tensors(parameter, quant)]
-        if is_quantized(parameter, quant):
+        names = [tensor.name for tensor in Format(quant).tensors(parameter)]
+        if Format(quant).rounds(parameter):
             codes, scales = quantize(weight, quant)
             stored |= dict(zip(names, (codes, scales), strict=True))
             weight = dequantize(codes, scales, weight.shape[1], quant)

@@ -13,7 +13,7 @@ from tests.integration.compiler_models import Q0F16, Q0F32, Q3F16, Q4F16, Q4F32,
 from webslm.bundle.serve import running_server
 from webslm.compiler.library import compile_library, webgpu_target
 from webslm.compiler.passes.limits import check_shaders, shader_modules, shaders
-from webslm.model.weights.arithmetic import required_features
+from webslm.model.weights.format import required_features
 from webslm.proof import browser
 from webslm.proof.browser import Tab
 from webslm.schema import QuantConf

@@ -21,7 +21,7 @@ from webslm.basics.stage import Context
 from webslm.compiler.imported import differences
 from webslm.compiler.passes.limits import shaders
 from webslm.compiler.wasm.shaders import library_shaders
-from webslm.model.weights.quantization import stored_tensors
+from webslm.model.weights.format import Format
 from webslm.schema import CompilerConf, CompileStageConf, QuantConf, RuntimeConf
 from webslm.stages import compile_f16
 from webslm.stages.compile import run
@@ -103,7 +103,7 @@ def test_compile_writes_a_checked_library(tmp_path: Path, quant: QuantConf) -> N
     stored = [
         tensor
         for parameter in architecture("qwen2").parameters(shape())
-        for tensor in stored_tensors(parameter, quant)
+        for tensor in Format(quant).tensors(parameter)
     ]
     assert [(one["name"], tuple(one["shape"]), one["dtype"]) for one in metadata["params"]] == [
         (tensor.name, tensor.shape, tensor.dtype) for tensor in stored
@@ -152,9 +152,9 @@ def test_compile_gives_equal_bytes_in_another_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"prefill_chunk_size": 0}, "compiler.prefill_chunk_size: 0 is not above zero"),
-        ({"context_window_size": 0}, "compiler.context_window_size: 0 is not above zero"),
-        ({"context_window_size": 257}, "257 is more than the 256 positions of the base"),
+        ({"prefill_chunk_size": 0}, "compiler.prefill_chunk_size: 0 is not above 0"),
+        ({"context_window_size": 0}, "compiler.context_window_size: 0 is not above 0"),
+        ({"context_window_size": 257}, "257 is above the 256 tokens the base was made for"),
     ],
 )
 def test_compile_refuses_sizes_before_any_work(

@@ -18,7 +18,8 @@ from safetensors.numpy import load_file, save_file
 from webslm.basics.errors import StageFailed
 from webslm.basics.stage import Context, Metrics
 from webslm.model.architectures import architecture
-from webslm.model.weights.quantization import dequantize, quantize, stored_tensors
+from webslm.model.weights.format import Format
+from webslm.model.weights.quantization import dequantize, quantize
 from webslm.model.weights.shards import iterate
 from webslm.schema import ConvertStageConf, QuantConf, ShapeConf
 from webslm.stages.convert import dequantized_state, run
@@ -94,7 +95,7 @@ def test_convert_stores_exactly_what_the_library_asks_for(
     merged: Merged, convert: Convert, quant: str
 ) -> None:
     out, metrics = convert(merged[0], quant)
-    expected = [t for p in PARAMETERS for t in stored_tensors(p, FORMATS[quant])]
+    expected = [t for p in PARAMETERS for t in Format(FORMATS[quant]).tensors(p)]
     found = {name: (values.shape, str(values.dtype)) for name, values in iterate(out)}
     assert found == {t.name: (t.shape, t.dtype) for t in expected}
     assert metrics["tensors"] == len(PARAMETERS)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration.conftest import SMALL, read_report, run_build
 from tests.locks import schema_errors
-from webslm.basics.paths import PACKAGE, cache_dir, conf_dir
+from webslm.basics.paths import PACKAGE, cache_dir, conf_dir, recipes_dir
 from webslm.engine.lock.file import LOCK_NAME
 
 BUILD = (*SMALL, "until=bundle", "name=small")
@@ -49,7 +49,7 @@ def test_lock_keeps_to_the_published_schema(small: Path) -> None:
 def elsewhere(small: Path, root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run a verb from a copy of the sources, as another user with another home and locale."""
     home = root / "ein anderes Zuhause"
-    for name, source in (("webslm", PACKAGE), ("conf", conf_dir())):
+    for name, source in (("webslm", PACKAGE), ("conf", conf_dir()), ("recipes", recipes_dir())):
         shutil.copytree(source, home / "src" / name, ignore=shutil.ignore_patterns("__pycache__"))
     env = {
         **{name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ},

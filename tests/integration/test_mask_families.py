@@ -102,7 +102,7 @@ def load(folder: Path, name: str) -> Any:
 
 def encode(
     tokenizer: Any, name: str, messages: list[dict[str, str]], loss: Loss = Loss.assistant_only
-) -> turns.Row:
+) -> turns.EncodedRow:
     stops = frozenset({tokenizer.convert_tokens_to_ids(STOP[name])})
     (row,) = turns.encode(tokenizer, messages, number=1, stops=stops, loss=loss)
     return row

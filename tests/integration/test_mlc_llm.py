@@ -13,10 +13,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests import training
-from tests.integration.conftest import SMALL, read_report, run_build, stored
+from tests.integration.conftest import OUTPUT, SMALL, TAUGHT, read_report, run_build, stored
 from tests.locks import schema_errors
 from tests.mlc_environment import make_environment, make_tree, recorded
 from tests.site_inputs import configuration, write_inputs
+from webslm.basics import model_files
 from webslm.basics.errors import ConfigError, EnvironmentMismatch, StageFailed
 from webslm.basics.fs import tree_files
 from webslm.config.compose import compose
@@ -24,12 +25,12 @@ from webslm.engine.machine.matrix import rows
 from webslm.engine.machine.mlc_tool import check_tool, look
 from webslm.engine.table import STAGES
 from webslm.model.architectures import architecture
-from webslm.model.weights.shards import INDEX_NAME, ShardReader
+from webslm.model.weights.shards import ShardReader
 from webslm.schema import CompileStageConf, ConvertStageConf, QuantConf
 from webslm.stages import bundle, convert
 from webslm.stages import compile as stage
 
-BUILD = ("domain=medical", "base=tiny", "quant=q4f32_1", "until=compile")
+BUILD = (*TAUGHT, "until=compile")
 SHAPE = training.SHAPE
 FORMATS = {
     "q0f32": QuantConf(name="q0f32", bits=0, dtype="float32"),
@@ -61,20 +62,20 @@ def record(tmp_path: Path, monkeypatch: Environ) -> Path:
 
 
 @pytest.fixture(scope="module")
-def library(medical: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library of the medical build, from the machine's own store."""
-    assert medical.is_dir()
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library that this build can adopt."""
     root = tmp_path_factory.mktemp("built")
-    done = run_build("domain=medical", "base=tiny", "quant=q4f32_1", "only=compile", cwd=root)
+    done = run_build(*TAUGHT, "only=compile", cwd=root)
     assert done.returncode == 0, done.stderr + done.stdout
-    (found,) = stored(root / "outputs" / "medical-tiny-q4f32_1")["compile"].glob("*.wasm")
+    (found,) = stored(root / OUTPUT)["compile"].glob("*.wasm")
     return found
 
 
 def conf(python: Path, *words: str) -> CompileStageConf:
     spec = next(spec for spec in STAGES if spec.name == "compile")
-    words = ("domain=medical", "base=tiny", "quant=q4f32_1", "compiler=mlc_llm", *words)
-    found = spec.configure(compose([*words, f"compiler.python={python}"]))
+    found = spec.configure(
+        compose([*TAUGHT, "compiler=mlc_llm", *words, f"compiler.python={python}"])
+    )
     assert isinstance(found, CompileStageConf)
     return found
 
@@ -239,14 +240,17 @@ def test_old_release_writes_its_index_by_another_name(
     old_python: Path, packed: Callable[..., Path]
 ) -> None:
     out = packed(FORMATS["q4f32_1"], "old", by=old_python)
-    assert (out / INDEX_NAME).is_file()
+    assert (out / model_files.TENSOR_INDEX).is_file()
     assert not (out / "ndarray-cache.json").exists()
 
 
 def test_page_of_the_old_release_finds_its_index(tmp_path: Path) -> None:
     inputs = write_inputs(tmp_path)
     library = next(inputs["compile"].glob("library-*.wasm"))
-    for row, name in (("mlc_llm_0_19", "ndarray-cache.json"), ("mlc_llm_0_20", INDEX_NAME)):
+    for row, name in (
+        ("mlc_llm_0_19", "ndarray-cache.json"),
+        ("mlc_llm_0_20", model_files.TENSOR_INDEX),
+    ):
         cfg = replace(configuration(), runtime=rows()[row])
         folders = inputs["convert"], inputs["chat_config"]
         model = bundle.add_model(tmp_path / row, "m", *folders, [library], cfg)

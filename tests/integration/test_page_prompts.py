@@ -10,9 +10,10 @@ import pytest
 
 from tests.chat_families import CHATML, FAMILIES, LLAMA3, MISTRAL_LAST, NUMBERED, Family
 from tests.integration.test_chat_families import ROWS, SYSTEM, chat, made
+from webslm.basics.artifact_files import PAGE_PROMPTS
 from webslm.basics.errors import StageFailed
 from webslm.model.prompts.conversation import pieces
-from webslm.model.prompts.page_prompts import FACTS, chosen_prompts
+from webslm.model.prompts.page_prompts import chosen_prompts
 from webslm.model.prompts.prompt_tokens import load
 from webslm.schema import Prompts
 
@@ -61,7 +62,7 @@ def test_folded_system_and_fixed_date_are_in_what_the_page_renders(tmp_path: Pat
     for name in ("gemma", "llama3"):
         (tmp_path / name).mkdir()
         folder, _, metrics = made(tmp_path / name, FAMILIES[name], ROWS, Prompts.page)
-        facts = json.loads((tmp_path / name / "out" / FACTS).read_text(encoding="utf-8"))
+        facts = json.loads((tmp_path / name / "out" / PAGE_PROMPTS).read_text(encoding="utf-8"))
         assert facts["source"] == load(folder).trained.chat_template
         assert facts["words"]["bos_token"] == FAMILIES[name].bos
         assert set(facts["ends"]) == set(FAMILIES[name].stops)
@@ -72,7 +73,7 @@ def test_folded_system_and_fixed_date_are_in_what_the_page_renders(tmp_path: Pat
 
 def test_block_writes_nothing_for_the_page(tmp_path: Path) -> None:
     made(tmp_path, FAMILIES["phi3"], ROWS)
-    assert not (tmp_path / "out" / FACTS).exists()
+    assert not (tmp_path / "out" / PAGE_PROMPTS).exists()
 
 
 @pytest.mark.parametrize(

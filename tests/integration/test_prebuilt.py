@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests import training
-from tests.integration.conftest import read_report, run_build, stored
+from tests.integration.conftest import OUTPUT, TAUGHT, read_report, run_build, stored
 from webslm.basics.errors import ConfigError, EnvironmentMismatch, StageFailed
 from webslm.basics.keys import file_digest
 from webslm.compiler.imported import differences, read_metadata
@@ -28,29 +28,29 @@ from webslm.stages import compile as stage
 
 
 def conf(*words: str, **compiler: Any) -> CompileStageConf:
-    """Return the stage's configuration of the medical build with a prebuilt library."""
+    """Return the stage's configuration of the small build with a prebuilt library."""
     spec = next(spec for spec in STAGES if spec.name == "compile")
-    found = spec.configure(compose(["domain=medical", "base=tiny", "quant=q4f32_1", *words]))
+    found = spec.configure(compose([*TAUGHT, *words]))
     assert isinstance(found, CompileStageConf)
     return replace(found, compiler=replace(found.compiler, name="prebuilt", **compiler))
 
 
-BUILD = ("domain=medical", "base=tiny", "quant=q4f32_1", "until=bundle")
+BUILD = (*TAUGHT, "until=bundle")
 
 
 @pytest.fixture(scope="module")
-def built(medical: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The medical build up to its site, from the machine's own store."""
-    assert medical.is_dir()
+def built(taught: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small build up to its site, from the session's store."""
+    assert taught.is_dir()
     root = tmp_path_factory.mktemp("built")
     done = run_build(*BUILD, cwd=root)
     assert done.returncode == 0, done.stderr + done.stdout
-    return root / "outputs" / "medical-tiny-q4f32_1"
+    return root / OUTPUT
 
 
 @pytest.fixture(scope="module")
 def compiled(built: Path) -> Path:
-    """The library that the medical build compiled."""
+    """The library that the small build compiled."""
     (found,) = stored(built)["compile"].glob("*.wasm")
     return found
 
@@ -86,7 +86,7 @@ def test_folder_of_the_stage_and_a_site_name_their_library(compiled: Path, tmp_p
         (("base.context_window_size=256",), "context_window_size 512, this build wants 256"),
         (("base.prefill_chunk_size=128",), "prefill_chunk_size 256, this build wants 128"),
         (("base.shape.rope_theta=5000.0",), "shape.rope_theta 10000.0, this build wants 5000.0"),
-        (("base.shape.num_hidden_layers=2",), "shape.num_hidden_layers 3, this build wants 2"),
+        (("base.shape.num_hidden_layers=3",), "shape.num_hidden_layers 2, this build wants 3"),
         (("base.shape.model_type=llama",), 'model_type "qwen2", this build wants "llama"'),
     ],
 )
@@ -214,6 +214,6 @@ def test_build_with_a_library_of_the_store_has_the_same_site(built: Path, tmp_pa
     words = (*BUILD, "compiler=prebuilt", f"compiler.path=store:compile/{key[:16]}")
     done = run_build(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    site = tmp_path / "outputs" / "medical-tiny-q4f32_1" / "bundle"
+    site = tmp_path / OUTPUT / "bundle"
     for name in ("manifest.json", "webslm.json"):
         assert (site / name).read_bytes() == (built / "bundle" / name).read_bytes()

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.delivered import slim
-from tests.integration.conftest import run_build
+from tests.integration.conftest import TAUGHT, run_build
 from tests.locks import schema_errors
 from webslm.basics.errors import ConfigError, EnvironmentMismatch, PublishError
 from webslm.basics.fs import tree_files
@@ -33,9 +33,9 @@ from webslm.schema import ArchiveFormat, History, HostConf, PublishConf, Target
 
 
 @pytest.fixture
-def output(medical: Path, tmp_path: Path) -> Path:
+def output(taught: Path, tmp_path: Path) -> Path:
     """A delivered build of this test's own."""
-    return slim(medical, tmp_path / "out")
+    return slim(taught, tmp_path / "out")
 
 
 @pytest.fixture
@@ -405,36 +405,24 @@ def test_model_files_need_cors(output: Path, cors: str | None, *, told: bool) ->
     assert "no CORS" in texts(moved, fatal=True)
 
 
-def test_build_publishes_last_and_keeps_its_record(medical: Path, tmp_path: Path) -> None:
-    words = (
-        "domain=medical",
-        "base=tiny",
-        "quant=q4f32_1",
-        "publish=folder",
-        f"publish.path={tmp_path}/site",
-    )
+def test_build_publishes_last_and_keeps_its_record(taught: Path, tmp_path: Path) -> None:
+    words = (*TAUGHT, "publish=folder", f"publish.path={tmp_path}/site")
     done = run_build(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "site" / "index.html").is_file()
     output = tmp_path / "outputs" / "medical-tiny-q4f32_1"
-    again = run_build(*words[:3], cwd=tmp_path)
+    again = run_build(*TAUGHT, cwd=tmp_path)
     assert again.returncode == 0
     assert read_lock(output)["published"][0]["place"] == f"{tmp_path}/site"
 
 
 def test_failed_publication_has_its_own_code_and_the_build_is_delivered(
-    medical: Path, remote: Path, tmp_path: Path
+    taught: Path, remote: Path, tmp_path: Path
 ) -> None:
     hook = remote / "hooks" / "pre-receive"
     hook.write_text("#!/bin/sh\nexit 1\n")
     hook.chmod(0o755)
-    words = (
-        "domain=medical",
-        "base=tiny",
-        "quant=q4f32_1",
-        "publish=pages",
-        f"publish.remote={remote}",
-    )
+    words = (*TAUGHT, "publish=pages", f"publish.remote={remote}")
     # The limits of static are those that the build in the store was made with.
     done = run_build(*words, "host=static", cwd=tmp_path)
     assert done.returncode == 7, done.stderr

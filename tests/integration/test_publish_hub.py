@@ -30,9 +30,9 @@ POINTS = range(1, 16)
 
 
 @pytest.fixture
-def output(medical: Path, tmp_path: Path) -> Path:
+def output(taught: Path, tmp_path: Path) -> Path:
     """A delivered build of this test's own."""
-    return slim(medical, tmp_path / "out")
+    return slim(taught, tmp_path / "out")
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from webslm.evaluation import evaluating
 from webslm.evaluation.evaluating import Probe
 from webslm.model.architectures import architecture
 from webslm.model.prompts.ends import stop_ids
+from webslm.rows.artifact import read_messages
 from webslm.schema import ConvertStageConf, QuantConf, ScaleStageConf
 from webslm.stages import convert, scale
 from webslm.training import clipping, scaling, turns
@@ -137,7 +138,7 @@ def measured(inputs: dict[str, Path], folder: Path, quant: QuantConf) -> tuple[f
 def held_out(base: Path) -> Sequence[Probe]:
     tokenizer = reference.load_tokenizer(base)
     stops = stop_ids(base, tokenizer)
-    rows = turns.read_rows(resolve_data("shipped:medical/held_out.jsonl"))
+    rows = read_messages(resolve_data("shipped:medical/held_out.jsonl"))
     return [
         Probe(prompt=prompt, answer=answer)
         for number, row in enumerate(rows, 1)

@@ -11,10 +11,11 @@ from omegaconf import OmegaConf
 from tests import training
 from webslm.basics.paths import conf_dir, data_dir
 from webslm.evaluation import answering
+from webslm.rows.artifact import read_messages
 from webslm.rows.picks import rouge_l
+from webslm.rows.roles import Messages
 from webslm.schema import BaseConf, BaseSource, BaseStageConf, FinetuneStageConf, LoraConf
 from webslm.training import loaded as reference
-from webslm.training import turns
 
 
 def shipped(group: str, schema: type) -> Any:
@@ -24,7 +25,7 @@ def shipped(group: str, schema: type) -> Any:
     return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), values))
 
 
-def answers(folder: Path, rows: list[turns.Messages]) -> list[tuple[float, bool]]:
+def answers(folder: Path, rows: list[Messages]) -> list[tuple[float, bool]]:
     """Return ROUGE-L and whether it stopped, of every answer of every row."""
     tokenizer = reference.load_tokenizer(folder)
     model = reference.load_model(folder)
@@ -54,7 +55,7 @@ def test_tuned_tiny_base_answers_its_rows_and_the_base_does_not(tmp_path: Path) 
     (tmp_path / "adapter").mkdir()
     finetune.run(FinetuneStageConf(lora=lora, seed=0), inputs, tmp_path / "adapter", context)
     training.make_merged(tmp_path / "merged", tmp_path / "base", tmp_path / "adapter", data)
-    rows = turns.read_rows(data / "train.jsonl")
+    rows = read_messages(data / "train.jsonl")
     tuned = answers(tmp_path / "merged", rows)
     good = sum(score >= 0.8 and stopped for score, stopped in tuned)
     assert good >= 0.9 * len(tuned)

@@ -69,16 +69,18 @@ def shipped(folder: Path, prefix: str) -> set[str]:
 
 def test_wheel_holds_the_package_and_the_configuration_and_nothing_else(wheel: Path) -> None:
     wanted = shipped(PACKAGE, "webslm") | shipped(CHECKOUT / "conf", "webslm/conf")
+    wanted |= shipped(CHECKOUT / "recipes", "webslm/recipes")
     found = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert found == wanted
-    for folder in ("conf/domain", "data/medical", "site", "proof/page", "compiler/wasm/overlay"):
+    folders = ("conf/domain", "recipes", "data/medical", "site", "proof/page")
+    for folder in (*folders, "compiler/wasm/overlay"):
         assert any(name.startswith(f"webslm/{folder}/") for name in found), folder
 
 
 def test_wheel_finds_everything_inside_itself(python: Path, tmp_path: Path) -> None:
     script = (
-        "from webslm import paths\n"
-        "for path in (paths.PACKAGE, paths.conf_dir(), paths.data_dir(), paths.site_dir()):\n"
+        "from webslm.basics import paths\n"
+        "for path in (paths.PACKAGE, paths.conf_dir(), paths.recipes_dir(), paths.site_dir()):\n"
         "    assert path.is_dir()\n"
         "    print(path)\n"
     )

@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from webslm.basics.errors import WebslmError
+from webslm.rows.artifact import dump_rows
 from webslm.rows.changes import Changes
-from webslm.rows.dataset import dump_rows
 from webslm.rows.examination import examine
 from webslm.rows.pairs import read_pairs
 from webslm.rows.source import load_split

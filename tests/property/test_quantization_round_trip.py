@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from webslm.model.weights.quantization import BF16, dequantize, from_bf16, quantize, to_bf16
+from webslm.model.weights.format import BF16, CODE_BITS
+from webslm.model.weights.quantization import dequantize, from_bf16, quantize, to_bf16
 from webslm.schema import QuantConf
 
 FORMATS = st.builds(
@@ -19,7 +20,7 @@ FORMATS = st.builds(
         dtype=kind[0],
         scale_encoding=kind[1],
     ),
-    st.sampled_from([2, 3, 4, 8]),
+    st.sampled_from(CODE_BITS),
     st.integers(1, 8),
     st.sampled_from([("float32", "raw"), ("float32", BF16), ("float16", "raw")]),
 )

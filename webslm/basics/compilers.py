@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from webslm.basics.errors import ConfigError
+from webslm.basics.errors import ConfigError, Problem
 from webslm.basics.paths import resolve_data
 from webslm.schema import CompilerConf
 
@@ -15,7 +15,7 @@ NAMES = (TVM, PREBUILT, MLC_LLM)
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-def problems(conf: CompilerConf) -> Iterator[tuple[str, str | None]]:
+def problems(conf: CompilerConf) -> Iterator[Problem]:
     """Yield what of ``compiler.*`` cannot be, each with what to type instead."""
     if conf.name not in NAMES:
         yield f"compiler.name: no compiler {conf.name!r}", f"one of {', '.join(NAMES)}"

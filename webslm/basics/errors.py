@@ -18,6 +18,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+Problem = tuple[str, str | None]
+"""What is wrong, and what to do (None: nothing else is known to help)."""
+
 
 class WebslmError(Exception):
     """Base of everything a user may be told in one line."""
@@ -62,7 +65,7 @@ class ConfigError(WebslmError):
         *,
         hint: str | None = None,
         log_path: Path | str | None = None,
-        problems: tuple[tuple[str, str | None], ...] = (),
+        problems: tuple[Problem, ...] = (),
     ) -> None:
         """Keep ``problems`` (message, hint) in order; ``message`` defaults to the first."""
         if problems and not message:

@@ -1,8 +1,9 @@
-"""Own every location: conf, shipped data, the page's sources, the cache. Create nothing."""
+"""Own every location: conf, recipes, data, the page's sources, the cache. Create nothing."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from webslm.basics.errors import EnvironmentMismatch
@@ -10,6 +11,9 @@ from webslm.basics.errors import EnvironmentMismatch
 PACKAGE = Path(__file__).resolve().parent.parent
 SCHEME = "options"
 """How a folder with the user's options is named on Hydra's search path: ``options:///my/conf``."""
+RECIPES_SCHEME = "recipes"
+"""The same for a folder that holds recipes and no other group."""
+RECIPE_GROUP = "recipe"
 STORED_DIGITS = 16
 """How much of a key the store's folders are named by."""
 
@@ -20,14 +24,37 @@ def conf_dir() -> Path:
     return inside if inside.is_dir() else PACKAGE.parent / "conf"
 
 
+def recipes_dir() -> Path:
+    """Return the folder of the shipped recipes (inside the wheel, or beside the package)."""
+    inside = PACKAGE / "recipes"
+    return inside if inside.is_dir() else PACKAGE.parent / "recipes"
+
+
 def conf_dirs() -> list[Path]:
     """Return the shipped configuration folder and, in a project, the user's ``conf`` folder.
 
-    A folder is a project when its ``conf`` holds recipes or domains.
+    A folder is a project when it holds recipes, or its ``conf`` recipes or domains.
     """
     shipped, own = conf_dir(), Path("conf").resolve()
-    is_project = any((own / group).is_dir() for group in ("recipe", "domain"))
+    signs = (own / RECIPE_GROUP, own / "domain", own.with_name("recipes"))
+    is_project = own.is_dir() and any(sign.is_dir() for sign in signs)
     return [shipped, own] if is_project and own != shipped.resolve() else [shipped]
+
+
+def recipes_dirs() -> list[Path]:
+    """Return the folder of the shipped recipes and, in a project, the user's ``recipes``."""
+    shipped, own = recipes_dir(), Path("recipes").resolve()
+    return [shipped, own] if own.is_dir() and own != shipped.resolve() else [shipped]
+
+
+def group_dirs() -> Iterator[tuple[str, Path]]:
+    """Yield every folder of options with its group, shipped ones first; ``hydra`` is none."""
+    for folder in conf_dirs():
+        for group in sorted(path for path in folder.iterdir() if path.is_dir()):
+            if group.name != "hydra":
+                yield group.name, group
+    for folder in recipes_dirs():
+        yield RECIPE_GROUP, folder
 
 
 def data_dir() -> Path:

@@ -53,13 +53,19 @@ def run(
     if log_path is not None:
         log_path.write_text(done.stdout, encoding="utf-8")
     if done.returncode != 0:
-        tail = "\n".join(done.stdout.splitlines()[-TAIL_LINES:])
-        raise ToolFailed(
-            f"{Path(str(argv[0])).name} ended with code {done.returncode}: "
-            f"{(tail.splitlines() or ['no output'])[-1]}",
-            command=command,
-            returncode=done.returncode,
-            tail=tail,
-            log_path=log_path,
-        )
+        raise _failure(argv, done, log_path)
     return done.stdout
+
+
+def _failure(
+    argv: Sequence[str | Path], done: subprocess.CompletedProcess[str], log_path: Path | None
+) -> ToolFailed:
+    tail = "\n".join(done.stdout.splitlines()[-TAIL_LINES:])
+    return ToolFailed(
+        f"{Path(str(argv[0])).name} ended with code {done.returncode}: "
+        f"{(tail.splitlines() or ['no output'])[-1]}",
+        command=shlex.join(str(word) for word in argv),
+        returncode=done.returncode,
+        tail=tail,
+        log_path=log_path,
+    )

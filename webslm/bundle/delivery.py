@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from webslm.basics import fs
+from webslm.basics.keys import file_digest
 from webslm.bundle.http_rules import HEADERS, PAGE_POLICY
 
 REVISION_DIGITS = 16
@@ -76,22 +77,13 @@ def folder_digest(folder: Path) -> str:
 
 def revision(files: Mapping[str, Path]) -> str:
     """Return the first digits of a digest of named files; their order does not count."""
-    lines = (f"{name} {sha256(files[name]).hexdigest()}\n" for name in sorted(files))
+    lines = (f"{name} {file_digest(files[name])}\n" for name in sorted(files))
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:REVISION_DIGITS]
 
 
 def entry(path: Path) -> dict[str, Any]:
     """Return a file's size in bytes and its sha256."""
-    return {"bytes": path.stat().st_size, "sha256": sha256(path).hexdigest()}
-
-
-def sha256(path: Path) -> hashlib._Hash:
-    """Return the digest of a file, read block by block."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest
+    return {"bytes": path.stat().st_size, "sha256": file_digest(path)}
 
 
 def _take(path: Path) -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from webslm.basics.errors import Problem
+from webslm.compiler.memory import possible_tensors
 from webslm.schema import Config, HostConf
 
 LEAST_SHARD_BYTES = 1 << 20
 _ADDRESS = re.compile(r"https?://[^\s/?#]+(?:/[^\s?#]*)?")
-ITEM_BYTES = {"float32": 4, "float16": 2}
 
 
-def problems(cfg: Config) -> Iterator[tuple[str, str | None]]:
+def problems(cfg: Config) -> Iterator[Problem]:
     """Yield what of a configuration no upload to its host could hold, each with a hint.
 
     A tensor is never split over files, so the largest one bounds the smallest possible file.
@@ -44,13 +44,9 @@ def problems(cfg: Config) -> Iterator[tuple[str, str | None]]:
 
 
 def largest_tensor_bytes(cfg: Config) -> int:
-    """Return the bytes of the largest tensor as it is stored, by the shape and the format."""
-    shape, quant = cfg.base.shape, cfg.quant
-    widest = max(shape.vocab_size, 2 * shape.intermediate_size)
-    weights = widest * shape.hidden_size
-    if quant.bits:
-        return math.ceil(weights * quant.bits / 8)
-    return weights * ITEM_BYTES.get(quant.dtype, 4)
+    """Return the bytes of the largest tensor as it is stored; 0 where none can be."""
+    tensors = possible_tensors(cfg.base.shape, cfg.quant)
+    return max((tensor.nbytes for tensor in tensors), default=0)
 
 
 def shard_bytes(host: HostConf) -> int:

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import artifact_files, model_files
 from webslm.basics.errors import StageFailed
+from webslm.basics.keys import file_digest
 from webslm.bundle import delivery
 from webslm.compiler.wasm.contract import contract_of
-from webslm.model.weights.arithmetic import required_features, short_dtype
+from webslm.model.weights.format import SHORT_DTYPES, required_features
 from webslm.schema import BundleStageConf
-
-CHAT_CONFIG = "mlc-chat-config.json"
-TOKENIZER = "tokenizer.json"
 
 
 def model_entry(
@@ -36,16 +35,16 @@ def model_entry(
         cfg: The stage's configuration.
     """
     folder = out / url
-    chat_config = read_json(folder, CHAT_CONFIG)
+    chat_config = read_json(folder, model_files.CHAT_CONFIG)
     index = contract_of(cfg.runtime.web_llm).tensor_index
     shards = [record["dataPath"] for record in read_json(folder, index)["records"]]
     integrity = {
-        "config": _sri(folder / CHAT_CONFIG),
-        "tokenizer": {TOKENIZER: _sri(folder / TOKENIZER)},
+        "config": _sri(folder / model_files.CHAT_CONFIG),
+        "tokenizer": {model_files.TOKENIZER: _sri(folder / model_files.TOKENIZER)},
     }
     described = [_library(path, integrity, cfg) for path in libraries]
     several = {"libs": described[::-1]} if len(described) > 1 else {}
-    kept = [CHAT_CONFIG, TOKENIZER, index, *shards]
+    kept = [model_files.CHAT_CONFIG, model_files.TOKENIZER, index, *shards]
     return {
         "url": url,
         **described[0],
@@ -80,10 +79,10 @@ def read_json(folder: Path, name: str) -> Any:
 
 
 def _library(path: Path, integrity: dict[str, Any], cfg: BundleStageConf) -> dict[str, Any]:
-    document = read_json(path.parent, "library.json")
+    document = read_json(path.parent, artifact_files.LIBRARY)
     computes = document["metadata"].get("activations", cfg.quant.dtype)
     return {
-        "arithmetic": short_dtype(computes),
+        "arithmetic": SHORT_DTYPES[computes],
         "lib": f"lib/{path.name}",
         "library": delivery.entry(path),
         "memory": document["memory"],
@@ -93,4 +92,4 @@ def _library(path: Path, integrity: dict[str, Any], cfg: BundleStageConf) -> dic
 
 
 def _sri(path: Path) -> str:
-    return "sha256-" + base64.b64encode(delivery.sha256(path).digest()).decode()
+    return "sha256-" + base64.b64encode(bytes.fromhex(file_digest(path))).decode()

@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import artifact_files
 from webslm.basics.encoding import is_whole, read_text
 from webslm.basics.errors import ConfigError, StageFailed
-from webslm.rows.dataset import Row, read_rows
+from webslm.rows import artifact
+from webslm.rows.artifact import read_rows
+from webslm.rows.dataset import Row
 from webslm.rows.picks import evenly_spaced
 from webslm.schema import Align, BundleStageConf, Finetune
 
@@ -42,7 +45,7 @@ def comparison(data: Path, count: int) -> list[dict[str, Any]]:
         count: Questions per split.
     """
     found = []
-    for name, trained in (("train.jsonl", True), ("held_out.jsonl", False)):
+    for name, trained in ((artifact.TRAIN, True), (artifact.HELD_OUT, False)):
         path = data / name
         rows: list[Row] = read_rows(path)
         rows = [row for row in rows if row.opens_learnt]
@@ -132,8 +135,8 @@ def card(cfg: BundleStageConf, inputs: Mapping[str, Path]) -> dict[str, Any]:
         StageFailed: An input is not what its stage writes.
     """
     try:
-        stats = _read(inputs["data"] / "stats.json")
-        converted = _read(inputs["convert"] / "convert.json")
+        stats = _read(inputs["data"] / artifact.STATS)
+        converted = _read(inputs["convert"] / artifact_files.CONVERSION)
         return {
             "base": {
                 "name": cfg.card.base,
@@ -162,7 +165,7 @@ def _training(cfg: BundleStageConf, inputs: Mapping[str, Path]) -> dict[str, Any
     """Return how the base was tuned; None: it was not."""
     if "finetune" not in inputs:
         return None
-    log = _read(inputs["finetune"] / "train_log.json")
+    log = _read(inputs["finetune"] / artifact_files.TRAIN_LOG)
     method, lora = cfg.card.method, cfg.card.lora
     named = METHODS[method] + (", then DPO" if cfg.card.align is Align.dpo else "")
     if method is Finetune.adapter:
@@ -186,7 +189,7 @@ def _evaluation(inputs: Mapping[str, Path]) -> dict[str, Any] | None:
     """Return what the survival report measured; None: the build has none."""
     if "evaluate" not in inputs:
         return None
-    found = _read(inputs["evaluate"] / "evaluate.json")
+    found = _read(inputs["evaluate"] / artifact_files.EVALUATION)
     kept = ("steps", "n", "seed", "confidence", "results", "sentences")
     return {key: found[key] for key in kept}
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
 import time
 from collections.abc import Sequence
-from io import TextIOWrapper
 from pathlib import Path
 
 from webslm.basics.errors import EnvironmentMismatch, WebslmError
@@ -15,6 +13,7 @@ from webslm.basics.fs import copy_tree, sync_tree, temporary_dir
 from webslm.basics.paths import cache_dir, expanded
 from webslm.basics.screen import Screen
 from webslm.basics.stage import Metrics, Result
+from webslm.cli.build_log import logged_to
 from webslm.cli.preview import preview
 from webslm.config.checks.precision import left_out, settled, unsettled
 from webslm.config.checks.preflight import (
@@ -100,16 +99,16 @@ def _walk(
     shared = open_remote(cfg.cache.remote, push=cfg.cache.push)
     output = _output_dir(cfg)
     log_dir = output / "runs" / time.strftime("%Y%m%d-%H%M%S")
-    handler = _log_to(log_dir)
     try:
-        return execute(
-            steps,
-            cache,
-            log_dir=log_dir,
-            display=LiveDisplay(console),
-            shared=shared,
-            keep_going=cfg.keep_going,
-        )
+        with logged_to(log_dir):
+            return execute(
+                steps,
+                cache,
+                log_dir=log_dir,
+                display=LiveDisplay(console),
+                shared=shared,
+                keep_going=cfg.keep_going,
+            )
     except BuildFailed as exc:
         report = make_report(
             name=cfg.name,
@@ -123,8 +122,6 @@ def _walk(
         for stage, error in list(exc.failures.items())[1:]:
             console.print(f"also failed: {stage}: {error.message}", soft_wrap=True)
         raise exc.error from exc
-    finally:
-        logging.getLogger("webslm").removeHandler(handler)
 
 
 def _settle(cfg: Config, command: Sequence[str], cache: Cache, console: Screen) -> Config | None:
@@ -164,26 +161,6 @@ def _output_dir(cfg: Config) -> Path:
             f"output_dir: {output} cannot be made: {exc.strerror}", hint="output_dir=FOLDER"
         ) from exc
     return output
-
-
-class _LogFile(logging.FileHandler):
-    """A log whose folder is made with its first line: a build of hits leaves none."""
-
-    def _open(self) -> TextIOWrapper:
-        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
-        return super()._open()
-
-
-def _log_to(log_dir: Path) -> logging.Handler:
-    handler = _LogFile(
-        log_dir / "webslm.log", delay=True, encoding="utf-8", errors="backslashreplace"
-    )
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("webslm")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    return handler
 
 
 def _deliver(

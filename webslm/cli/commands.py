@@ -40,6 +40,7 @@ def lock(words: Words) -> int:
 def recipe(words: Words) -> int:
     """Run ``recipe freeze FOLDER [FILE]``; without a file the recipe goes to the screen."""
     from webslm.basics.fs import write_text
+    from webslm.basics.paths import RECIPE_GROUP, recipes_dirs
     from webslm.cli.recipe import freeze
     from webslm.engine.lock.file import read_lock
 
@@ -55,7 +56,9 @@ def recipe(words: Words) -> int:
     file = Path(words[2])
     write_text(file, text)
     folder = file.resolve().parent
-    if folder.name == "recipe":
+    if folder in recipes_dirs():
+        say(f"build  python -m webslm recipe={shlex.quote(file.stem)}")
+    elif folder.name == RECIPE_GROUP:
         say(
             f"build  python -m webslm --config-dir {shlex.quote(str(folder.parent))} "
             f"recipe={shlex.quote(file.stem)}"

@@ -22,7 +22,7 @@ from webslm.engine.machine import matrix, mlc_tool
 from webslm.engine.machine.memory import available_memory, parameters
 from webslm.engine.machine.toolchain import STAMP, environment_dir, is_elsewhere
 from webslm.engine.table import COMPILER_WHEELS
-from webslm.model.weights.arithmetic import required_features
+from webslm.model.weights.format import Format
 from webslm.proof.graphics.choice import INSTALL, features_hint
 from webslm.schema import BaseSource, Config, Graphics
 
@@ -189,7 +189,7 @@ def _browser(cfg: Config) -> Iterator[Finding]:
         return
     told = ", ".join(f"{name} {'yes' if name in seen.features else 'no'}" for name in FEATURES)
     offered = f"buffers to {seen.max_buffer_bytes / GIB:.1f} GiB; {told}"
-    lacking = sorted(set(required_features(cfg.quant.dtype)) - set(seen.features))
+    lacking = sorted(set(Format(cfg.quant).required_features) - set(seen.features))
     yield Finding(
         part="webgpu",
         state="missing" if lacking else "ok",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from webslm import __version__
-from webslm.basics.paths import conf_dirs
+from webslm.basics.paths import group_dirs
 
 HELP = """webslm {version}: a chat dataset and a small model to an assistant in a browser.
 
@@ -55,11 +55,9 @@ def help_text() -> str:
     from webslm.engine.table import STAGE_NAMES
 
     groups: dict[str, set[str]] = {}
-    for folder in conf_dirs():
-        for group in os.scandir(folder):
-            if group.is_dir() and group.name != "hydra":
-                options = {e.name[:-5] for e in os.scandir(group) if e.name.endswith(".yaml")}
-                groups[group.name] = groups.get(group.name, set()) | options
+    for group, folder in group_dirs():
+        options = {entry.name[:-5] for entry in os.scandir(folder) if entry.name.endswith(".yaml")}
+        groups[group] = groups.get(group, set()) | options
     lines = [f"  {name:<9} {', '.join(sorted(groups[name]))}" for name in sorted(groups)]
     return HELP.format(
         version=__version__, groups="\n".join(lines), stages=" -> ".join(STAGE_NAMES)

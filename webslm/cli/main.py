@@ -13,7 +13,14 @@ from typing import Any
 from webslm import __version__
 from webslm.basics.errors import ConfigError, WebslmError
 from webslm.basics.faults import explained
-from webslm.basics.paths import SCHEME, conf_dir, conf_dirs
+from webslm.basics.paths import (
+    RECIPES_SCHEME,
+    SCHEME,
+    conf_dir,
+    conf_dirs,
+    group_dirs,
+    recipes_dirs,
+)
 from webslm.basics.screen import Screen, say, tolerate_terminal
 from webslm.config.freeform import literal, quoted
 
@@ -97,10 +104,11 @@ def _config_dirs(words: list[str]) -> list[str]:
                 f"{flag}: {folder}: no such folder", hint="name the folder above your domain/"
             )
         folders.append(folder)
-    # A project's own conf/ is found without being named.
-    folders += conf_dirs()[1:]
-    listed = ",".join(quoted(literal(f"{SCHEME}://{folder}")) for folder in folders)
-    return [*kept, f"hydra.searchpath=[{listed}]"] if folders else kept
+    # A project's own conf/ and recipes/ are found without being named.
+    sources = [f"{SCHEME}://{folder}" for folder in (*folders, *conf_dirs()[1:])]
+    sources += [f"{RECIPES_SCHEME}://{folder}" for folder in recipes_dirs()[1:]]
+    listed = ",".join(quoted(literal(source)) for source in sources)
+    return [*kept, f"hydra.searchpath=[{listed}]"] if sources else kept
 
 
 def _build(words: list[str]) -> int:
@@ -224,7 +232,7 @@ def _publish(words: list[str]) -> int:
 def _completion(words: list[str]) -> int:
     from webslm.cli.project.completion import answer
 
-    sys.stdout.write(answer(words, conf_dirs(), list(VERBS)))
+    sys.stdout.write(answer(words, group_dirs(), list(VERBS)))
     return 0
 
 

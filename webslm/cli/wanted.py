@@ -7,7 +7,13 @@ import logging
 from pathlib import Path
 
 from webslm.basics.errors import WebslmError
-from webslm.basics.paths import conf_dirs
+from webslm.basics.paths import (
+    RECIPE_GROUP,
+    RECIPES_SCHEME,
+    conf_dirs,
+    group_dirs,
+    recipes_dirs,
+)
 from webslm.config.compose import compose
 from webslm.engine.base_source import either
 from webslm.engine.lock.file import LOCK_NAME
@@ -23,10 +29,11 @@ def wanted_keys() -> set[str]:
     delivered again without work. A recipe that does not compose wants nothing.
     """
     keys: set[str] = set()
-    folders = conf_dirs()
-    words = [f"hydra.searchpath=['file://{folder}']" for folder in folders[1:]]
-    for folder in folders:
-        for path in sorted((folder / "recipe").glob("*.yaml")):
+    own = [f"'file://{folder}'" for folder in conf_dirs()[1:]]
+    own += [f"'{RECIPES_SCHEME}://{folder}'" for folder in recipes_dirs()[1:]]
+    words = [f"hydra.searchpath=[{','.join(own)}]"] if own else []
+    for folder in (folder for group, folder in group_dirs() if group == RECIPE_GROUP):
+        for path in sorted(folder.glob("*.yaml")):
             try:
                 builds = either(compose([*words, f"recipe={path.stem}"]))
                 steps = [step for build in builds for step in plan(build)]

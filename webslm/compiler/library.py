@@ -19,7 +19,7 @@ from webslm.compiler.passes.deferral import load_first_what_runs
 from webslm.compiler.passes.pipeline import finish, lower, with_metadata
 from webslm.compiler.wasm.contract import ALL_LOGITS
 from webslm.model.architectures import architecture
-from webslm.model.weights.quantization import StoredTensor
+from webslm.model.weights.format import StoredTensor
 from webslm.schema import QuantConf, ShapeConf
 
 WASM_TRIPLE = "wasm32-unknown-unknown-wasm"
@@ -61,10 +61,18 @@ def build_module(
     ``activations`` is as ``compile_library`` takes it.
     """
     dtype = activations or quant.dtype
-    stored = library_tensors(shape, quant)
     builder = relax.BlockBuilder()
     with target:
-        _emit_model(builder, shape, quant, dtype, stored, prefill_chunk_size, threads(target))
+        writer = _Writer(
+            builder=builder,
+            shape=shape,
+            quant=quant,
+            dtype=dtype,
+            stored=library_tensors(shape, quant),
+            chunk=prefill_chunk_size,
+            kind=threads(target),
+        )
+        _emit_model(writer)
         rotates = not architecture(shape.model_type).style.head_norms
         emit_create(builder, shape, dtype, target, rotates=rotates)
         emit_sampler(builder, shape.vocab_size, threads(target))
@@ -90,47 +98,71 @@ def compile_library(
         prefill_chunk_size: Tokens of a prompt computed at once.
         target: What the kernels run on.
         opt_level: Of the host code.
-        activations: Type of what passes between kernels and of the cache; the format's when
-            None. Kernels add up in float32 whatever it is, and logits are float32.
+        activations: As ``Emitter`` takes it, and of the cache; the format's when None.
     """
-    stored = library_tensors(shape, quant)
+    stored, chunk = library_tensors(shape, quant), prefill_chunk_size
     module = build_module(
-        shape,
-        quant,
-        prefill_chunk_size=prefill_chunk_size,
-        target=target,
-        activations=activations,
+        shape, quant, prefill_chunk_size=chunk, target=target, activations=activations
     )
     with target, tvm.transform.PassContext(opt_level=opt_level):
-        module, usage = lower(module, target, chunk=prefill_chunk_size)
+        module, usage = lower(module, target, chunk=chunk)
         document = metadata(
             shape,
             quant,
             stored,
             activations=activations or quant.dtype,
             context_window_size=context_window_size,
-            prefill_chunk_size=prefill_chunk_size,
+            prefill_chunk_size=chunk,
             memory_usage=usage,
         )
-        module = with_metadata(module, metadata_json(document))
-        executable = relax.build(module, target, relax_pipeline=finish())
+        whole = with_metadata(module, metadata_json(document))
+        executable = relax.build(whole, target, relax_pipeline=finish())
     load_first_what_runs(executable)
     return Compiled(executable=executable, metadata=document, stored=stored)
 
 
-def _emit_model(
-    builder: relax.BlockBuilder,
-    shape: ShapeConf,
-    quant: QuantConf,
-    dtype: str,
-    stored: list[StoredTensor],
-    chunk: int,
-    kind: Threads,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class _Writer:
+    """Writes a model's functions into a module, each over the packed parameters."""
+
+    builder: relax.BlockBuilder
+    shape: ShapeConf
+    quant: QuantConf
+    dtype: str
+    """Type of what passes between kernels."""
+    stored: list[StoredTensor]
+    chunk: int
+    kind: Threads
+
+    def write(self, name: str, first: Any, body: Callable[..., Any], *, cached: bool) -> None:
+        """Write one function: ``first``, the cache where there is one, packed parameters."""
+        kinds = [relax.TensorType(tensor.shape, tensor.dtype) for tensor in self.stored]
+        cache = relax.Var("kv_cache", relax.AnyType()) if cached else None
+        packed = relax.Var("packed_params", relax.TupleType(kinds))
+        inputs = [first, *([cache] if cached else []), packed]
+        bounds = {"tir_var_upper_bound": {"n": self.chunk}, "num_input": len(inputs) - 1}
+        with self.builder.function(name, inputs, attrs=bounds):
+            with self.builder.dataflow():
+                result = self.builder.emit_output(body(self._emitter(packed, cache), first, cache))
+            self.builder.emit_func_output(result)
+
+    def _emitter(self, packed: Any, cache: Any) -> Emitter:
+        return Emitter(
+            self.builder,
+            self.shape,
+            self.quant,
+            {tensor.name: place for place, tensor in enumerate(self.stored)},
+            packed,
+            self.kind,
+            cache,
+            activations=self.dtype,
+            norm_offset=architecture(self.shape.model_type).style.norm_offset,
+        )
+
+
+def _emit_model(writer: _Writer) -> None:
+    shape = writer.shape
     layers = architecture(shape.model_type)
-    hidden, offset = shape.hidden_size, layers.style.norm_offset
-    places = {tensor.name: place for place, tensor in enumerate(stored)}
-    kinds = [relax.TensorType(tensor.shape, tensor.dtype) for tensor in stored]
 
     def embed(emit: Emitter, ids: Any, _cache: Any) -> Any:
         return layers.embed(emit, shape, ids)
@@ -141,28 +173,11 @@ def _emit_model(
     def verify(emit: Emitter, x: Any, cache: Any) -> Any:
         return relax.Tuple([layers.logits(emit, shape, x, every=True), cache])
 
-    def write(name: str, first: Any, body: Callable[..., Any], *, cached: bool) -> None:
-        cache = relax.Var("kv_cache", relax.AnyType()) if cached else None
-        packed = relax.Var("packed_params", relax.TupleType(kinds))
-        inputs = [first, *([cache] if cached else []), packed]
-        bounds = {"tir_var_upper_bound": {"n": chunk}, "num_input": len(inputs) - 1}
-        with builder.function(name, inputs, attrs=bounds):
-            with builder.dataflow():
-                emit = Emitter(
-                    *(builder, shape, quant, places, packed, kind, cache),
-                    activations=dtype,
-                    norm_offset=offset,
-                )
-                result = builder.emit_output(body(emit, first, cache))
-            builder.emit_func_output(result)
+    def rows(n: Any) -> Any:
+        return relax.Var("x", relax.TensorType((1, n, shape.hidden_size), writer.dtype))
 
     n = tvm.tirx.Var("n", "int64")
-    write("embed", relax.Var("ids", relax.TensorType((n,), "int32")), embed, cached=False)
-    n = tvm.tirx.Var("n", "int64")
-    rows = relax.Var("x", relax.TensorType((1, n, hidden), dtype))
-    write("prefill", rows, forward, cached=True)
-    row = relax.Var("x", relax.TensorType((1, 1, hidden), dtype))
-    write("decode", row, forward, cached=True)
-    n = tvm.tirx.Var("n", "int64")
-    rows = relax.Var("x", relax.TensorType((1, n, hidden), dtype))
-    write(ALL_LOGITS, rows, verify, cached=True)
+    writer.write("embed", relax.Var("ids", relax.TensorType((n,), "int32")), embed, cached=False)
+    writer.write("prefill", rows(tvm.tirx.Var("n", "int64")), forward, cached=True)
+    writer.write("decode", rows(1), forward, cached=True)
+    writer.write(ALL_LOGITS, rows(tvm.tirx.Var("n", "int64")), verify, cached=True)

@@ -10,10 +10,11 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from webslm.basics.errors import ConfigError
 from webslm.basics.stage import Metric
 from webslm.compiler.metadata import PAGE_TOKENS
 from webslm.model.architectures import architecture
-from webslm.model.weights.quantization import ITEM_BYTES, StoredTensor, check_format, stored_tensors
+from webslm.model.weights.format import ITEM_BYTES, Format, StoredTensor
 from webslm.schema import QuantConf, ShapeConf
 
 LEAST_CONTEXT = 512
@@ -38,9 +39,18 @@ def library_tensors(shape: ShapeConf, quant: QuantConf) -> list[StoredTensor]:
     Raises:
         ConfigError: The architecture is unknown, or shape or format are impossible.
     """
-    check_format(quant)
-    found = architecture(shape.model_type).parameters(shape)
-    return [tensor for parameter in found for tensor in stored_tensors(parameter, quant)]
+    form = Format(quant)
+    form.check()
+    parameters = architecture(shape.model_type).parameters(shape)
+    return [tensor for parameter in parameters for tensor in form.tensors(parameter)]
+
+
+def possible_tensors(shape: ShapeConf, quant: QuantConf) -> Sequence[StoredTensor]:
+    """Return the same; none where shape or format are impossible, which others tell of."""
+    try:
+        return library_tensors(shape, quant)
+    except (ConfigError, ArithmeticError):
+        return ()
 
 
 def weights_bytes(stored: Sequence[StoredTensor]) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from webslm.basics.keys import plain
 from webslm.basics.stage import Metric
-from webslm.model.weights.quantization import StoredTensor
+from webslm.model.weights.format import StoredTensor
 from webslm.schema import QuantConf, ShapeConf
 
 PAGE_TOKENS = 16
@@ -24,16 +24,6 @@ def metadata(
     memory_usage: Mapping[str, int],
 ) -> dict[str, Metric]:
     """Return what ``_metadata`` answers; web-llm reads params' order and the chunk size."""
-    params: list[Metric] = [
-        {
-            "name": tensor.name,
-            "shape": list(tensor.shape),
-            "dtype": tensor.dtype,
-            "preprocs": [],
-            "pipeline_stages": [0],
-        }
-        for tensor in stored
-    ]
     return {
         "model_type": shape.model_type,
         "quantization": quant.name,
@@ -56,7 +46,17 @@ def metadata(
         "shape": plain(shape),
         "activations": activations,
         "memory_usage": dict(memory_usage),
-        "params": params,
+        "params": [_parameter(tensor) for tensor in stored],
+    }
+
+
+def _parameter(tensor: StoredTensor) -> dict[str, Metric]:
+    return {
+        "name": tensor.name,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype,
+        "preprocs": [],
+        "pipeline_stages": [0],
     }
 
 

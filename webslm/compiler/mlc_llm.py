@@ -16,13 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from webslm.basics import fs, proc
+from webslm.basics import fs, model_files, proc
 from webslm.basics.errors import ConfigError, EnvironmentMismatch, StageFailed, ToolFailed
 from webslm.basics.paths import expanded
 from webslm.compiler.mlc_failures import DOCS, explain
 
-CHAT_CONFIG = "mlc-chat-config.json"
-CONFIG = "config.json"
 CONVERSATION = "chatml"
 """A template must be named; it enters no library, and the page gets the tokenizer's own."""
 SOURCE_DIR = "MLC_LLM_SOURCE_DIR"
@@ -134,9 +132,13 @@ def make_library(
             *("--max-batch-size", "1"),
         )
         config_words = (*kind, "--conv-template", CONVERSATION, *sizes, "-o", chat)
-        _run(python, "gen_config", (model / CONFIG, *config_words), work, log_dir)
+        _run(python, "gen_config", (model / model_files.CONFIG, *config_words), work, log_dir)
         library_words = (*kind, "--device", "webgpu", "--opt", f"O{opt_level}", "-o", target)
-        _run(python, "compile", (chat / CHAT_CONFIG, *library_words), work, log_dir)
+        _run(python, "compile", (chat / model_files.CHAT_CONFIG, *library_words), work, log_dir)
+    _check_written(target, log_dir)
+
+
+def _check_written(target: Path, log_dir: Path) -> None:
     if not target.is_file():
         raise StageFailed(
             "mlc_llm compile: it ended well and wrote no library",
@@ -170,7 +172,7 @@ def convert_weight(
         # It writes an index beside the weights: a stored artifact may not change.
         model = _model(work, config, checkpoint)
         words = (
-            model / CONFIG,
+            model / model_files.CONFIG,
             *("--quantization", quantization, "--model-type", str(config["model_type"])),
             *("--device", "cpu", "--source", model, "--source-format", "huggingface-safetensor"),
             *("-o", target),
@@ -181,7 +183,7 @@ def convert_weight(
 def _model(work: Path, config: Mapping[str, Any], files: Iterable[Path]) -> Path:
     folder = work / "model"
     folder.mkdir()
-    fs.write_text(folder / CONFIG, json.dumps(config, indent=1, sort_keys=True) + "\n")
+    fs.write_text(folder / model_files.CONFIG, json.dumps(config, indent=1, sort_keys=True) + "\n")
     for file in files:
         (folder / file.name).symlink_to(file.resolve())
     return folder

@@ -18,7 +18,7 @@ from webslm.compiler.imported import check_fits, read_metadata
 from webslm.compiler.memory import library_tensors, memory_plan
 from webslm.compiler.wasm.abi import check_abi
 from webslm.compiler.wasm.contract import contract_of
-from webslm.model.weights.arithmetic import required_features
+from webslm.model.weights.format import Format
 from webslm.schema import CompilerConf, CompileStageConf
 
 TIMEOUT_S = 60.0
@@ -63,7 +63,7 @@ def examine(cfg: CompileStageConf, target: Path, name: str) -> dict[str, Any]:
     )
     return {
         "metadata": metadata,
-        "required_features": [*required_features(cfg.quant.dtype)],
+        "required_features": [*Format(cfg.quant).required_features],
         "memory": memory,
         "abi": {
             "imports": [f"{item.module}.{item.name}" for item in abi.imports],
@@ -106,9 +106,8 @@ def _download(url: str, target: Path) -> None:
                 file.write(part)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as exc:
         target.unlink(missing_ok=True)
-        reason = str(exc)
-        if isinstance(exc, httpx2.HTTPStatusError):
-            reason = f"status {exc.response.status_code}"
+        refused = exc if isinstance(exc, httpx2.HTTPStatusError) else None
+        reason = exc if refused is None else f"status {refused.response.status_code}"
         raise EnvironmentMismatch(
             f"compiler.url: {url} cannot be fetched: {reason}",
             hint="check the address, or fetch it by hand: compiler.path=FILE",

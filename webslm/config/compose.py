@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from webslm.basics.errors import ConfigError
+from webslm.basics.errors import ConfigError, Problem
 from webslm.basics.paths import conf_dir
 from webslm.config import base_template
 from webslm.config.freeform import typed
 from webslm.config.local_base import fill_shape, refuse_shape
-from webslm.config.mistakes import Problem, nearest, root, sentence
+from webslm.config.mistakes import nearest, root, sentence
 from webslm.config.own_texts import is_own, starter, text
 from webslm.engine.machine.pins import for_python
 from webslm.schema import BaseSource, Config

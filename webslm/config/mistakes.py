@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from webslm.basics.paths import conf_dir, conf_dirs
+from webslm.basics.errors import Problem
+from webslm.basics.paths import RECIPE_GROUP, conf_dir, conf_dirs
 from webslm.config.freeform import takes
 from webslm.schema import Config
 
-Problem = tuple[str, str | None]
 UNKNOWN = re.compile(r"not in struct|Key '.*' not in|Could not override|Could not append")
 PLUGINS = {
     "hydra/launcher": "pip install 'webslm[sweep]', for ray_cluster 'webslm[ray]'",
@@ -166,7 +166,7 @@ def _is_known(key: str) -> bool:
     name = key.partition("@")[0]
     if not name or name.startswith("hydra"):
         return bool(name)
-    is_group = any((folder / name).is_dir() for folder in conf_dirs())
+    is_group = name == RECIPE_GROUP or any((folder / name).is_dir() for folder in conf_dirs())
     return is_group or any(
         name == known or name.startswith(f"{known}.") for known in _keys(Config, "")
     )

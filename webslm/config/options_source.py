@@ -5,6 +5,7 @@ Hydra takes UTF-8 without a mark at its start, which some editors and shells do 
 
 from __future__ import annotations
 
+import builtins
 import codecs
 import io
 import os
@@ -15,13 +16,16 @@ import yaml
 
 # A plugin is a class of a module; nothing but composing imports this one.
 from hydra._internal.core_plugins.file_config_source import FileConfigSource  # noqa: TID253
+from hydra.core.config_search_path import ConfigSearchPath  # noqa: TID253
+from hydra.core.object_type import ObjectType  # noqa: TID253
 from hydra.core.plugins import Plugins  # noqa: TID253
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult  # noqa: TID253
+from hydra.plugins.search_path_plugin import SearchPathPlugin  # noqa: TID253
 from omegaconf import OmegaConf
 from omegaconf._utils import get_yaml_loader
 
 from webslm.basics.errors import ConfigError
-from webslm.basics.paths import SCHEME
+from webslm.basics.paths import RECIPE_GROUP, RECIPES_SCHEME, SCHEME, recipes_dir
 from webslm.config.freeform import takes
 
 MARKS = (
@@ -45,7 +49,7 @@ class OptionsSource(FileConfigSource):
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Return an option's configuration and its header (``# @package``)."""
-        path = Path(os.path.realpath(Path(self.path) / self._normalize_file_name(config_path)))
+        path = Path(os.path.realpath(Path(self.path) / self._file_name(config_path)))
         if not path.is_file():
             raise ConfigLoadError(f"Config not found : {path}")
         text = read_option(path)
@@ -54,10 +58,51 @@ class OptionsSource(FileConfigSource):
         prefix = "" if everywhere else config_path.rpartition("/")[0].replace("/", ".")
         return ConfigResult(
             config=OmegaConf.create(values(text, path, prefix)),
-            path=f"{SCHEME}://{self.path}",
+            path=f"{self.scheme()}://{self.path}",
             provider=self.provider,
             header=header,
         )
+
+    def _file_name(self, config_path: str) -> str:
+        """Return where an option's file lies below the folder."""
+        name: str = self._normalize_file_name(config_path)
+        return name
+
+
+class RecipesSource(OptionsSource):
+    """A folder whose files are the options of the one group ``recipe``."""
+
+    @staticmethod
+    def scheme() -> str:
+        """Return how its folders are named."""
+        return RECIPES_SCHEME
+
+    def is_group(self, config_path: str) -> bool:
+        """Return whether a group lies here."""
+        return config_path in ("", RECIPE_GROUP) and Path(self.path).is_dir()
+
+    def is_config(self, config_path: str) -> bool:
+        """Return whether an option's file lies here."""
+        group = config_path.rpartition("/")[0]
+        return group == RECIPE_GROUP and (Path(self.path) / self._file_name(config_path)).is_file()
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> builtins.list[str]:
+        """Return the names of options or, above them, of the group."""
+        if config_path == RECIPE_GROUP:
+            files = sorted(Path(self.path).glob("*.yaml"))
+            return [] if results_filter == ObjectType.GROUP else [path.stem for path in files]
+        return [] if config_path or results_filter == ObjectType.CONFIG else [RECIPE_GROUP]
+
+    def _file_name(self, config_path: str) -> str:
+        return super()._file_name(config_path.removeprefix(f"{RECIPE_GROUP}/"))
+
+
+class ShippedRecipes(SearchPathPlugin):
+    """Puts the shipped recipes behind the shipped groups."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Name their folder."""
+        search_path.append("webslm", f"{RECIPES_SCHEME}://{recipes_dir()}")
 
 
 def values(text: str, path: Path, prefix: str) -> dict[str, Any]:
@@ -118,4 +163,5 @@ def read_option(path: Path) -> str:
 
 def register() -> None:
     """Make the folders known to Hydra."""
-    Plugins.instance().register(OptionsSource)
+    for plugin in (OptionsSource, RecipesSource, ShippedRecipes):
+        Plugins.instance().register(plugin)

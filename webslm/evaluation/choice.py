@@ -8,8 +8,9 @@ from typing import Any
 
 from webslm.evaluation.general import GeneralRow
 from webslm.evaluation.survival import SETS
-from webslm.rows.dataset import NO_LOSS, Message, normal
+from webslm.rows.dataset import normal
 from webslm.rows.picks import evenly_spaced
+from webslm.rows.roles import Message, answers, learnt
 from webslm.schema import QuestionsConf
 
 Rows = Sequence[list[Message]]
@@ -44,7 +45,7 @@ def choose(
     """
     trained = rows["trained"]
     browser = evenly_spaced(len(trained), num_prompts)
-    talks = [row for row in trained if _first_answer(row) < _answers(row)[-1]]
+    talks = [row for row in trained if answers(row)[0] < learnt(row)[-1]]
     outside = _some(untrained(general, trained), conf.general_rows)
     asked = evenly_spaced(len(outside), conf.general_asked)
     found = {
@@ -54,7 +55,7 @@ def choose(
         ],
         "paraphrased": [_first(row) for row in _some(rows["paraphrased"], conf.paraphrases)],
         "follow_up": [
-            Choice(messages=row, turn=_answers(row)[-1]) for row in _some(talks, conf.follow_ups)
+            Choice(messages=row, turn=learnt(row)[-1]) for row in _some(talks, conf.follow_ups)
         ],
         "held_out": [_first(row) for row in _some(rows["held_out"], conf.rows)],
         "general": [
@@ -99,28 +100,15 @@ def sampled(sizes: Mapping[str, int], count: int) -> list[tuple[str, int]]:
 
 
 def _first(messages: list[Message], **more: Any) -> Choice:
-    return Choice(messages=messages, turn=_answers(messages)[0], **more)
+    return Choice(messages=messages, turn=learnt(messages)[0], **more)
 
 
 def _some(rows: Sequence[Any], count: int) -> list[Any]:
     return [rows[index] for index in evenly_spaced(len(rows), count)]
 
 
-def _answers(messages: Sequence[Message]) -> list[int]:
-    """Return where the answers stand that carry loss; every row has one."""
-    return [
-        index
-        for index, message in enumerate(messages)
-        if message["role"] == "assistant" and NO_LOSS not in message
-    ]
-
-
-def _first_answer(messages: Sequence[Message]) -> int:
-    return next(index for index, message in enumerate(messages) if message["role"] == "assistant")
-
-
 def _question(messages: Sequence[Message]) -> str:
-    return messages[_answers(messages)[0] - 1]["content"]
+    return messages[learnt(messages)[0] - 1]["content"]
 
 
 def _system(trained: Sequence[Message], messages: Sequence[Message]) -> list[Message]:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from webslm.basics.encoding import printable
-from webslm.basics.errors import ConfigError
+from webslm.basics.errors import ConfigError, Problem
 from webslm.basics.paths import resolve_data
-from webslm.rows.dataset import Message, Problem, normal, told
+from webslm.rows.dataset import normal, told
 from webslm.rows.files import read_records
 from webslm.rows.keys import BadRow
+from webslm.rows.roles import Message
 from webslm.rows.shapes import to_conversation
 from webslm.schema import EvaluateConf
 

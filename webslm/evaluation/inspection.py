@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from webslm.basics.fs import read_object
 from webslm.model.prompts.ends import stop_ids
+from webslm.rows.roles import Messages
 from webslm.schema import LoraConf
+from webslm.training import training_rows
 from webslm.training.loading import load_tokenizer
-from webslm.training.turns import Messages, Row, encode, sample
+from webslm.training.turns import EncodedRow, encode, sample
 
 INSPECTED = 2000
 """Rows looked at, evenly spaced, where there are more."""
@@ -31,16 +32,14 @@ def inspect_rows(
         context: Tokens that the browser's model reads at once.
 
     Raises:
-        ConfigError: The chat template refuses the roles of a row.
-        StageFailed: The loss mask of a row cannot be proved (as ``turns.encode`` says).
+        ConfigError, StageFailed: A row cannot be learnt, as ``turns.encode`` says.
     """
     tokenizer = load_tokenizer(base)
     stops = stop_ids(base, tokenizer)
     count = min(len(rows), INSPECTED)
-    chosen = [index * len(rows) // count for index in range(count)]
     read = [
         encode(tokenizer, rows[index], number=index + 1, stops=stops, loss=lora.loss)
-        for index in chosen
+        for index in (place * len(rows) // count for place in range(count))
     ]
     seen = [row for answers in read for row in answers]
     lengths = [len(row.input_ids) for row in seen]
@@ -53,17 +52,18 @@ def inspect_rows(
         "trained_share": round(sum(row.trained for row in seen) / sum(lengths), 4),
         "loss": lora.loss.value,
         "max_length": lora.max_length,
-        "positions": read_object(base / "config.json").get("max_position_embeddings"),
+        "positions": training_rows.positions(base),
         "context_window_size": context,
         "too_long": {"count": len(long), "lines": long[:NAMED]},
         "histogram": histogram(lengths),
         "answer_by_answer": sum(len(answers) > 1 for answers in read),
         "plan": planned(round(len(rows) * len(seen) / count), lora),
-        "samples": [
-            {"line": row.number, "tokens": len(row.input_ids), "pieces": sample(tokenizer, row)}
-            for row in _samples(seen, rows)
-        ],
+        "samples": [_shown(tokenizer, row) for row in _samples(seen, rows)],
     }
+
+
+def _shown(tokenizer: Any, row: EncodedRow) -> dict[str, Any]:
+    return {"line": row.number, "tokens": len(row.input_ids), "pieces": sample(tokenizer, row)}
 
 
 def planned(rows: int, lora: LoraConf) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def histogram(lengths: Sequence[int]) -> list[list[int]]:
     ]
 
 
-def _samples(seen: Sequence[Row], rows: Sequence[Messages]) -> list[Row]:
+def _samples(seen: Sequence[EncodedRow], rows: Sequence[Messages]) -> list[EncodedRow]:
     """Return the first row, the first of several turns and the longest: each once."""
     several = [r for r in seen if sum(m["role"] == "user" for m in rows[r.number - 1]) > 1]
     longest = max(seen, key=lambda row: len(row.input_ids))

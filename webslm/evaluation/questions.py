@@ -13,14 +13,15 @@ from webslm.evaluation.choice import Choice, choose, untrained
 from webslm.evaluation.evaluating import Probe
 from webslm.evaluation.general import read_general
 from webslm.evaluation.scores import Said
+from webslm.rows import artifact
 from webslm.schema import EvaluateStageConf, QuestionsConf
 from webslm.training import turns
 from webslm.training.loaded import decode
 
 FILES = {
-    "trained": "train.jsonl",
-    "paraphrased": "paraphrases.jsonl",
-    "held_out": "held_out.jsonl",
+    "trained": artifact.TRAIN,
+    "paraphrased": artifact.PARAPHRASES,
+    "held_out": artifact.HELD_OUT,
 }
 OUTSIDE = "general"
 SLACK = 16
@@ -58,7 +59,7 @@ def questions(
         ConfigError: The chat template refuses a row.
         StageFailed: A row's prompt or end is not what was trained (``turns.encode_last``).
     """
-    rows = {name: turns.read_rows(data / file) for name, file in FILES.items()}
+    rows = {name: artifact.read_messages(data / file) for name, file in FILES.items()}
     chosen = choose(conf, num_prompts, rows, read_general(resolve_data(conf.general_path)))
     return {
         name: [
@@ -72,7 +73,7 @@ def questions(
 def trained_general(conf: QuestionsConf, data: Path) -> int:
     """Return how many general rows are left out because a training row asks them too."""
     general = read_general(resolve_data(conf.general_path))
-    return len(general) - len(untrained(general, turns.read_rows(data / FILES["trained"])))
+    return len(general) - len(untrained(general, artifact.read_messages(data / FILES["trained"])))
 
 
 def _question(

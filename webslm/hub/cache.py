@@ -16,21 +16,30 @@ from pathlib import Path
 from webslm.basics.errors import EnvironmentMismatch, StageFailed
 from webslm.basics.fs import link_or_copy
 from webslm.basics.keys import file_digest
-
-NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
-BLOCK_BYTES = 1 << 20
-WEIGHTS = "*.safetensors"
-PATTERNS = (
-    "config.json",
-    "generation_config.json",
+from webslm.basics.model_files import (
+    CONFIG,
+    GENERATION,
+    NEEDED,
+    TEMPLATE,
+    TEMPLATE_JSON,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
     WEIGHTS,
-    "model.safetensors.index.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "chat_template.jinja",
-    "chat_template.json",
+    WEIGHTS_INDEX,
+    WEIGHTS_SUFFIX,
+)
+
+BLOCK_BYTES = 1 << 20
+WEIGHTS_PATTERN = f"*{WEIGHTS_SUFFIX}"
+PATTERNS = (
+    CONFIG,
+    GENERATION,
+    WEIGHTS_PATTERN,
+    WEIGHTS_INDEX,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    TEMPLATE,
+    TEMPLATE_JSON,
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.json",
@@ -103,16 +112,16 @@ def is_wanted(name: str) -> bool:
 def wanted_files(names: Iterable[str]) -> list[str]:
     """Return which files of a repository take part: of sets of weights transformers' choice."""
     found = sorted(name for name in names if is_wanted(name))
-    if SINGLE in found:
-        return [name for name in found if ".safetensors" not in name or name == SINGLE]
+    if WEIGHTS in found:
+        return [name for name in found if WEIGHTS_SUFFIX not in name or name == WEIGHTS]
     return [name for name in found if not name.startswith("consolidated")]
 
 
 def _missing(folder: Path) -> str | None:
     """Return the first file of a checkpoint that a folder lacks; None: it is whole."""
-    shards = [SINGLE]
-    if not (folder / SINGLE).is_file() and (folder / INDEX).is_file():
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    shards = [WEIGHTS]
+    if not (folder / WEIGHTS).is_file() and (folder / WEIGHTS_INDEX).is_file():
+        index = json.loads((folder / WEIGHTS_INDEX).read_text(encoding="utf-8"))
         shards = sorted(set(index["weight_map"].values()))
     return next((file for file in (*NEEDED, *shards) if not (folder / file).is_file()), None)
 

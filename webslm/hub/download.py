@@ -10,20 +10,18 @@ never enters a configuration, a key or a message.
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.basics import model_files
 from webslm.basics.errors import ConfigError, EnvironmentMismatch, StageFailed, WebslmError
+from webslm.basics.hub_names import COMMIT, REPOSITORY
 from webslm.hub import cache as hub_cache
 from webslm.schema import HubConf
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
-
-COMMIT = re.compile(r"[0-9a-f]{40}")
-REPO = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +40,7 @@ def check(hub: HubConf) -> tuple[str, str]:
     Raises:
         ConfigError: No id, or a revision that floats.
     """
-    if not hub.id or not REPO.fullmatch(hub.id):
+    if not hub.id or not REPOSITORY.fullmatch(hub.id):
         raise ConfigError(
             f"base.hub.id: {hub.id!r} is not a repository", hint="write base.hub.id=owner/name"
         )
@@ -126,10 +124,10 @@ def why_unreachable(hub: HubConf, cache: Path, *, seconds: float) -> str | None:
 def _check_listing(name: str, commit: str, found: str | None, announced: dict[str, Any]) -> None:
     if found != commit:
         raise StageFailed(f"base: the hub answers {name}@{commit} with commit {found}")
-    for needed in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+    for needed in model_files.NEEDED:
         if needed not in announced:
             raise ConfigError(f"base.hub.id: {name} has no {needed}")
-    if not any("/" not in file and file.endswith(".safetensors") for file in announced):
+    if not any("/" not in file and file.endswith(model_files.WEIGHTS_SUFFIX) for file in announced):
         raise ConfigError(
             f"base.hub.id: {name} has no safetensors weights",
             hint="take a commit or repository that has; pickled weights are never loaded",

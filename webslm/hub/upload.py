@@ -17,6 +17,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.basics import model_files
 from webslm.basics.errors import ConfigError, EnvironmentMismatch, PublishError, WebslmError
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ MARK = "webslm.lock.json"
 GIVEN = (".gitattributes", "README.md")
 """What a fresh repository may hold."""
 OURS = (
-    *("params_shard_*.bin", "library-*.wasm", "tensor-cache.json", "ndarray-cache.json"),
-    *("tokenizer.json", "mlc-*.json"),
+    *("params_shard_*.bin", "library-*.wasm", "mlc-*.json", model_files.TOKENIZER),
+    *(model_files.TENSOR_INDEX, model_files.OLD_TENSOR_INDEX),
 )
 """Files of an earlier build that the next one takes away where it has none of that name."""
 WRITING_ROLES = ("admin", "write", "contributor")

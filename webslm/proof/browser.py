@@ -295,6 +295,28 @@ def find(named: str | None) -> str | None:
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
+def _check_version(browser: Browser, minimum: int) -> None:
+    match = _VERSION.match(browser.version)
+    if match and int(match.group(1)) < minimum:
+        raise EnvironmentMismatch(
+            f"browser: version {browser.version} is too old, {minimum} is the lowest",
+            hint=HINT,
+        )
+
+
+@contextmanager
+def _death_told(process: GraphicsProcess) -> Iterator[None]:
+    """Say of a block that failed because the graphics process died that it did."""
+    try:
+        yield
+    except VerificationFailed as exc:
+        if process.died():
+            raise GraphicsDied(
+                f"the browser's graphics process died: {exc.message}", hint=exc.hint
+            ) from exc
+        raise
+
+
 @contextmanager
 def session(
     named: str | None,
@@ -327,28 +349,14 @@ def session(
         with held.deadline(START_S, f"browser: {name} did not start"):
             browser = _launch(held.playwright, executable, chosen)
         with held.ending(browser.close, END_S, f"browser: {name} did not end"):
-            match = _VERSION.match(browser.version)
-            if match and int(match.group(1)) < minimum:
-                raise EnvironmentMismatch(
-                    f"browser: version {browser.version} is too old, {minimum} is the lowest",
-                    hint=HINT,
-                )
+            _check_version(browser, minimum)
             context = browser.new_context(
-                locale="en-GB",
-                color_scheme="dark" if dark else "light",
-                reduced_motion="reduce",
+                locale="en-GB", color_scheme="dark" if dark else "light", reduced_motion="reduce"
             )
-            process = GraphicsProcess(browser)
-            try:
+            with _death_told(GraphicsProcess(browser)):
                 yield Session(
                     version=browser.version, chosen=chosen, context=context, timeout_s=timeout_s
                 )
-            except VerificationFailed as exc:
-                if process.died():
-                    raise GraphicsDied(
-                        f"the browser's graphics process died: {exc.message}", hint=exc.hint
-                    ) from exc
-                raise
 
 
 def _launch(playwright: Playwright, executable: str | None, chosen: Chosen | None) -> Browser:

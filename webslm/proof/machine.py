@@ -5,7 +5,7 @@ from __future__ import annotations
 from webslm.basics import paths
 from webslm.basics.errors import EnvironmentMismatch
 from webslm.bundle.serve import running_server
-from webslm.model.weights.arithmetic import required_features
+from webslm.model.weights.format import Format
 from webslm.proof.graphics.choice import features_hint, is_software
 from webslm.proof.webgpu import Offer, offer
 from webslm.schema import Graphics, VerifyStageConf
@@ -50,4 +50,4 @@ def check_machine(conf: VerifyStageConf) -> Offer:
 
 def lacks(seen: Offer, conf: VerifyStageConf) -> list[str]:
     """Return the features of the format that an adapter does not have."""
-    return sorted(set(required_features(conf.quant.dtype)) - set(seen.features))
+    return sorted(set(Format(conf.quant).required_features) - set(seen.features))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from webslm.proof.graphics.choice import is_software
 from webslm.proof.observe import Best, Proof
-from webslm.proof.questions import Row
+from webslm.proof.questions import TrainedQuestion
 from webslm.rows.picks import GreedyComparison, compare_greedy, rouge_l, top1_agreement
 from webslm.schema import VerifyConf
 
@@ -32,10 +32,33 @@ class Reference:
 
 
 def score(
-    rows: Sequence[Row], references: Sequence[Reference], seen: Proof, conf: VerifyConf
+    rows: Sequence[TrainedQuestion], references: Sequence[Reference], seen: Proof, conf: VerifyConf
 ) -> dict[str, Any]:
     """Return every number of the proof as plain JSON."""
-    pairs = list(zip(rows, references, seen.answers, strict=True))
+    return {
+        "loaded": True,
+        "browser": seen.browser,
+        "adapter": _named(seen.adapter),
+        "console_errors": seen.console_errors,
+        "webgpu_errors": seen.webgpu_errors,
+        "foreign_requests": seen.foreign_requests,
+        **_tokens(references, seen, conf),
+        **_answers(rows, references, seen),
+        "visit": {
+            "question": seen.visit.question,
+            "answer": seen.visit.answer,
+            "finished": seen.visit.finished,
+        },
+        "load_s": round(seen.visit.load_s, 2),
+        "first_piece_s": round(seen.visit.first_piece_s, 2),
+        "decode_tok_s": round(seen.visit.decode_tok_s, 2),
+        "dispatches_per_token": seen.visit.dispatches_per_token,
+        "submits_per_token": seen.visit.submits_per_token,
+    }
+
+
+def _tokens(references: Sequence[Reference], seen: Proof, conf: VerifyConf) -> dict[str, Any]:
+    """Return how the browser's tokens and logits compare with torch's."""
     said = [
         (ref, asked) for ref, asked in zip(references, seen.asked, strict=True) if asked is not None
     ]
@@ -53,12 +76,6 @@ def score(
         for name in REFERENCES
     }
     return {
-        "loaded": True,
-        "browser": seen.browser,
-        "adapter": _named(seen.adapter),
-        "console_errors": seen.console_errors,
-        "webgpu_errors": seen.webgpu_errors,
-        "foreign_requests": seen.foreign_requests,
         "greedy_agreement": {name: _share(greedy[name]) for name in REFERENCES},
         "first_differences": {
             name: [item.first_difference for item in greedy[name]] for name in REFERENCES
@@ -74,24 +91,29 @@ def score(
             "forced_positions": sum(map(len, seen.followed)),
         },
         "max_logit_difference": {
-            name: max(
-                logit_difference(best, ref.greedy[name].best)
-                for best, ref in zip(seen.followed, references, strict=True)
-            )
+            name: _largest_difference(seen.followed, [ref.greedy[name].best for ref in references])
             for name in REFERENCES
         },
         "prompt_tokens_equal": all(len(r.prompt) == a.num_prompt_tokens for r, a in said),
+    }
+
+
+def _answers(
+    rows: Sequence[TrainedQuestion], references: Sequence[Reference], seen: Proof
+) -> dict[str, Any]:
+    """Return what page and base answer, held against the rows."""
+    return {
         "answers": [
             {
                 "question": row.question,
-                "answer": seen_answer.text,
+                "answer": shown.text,
                 "reference": row.answer,
-                "rouge_l": round(rouge_l(seen_answer.text, row.answer), 4),
-                "stopped": seen_answer.stopped,
-                "by": seen_answer.by,
+                "rouge_l": round(rouge_l(shown.text, row.answer), 4),
+                "stopped": shown.stopped,
+                "by": shown.by,
                 "follow_up": row.follow_up,
             }
-            for row, _, seen_answer in pairs
+            for row, shown in zip(rows, seen.answers, strict=True)
         ],
         "base_answers": [
             {
@@ -99,18 +121,8 @@ def score(
                 "answer": ref.base_answer,
                 "rouge_l": round(rouge_l(ref.base_answer, row.answer), 4),
             }
-            for row, ref, _ in pairs
+            for row, ref in zip(rows, references, strict=True)
         ],
-        "visit": {
-            "question": seen.visit.question,
-            "answer": seen.visit.answer,
-            "finished": seen.visit.finished,
-        },
-        "load_s": round(seen.visit.load_s, 2),
-        "first_piece_s": round(seen.visit.first_piece_s, 2),
-        "decode_tok_s": round(seen.visit.decode_tok_s, 2),
-        "dispatches_per_token": seen.visit.dispatches_per_token,
-        "submits_per_token": seen.visit.submits_per_token,
     }
 
 
@@ -159,6 +171,10 @@ def _forced(followed: Sequence[Best], wanted: Sequence[Sequence[int]]) -> float:
     tops = [[step[0][0] for step in best] for best in followed]
     pairs = zip(tops, wanted, strict=True)
     return top1_agreement([(top, tokens[: len(top)]) for top, tokens in pairs])
+
+
+def _largest_difference(followed: Sequence[Best], wanted: Sequence[Best]) -> float:
+    return max(logit_difference(*pair) for pair in zip(followed, wanted, strict=True))
 
 
 def logit_difference(seen: Best, reference: Best) -> float:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from webslm.basics.errors import VerificationFailed, WebslmError
@@ -75,6 +77,13 @@ class Offer:
     max_buffer_bytes: int = 0
 
 
+def _ask(url: str, started: AbstractContextManager[Session]) -> Offer:
+    with started as browser:
+        tab = browser.tab()
+        tab.open(url)
+        return _offer(browser, tab)
+
+
 def offer(
     url: str,
     named: str | None,
@@ -99,24 +108,18 @@ def offer(
             graphics that were asked for cannot be had.
         VerificationFailed: It did not answer in time, or its adapter does not compute.
     """
-
-    def ask(one: Graphics) -> Offer:
-        with session(named, timeout_s=timeout_s, minimum=minimum, graphics=one) as browser:
-            tab = browser.tab()
-            tab.open(url)
-            return _offer(browser, tab)
-
+    start = partial(session, named, timeout_s=timeout_s, minimum=minimum)
     if graphics is not Graphics.auto:
-        return ask(graphics)
+        return _ask(url, start(graphics=graphics))
     chosen = choose(graphics)
     refused = chosen.refused
     if chosen.graphics is Graphics.lavapipe:
         try:
-            return ask(Graphics.lavapipe)
+            return _ask(url, start(graphics=Graphics.lavapipe))
         except WebslmError as exc:
             refused = exc.message
     # A browser that is no use at all says so here, before lavapipe gets the blame.
-    seen = ask(Graphics.swiftshader)
+    seen = _ask(url, start(graphics=Graphics.swiftshader))
     if refused:
         log.warning(f"lavapipe does not work here, SwiftShader computes: {refused}")
     return seen

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from statistics import mean
 from typing import Any
 
-from webslm.model.weights.arithmetic import SHADER_F16
+from webslm.model.weights.format import SHADER_F16
 from webslm.publish.delivered import Delivered
 
 HUB_LICENCES = (

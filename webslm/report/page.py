@@ -8,19 +8,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import artifact_files
 from webslm.basics.fs import write_text
 from webslm.basics.keys import plain
 from webslm.basics.stage import Result
 from webslm.engine.plan import Step
 from webslm.report import rows, survival
 from webslm.report.pictures import Box, curve, plan_picture
+from webslm.rows import artifact
 
 NAME = "report.html"
 MIB = 1 << 20
 WORST_TENSORS = 12
 CURVES = (
-    ("base", "base.json", "Pre-training of the embedded base"),
-    ("finetune", "train_log.json", "Fine-tune"),
+    ("base", artifact_files.BASE, "Pre-training of the embedded base"),
+    ("finetune", artifact_files.TRAIN_LOG, "Fine-tune"),
 )
 
 
@@ -80,8 +82,10 @@ def facts(
         "curves": [item for item in (_curve(done, *each) for each in CURVES) if item],
         "mask": _mask(done),
         **survival.facts(report["metrics"], [step.conf for step in steps]),
-        **rows.facts(_read(done, "data", "stats.json"), _read(done, "inspect", "inspect.json")),
-        "tensors": _tensors(_read(done, "convert", "convert.json")),
+        **rows.facts(
+            _read(done, "data", artifact.STATS), _read(done, "inspect", artifact_files.INSPECTION)
+        ),
+        "tensors": _tensors(_read(done, "convert", artifact_files.CONVERSION)),
         "scaling": report["metrics"].get("scale"),
         "proof": report.get("verify"),
         "answers": _answers(report.get("verify")),
@@ -134,7 +138,9 @@ def _mask(done: Mapping[str, Result]) -> list[dict[str, Any]]:
     """Return the trainer's own sample where no inspection shows better ones."""
     if "inspect" in done:
         return []
-    pieces: list[dict[str, Any]] = _read(done, "finetune", "train_log.json").get("mask_sample", [])
+    pieces: list[dict[str, Any]] = _read(done, "finetune", artifact_files.TRAIN_LOG).get(
+        "mask_sample", []
+    )
     return pieces
 
 

@@ -1,27 +1,20 @@
-"""Own checked rows: what they may share, how they split, how they are stored. Know no model."""
+"""Own checked rows: what they may share, how they split. Know no file and no model."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from webslm.basics.errors import ConfigError
+from webslm.basics.errors import ConfigError, Problem
+from webslm.rows.roles import Message, answers
 
-Message = dict[str, str]
-Problem = tuple[str, str | None]
-"""What is wrong, and what to do."""
 MAX_REPORTED = 20
 """Problems of a file that are shown; how many there are is always said."""
 SKIP_HINT = "data.skip_bad=true leaves such rows out and counts them"
 _SIGN = re.compile(r"(?<=[\w)])\s*([-+*/^=<>\u00d7\u00f7\u2212])\s*(?=[\d(])")
 """What stands before a number and makes a sum another one."""
-NO_LOSS = "weight"
-"""Key of a stored message that is not learnt; its value is 0, as in OpenAI's files."""
 
 
 @dataclass(frozen=True)
@@ -54,32 +47,13 @@ class Row:
     def answers(self) -> tuple[str, ...]:
         """The assistant's turns that are learnt, in order."""
         return tuple(
-            item["content"]
-            for at, item in enumerate(self.messages)
-            if item["role"] == "assistant" and at not in self.unlearnt
+            self.messages[at]["content"] for at in answers(self.messages) if at not in self.unlearnt
         )
 
     @property
     def opens_learnt(self) -> bool:
         """Whether the answer to the first question is learnt."""
-        first = next(at for at, item in enumerate(self.messages) if item["role"] == "assistant")
-        return first not in self.unlearnt
-
-
-def read_rows(path: Path) -> list[Row]:
-    """Return the rows of a file that ``dump_rows`` wrote; a user's file is read by ``corpus``."""
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
-        if line.strip():
-            messages = json.loads(line)["messages"]
-            unlearnt = frozenset(at for at, item in enumerate(messages) if NO_LOSS in item)
-            rows.append(Row(number, tuple(map(plain, messages)), unlearnt=unlearnt))
-    return rows
-
-
-def plain(message: Mapping[str, Any]) -> Message:
-    """Return what a chat template takes of a stored message."""
-    return {"role": message["role"], "content": message["content"]}
+        return answers(self.messages)[0] not in self.unlearnt
 
 
 def told(problems: Sequence[Problem], label: str, hint: str | None = None) -> ConfigError:
@@ -207,19 +181,6 @@ def _groups(rows: Sequence[Row]) -> list[list[Row]]:
     for number, row in enumerate(rows):
         groups.setdefault(root(number), []).append(row)
     return list(groups.values())
-
-
-def dump_rows(rows: Iterable[Row]) -> str:
-    """Return rows as chat JSONL; a turn that is not learnt has ``"weight": 0``."""
-    return "".join(
-        json.dumps({"messages": _stored(row)}, ensure_ascii=False) + "\n" for row in rows
-    )
-
-
-def _stored(row: Row) -> list[dict[str, Any]]:
-    return [
-        {**item, NO_LOSS: 0} if at in row.unlearnt else item for at, item in enumerate(row.messages)
-    ]
 
 
 def normal(text: str) -> str:

@@ -13,8 +13,8 @@ from typing import Any
 
 from webslm.basics.encoding import is_whole, shown, unified
 from webslm.rows import keys
-from webslm.rows.dataset import Message
 from webslm.rows.keys import BadRow, is_nothing, listed
+from webslm.rows.roles import Message
 
 ROLES = {
     "system": "system",

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from webslm.basics.encoding import printable
-from webslm.basics.errors import ConfigError
+from webslm.basics.errors import ConfigError, Problem
 from webslm.rows import keys
 from webslm.rows.changes import Changes
-from webslm.rows.dataset import Message, Problem, asked, told
+from webslm.rows.dataset import asked, told
 from webslm.rows.files import data_files, read_records
 from webslm.rows.keys import BadRow, is_nothing
 from webslm.rows.messages import Seen, Turn, check_order, text, turns
+from webslm.rows.roles import Message
 from webslm.rows.shapes import CONVERSATIONS, PREFERENCES, beside_system
 
 SHAPE = 'a pair is {"prompt": ..., "chosen": ..., "rejected": ...}'
@@ -58,23 +59,8 @@ def read_pairs(
     Raises:
         ConfigError: Holds one problem per bad line, each with the file, the line and what to do.
     """
-    files = _files(path)
-    changes = Changes() if changes is None else changes
     label = printable(path.name)
-    pairs: list[Pair] = []
-    problems: list[Problem] = []
-    for file in files:
-        name = printable(file.name)
-        for number, record in read_records(file, "dpo.path"):
-            changes.read += 1
-            try:
-                seen = Seen()
-                pair = _pair(record, number, system, seen)
-            except BadRow as exc:
-                problems.append((f"{name}:{number}: {exc}", exc.hint))
-            else:
-                changes.notice(seen)
-                pairs.append(replace(pair, file=name if len(files) > 1 else ""))
+    pairs, problems = _read(_files(path), system, Changes() if changes is None else changes)
     problems += _common_problems(pairs, label, held_out)
     if not pairs and not problems:
         problems.append((f"{label}: no pairs", SHAPE))
@@ -92,6 +78,26 @@ def _files(path: Path) -> list[Path]:
             hint="dpo.path=FILE names a file of pairs",
         ) from exc
     return data_files(path)
+
+
+def _read(
+    files: Sequence[Path], system: str | None, changes: Changes
+) -> tuple[list[Pair], list[Problem]]:
+    pairs: list[Pair] = []
+    problems: list[Problem] = []
+    for file in files:
+        name = printable(file.name)
+        for number, record in read_records(file, "dpo.path"):
+            changes.read += 1
+            try:
+                seen = Seen()
+                pair = _pair(record, number, system, seen)
+            except BadRow as exc:
+                problems.append((f"{name}:{number}: {exc}", exc.hint))
+            else:
+                changes.notice(seen)
+                pairs.append(replace(pair, file=name if len(files) > 1 else ""))
+    return pairs, problems
 
 
 def _common_problems(pairs: list[Pair], label: str, held_out: Collection[str]) -> Iterator[Problem]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from webslm.rows.dataset import Problem, Row, normal, told
+from webslm.basics.errors import Problem
+from webslm.rows.dataset import Row, normal, told
 
 
 def check_paraphrases(rows: Sequence[Row], paraphrases: Sequence[Row], label: str) -> None:

@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from webslm.basics.encoding import printable
-from webslm.basics.errors import ConfigError
+from webslm.basics.errors import ConfigError, Problem
 from webslm.basics.paths import resolve_data
 from webslm.rows.changes import Changes
 from webslm.rows.dataset import (
     SKIP_HINT,
-    Problem,
     Row,
     check_leakage,
     check_one_system,

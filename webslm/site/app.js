@@ -1,14 +1,19 @@
 // Owns the start: configuration, support, tabs, and loading the model; the modes do the rest.
 
-import { readableBytes, readConfig } from "./config.js";
+import { readConfig } from "./config.js";
 import { forget, isDownloaded } from "./download.js";
 import { explain } from "./problem.js";
 import { progressText } from "./progress.js";
+import { readableBytes } from "./readable.js";
 import { session } from "./session.js";
 import { agreeToDownload, checkSupport } from "./support.js";
 import { showTabs } from "./tabs.js";
 import { elements, hideProblem, showProblem, showProgress, showState } from "./view.js";
 
+/** @import { Progress } from "./engine.js" */
+/** @import { Problem } from "./problem.js" */
+
+/** @type {Record<string, string>} */
 const LABELS = {
   chat: "Chat",
   proof: "Base or fine-tune?",
@@ -42,7 +47,7 @@ async function openTabs() {
   const modes = names.map((name) => ({
     name,
     label: LABELS[name],
-    open: async (panel) => {
+    open: async (/** @type {HTMLElement} */ panel) => {
       try {
         const { fill } = await import(`./modes/${name}.js`);
         await fill(panel, { forgetModel });
@@ -79,26 +84,32 @@ async function load() {
     session.set("ready");
     /** @type {HTMLElement | null} */ (document.querySelector("#panel-chat:not([hidden]) #input"))?.focus();
     // Tidying up never fails a load.
-    const current = [session.config.model, session.config.base].filter(Boolean);
-    await forget(current, { keepCurrent: true }).catch(() => {});
+    await forget(ownModels(), { keepCurrent: true }).catch(() => {});
   } catch (error) {
     fail(explain(error));
   }
 }
 
+/** @param {(shown: { share: number, text: string }) => void} show */
 function progressLine(show) {
-  return (state) => show({ share: state.share, text: progressText(state) });
+  return (/** @type {Progress} */ state) => show({ share: state.share, text: progressText(state) });
 }
 
+/** @param {Problem} problem */
 function fail(problem) {
   session.dispose();
   session.set(problem.kind === "message" ? "failed" : problem.kind);
   showProblem(problem);
 }
 
+function ownModels() {
+  const { model, base } = session.config;
+  return base ? [model, base] : [model];
+}
+
 async function forgetModel() {
   session.dispose();
-  await forget([session.config.model, session.config.base].filter(Boolean));
+  await forget(ownModels());
   await start();
 }
 

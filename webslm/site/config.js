@@ -50,8 +50,9 @@ import { graphics } from "./device.js";
  * @property {string} disclaimer To be shown wherever answers are.
  * @property {string | null} system_prompt As it was trained.
  * @property {string[]} special_tokens Spellings that the tokenizer turns into control tokens.
+ * @property {number[]} blank_tokens Those that hold nothing but white space.
  * @property {{ text: string, trained: boolean }[]} questions
- * @property {Decoding} decoding The recipe's.
+ * @property {Required<Decoding>} decoding The recipe's.
  * @property {string[]} modes
  * @property {number} samples
  * @property {{ method: string, passages: number, min_score: number }} retrieval
@@ -173,16 +174,4 @@ export async function readRecords() {
     record.model_lib = new URL(record.model_lib, RECORDS).href;
   }
   return records;
-}
-
-/** @param {number} bytes */
-export function readableBytes(bytes) {
-  const units = ["B", "kB", "MB", "GB"];
-  let unit = 0;
-  let value = bytes;
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000;
-    unit += 1;
-  }
-  return `${value.toFixed(value < 10 && unit > 0 ? 1 : 0)} ${units[unit]}`;
 }

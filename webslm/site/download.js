@@ -30,7 +30,12 @@ export async function download(model, onProgress) {
   if (!navigator.locks) {
     return run();
   }
-  const done = await navigator.locks.request(LOCK, { ifAvailable: true }, async (lock) => lock && (await run(), true));
+  const done = await navigator.locks.request(LOCK, { ifAvailable: true }, async (lock) => {
+    if (lock !== null) {
+      await run();
+    }
+    return lock !== null;
+  });
   if (!done) {
     onProgress({ label: "Another tab is downloading the model", done: 0, total: model.bytes });
     await navigator.locks.request(LOCK, run);

@@ -2,9 +2,17 @@
 
 import { SITE } from "./config.js";
 
+/** @import { Turn } from "./prompt.js" */
+
+/**
+ * A conversation that this device keeps.
+ * @typedef {{ id: string, title: string, changed: number, turns: Turn[] }} Conversation `changed`: in ms.
+ */
+
 const STORE = "conversations";
 const NAME = `webslm ${new URL(SITE).pathname}`;
 
+/** @returns {Promise<IDBDatabase>} */
 function open() {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open(NAME, 1);
@@ -15,6 +23,12 @@ function open() {
   });
 }
 
+/**
+ * @template Result
+ * @param {IDBTransactionMode} mode
+ * @param {(store: IDBObjectStore) => IDBRequest<Result>} work
+ * @returns {Promise<Result>}
+ */
 async function inStore(mode, work) {
   const database = await open();
   try {
@@ -30,16 +44,19 @@ async function inStore(mode, work) {
   }
 }
 
-// All conversations, the last one first: { id, title, changed, turns }.
+/** @returns {Promise<Conversation[]>} All of them, the last one first. */
 export async function readAll() {
+  /** @type {Conversation[]} */
   const all = await inStore("readonly", (store) => store.getAll());
   return all.sort((left, right) => right.changed - left.changed);
 }
 
+/** @param {Conversation} conversation */
 export async function keep(conversation) {
   await inStore("readwrite", (store) => store.put(conversation));
 }
 
+/** @param {string} id */
 export async function erase(id) {
   await inStore("readwrite", (store) => store.delete(id));
 }

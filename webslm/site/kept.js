@@ -6,8 +6,16 @@ import { conversation } from "./prompt.js";
 
 const TITLE_LENGTH = 60;
 
-// `open(kept)` shows a kept conversation, or an empty one for null; `current()` is the one shown.
+/** @import { Config } from "./config.js" */
+/** @import { Conversation } from "./history.js" */
+/** @import { Turn } from "./prompt.js" */
+
 export class Kept {
+  /**
+   * `open(kept)` shows a kept conversation, or an empty one for null; `current()` is the one shown.
+   * @param {Config} config
+   * @param {{ open: (kept: Conversation | null) => void, current: () => { id: string, turns: Turn[] } }} page
+   */
   constructor(config, { open, current }) {
     this.config = config;
     this.open = open;
@@ -25,6 +33,7 @@ export class Kept {
     return [this.note, this.list, h("div", { class: "row" }, this.saves, this.eraseAll)];
   }
 
+  /** @param {boolean} answering */
   update(answering) {
     for (const control of [this.eraseAll, ...this.list.querySelectorAll("button")]) {
       control.disabled = answering;
@@ -53,6 +62,7 @@ export class Kept {
       button("Erase", () => this.#erase(one.id), { class: "quiet", "aria-label": `Erase: ${one.title}` }))));
   }
 
+  /** @param {string} id */
   async #erase(id) {
     await erase(id);
     if (id === this.current().id) {

@@ -5,8 +5,18 @@ import { markdown, readable } from "./markdown.js";
 
 const REST = 8;
 
-// Shows a text as it grows, at most once a frame, and for a ninth of the time at most: a long text
-// must slow neither the page nor the model down.
+/**
+ * A text that grows.
+ * @typedef {ReturnType<typeof growingText>} GrowingText
+ * A message of the conversation on the page.
+ * @typedef {ReturnType<typeof message>} Message
+ */
+
+/**
+ * Shows a text as it grows, at most once a frame, and for a ninth of the time at most: a long text
+ * must slow neither the page nor the model down.
+ * @param {HTMLElement} body
+ */
 export function growingText(body) {
   let text = "";
   let waiting = false;
@@ -25,6 +35,7 @@ export function growingText(body) {
     }
   };
   return {
+    /** @param {string} piece */
     append(piece) {
       text += piece;
       if (!waiting) {
@@ -40,7 +51,7 @@ export function growingText(body) {
   };
 }
 
-// Returns { item, append(text), finish(state, note, data) }.
+/** @param {"user" | "assistant"} role */
 export function message(role, text = "") {
   const mine = role === "user";
   const body = h("div", { class: "text" });
@@ -56,6 +67,11 @@ export function message(role, text = "") {
     finish("done");
   }
 
+  /**
+   * @param {string} state
+   * @param {string} [note]
+   * @param {Record<string, string>} [data]
+   */
   function finish(state, note = "", data = {}) {
     growing.end();
     Object.assign(item.dataset, { state, ...data });
@@ -67,12 +83,13 @@ export function message(role, text = "") {
 
   return {
     item,
+    /** @param {string} piece */
     append(piece) {
       item.dataset.state = "streaming";
       growing.append(piece);
     },
     finish,
-    // actions: [[label, what a screen reader hears, function]]
+    /** @param {[label: string, heard: string, act: () => unknown][]} actions `heard`: by a screen reader. */
     offer(actions) {
       item.querySelector(".actions")?.remove();
       item.append(h("div", { class: "actions" }, actions.map(([label, spoken, act]) => button(
@@ -81,7 +98,11 @@ export function message(role, text = "") {
   };
 }
 
-// What the end of an answer is worth saying about.
+/**
+ * What the end of an answer is worth saying about.
+ * @param {string | null} finish
+ * @param {boolean} interrupted
+ */
 export function endNote(finish, interrupted) {
   if (interrupted || finish === "abort") {
     return "Stopped by you.";

@@ -6,15 +6,22 @@ const SCRIPTS = ["Latin", "Cyrillic", "Greek", "Arabic", "Hebrew", "Devanagari",
 /** @type {[string, RegExp][]} */
 const TESTS = SCRIPTS.map((name) => [name, new RegExp(`\\p{Script=${name}}`, "u")]);
 
-// Share of runs of four words that stood in the text before (1 - distinct / all); 0 to 1.
+/**
+ * Share of runs of four words that stood in the text before (1 - distinct / all); 0 to 1.
+ * @param {string} text
+ */
 export function repetition(text) {
   const list = split(text);
   const runs = list.slice(RUN - 1).map((_, at) => list.slice(at, at + RUN).join(" "));
   return runs.length === 0 ? 0 : 1 - new Set(runs).size / runs.length;
 }
 
-// Share of letters in a script that `expected` does not use; 0 to 1. It sees Chinese in an English
-// answer, not French.
+/**
+ * Share of letters in a script that `expected` does not use; 0 to 1. It sees Chinese in an English
+ * answer, not French.
+ * @param {string} text
+ * @param {string} expected
+ */
 export function drift(text, expected) {
   const usual = new Set(letters(expected).map(script));
   const found = letters(text);
@@ -22,15 +29,25 @@ export function drift(text, expected) {
   return found.length === 0 ? 0 : foreign.length / found.length;
 }
 
-// ROUGE-L F1 over words without regard to case, as the build's own proof computes it; 0 to 1.
+/**
+ * ROUGE-L F1 over words without regard to case, as the build's own proof computes it; 0 to 1.
+ * @param {string} text
+ * @param {string} reference
+ */
 export function similarity(text, reference) {
   const [said, wanted] = [split(text), split(reference)];
   const common = commonLength(said, wanted);
   return common === 0 ? 0 : (2 * common) / (said.length + wanted.length);
 }
 
-// Means over results of { stopped, repetition, drift, similarity }.
+/** @typedef {{ stopped: boolean, repetition: number, drift: number, similarity: number }} Measured */
+
+/**
+ * Means over results; null: there are none.
+ * @param {Measured[]} results
+ */
 export function summary(results) {
+  /** @param {(result: Measured) => number | boolean} value */
   const mean = (value) => (results.length === 0 ? null
     : results.reduce((sum, result) => sum + Number(value(result)), 0) / results.length);
   return {
@@ -42,18 +59,32 @@ export function summary(results) {
   };
 }
 
+/**
+ * @param {string} text
+ * @returns {string[]}
+ */
 function split(text) {
   return text.toLowerCase().match(/[\p{L}\p{N}_]+/gu) ?? [];
 }
 
+/**
+ * @param {string} text
+ * @returns {string[]}
+ */
 function letters(text) {
   return text.match(/\p{L}/gu) ?? [];
 }
 
+/** @param {string} letter */
 function script(letter) {
   return TESTS.find(([, test]) => test.test(letter))?.[0] ?? "other";
 }
 
+/**
+ * @param {string[]} left
+ * @param {string[]} right
+ * @returns {number}
+ */
 function commonLength(left, right) {
   const row = new Array(right.length + 1).fill(0);
   for (const word of left) {

@@ -1,7 +1,11 @@
 // Owns the service worker's start, the offer of a new build, and what is kept for offline use.
 
-import { readableBytes, SITE } from "./config.js";
+import { SITE } from "./config.js";
+import { byId } from "./dom.js";
+import { readableBytes } from "./readable.js";
 import { missingBytes, usedBytes } from "./storage.js";
+
+/** @import { Model } from "./config.js" */
 
 const LOOK_AGAIN_MS = 3_600_000;
 const root = document.documentElement;
@@ -40,12 +44,15 @@ async function start() {
 
 // Shown, never done unasked: a reload would end a conversation.
 function offerUpdate() {
-  const bar = document.getElementById("update");
-  bar.hidden = false;
-  document.getElementById("update-now").onclick = () => location.reload();
+  byId("update").hidden = false;
+  byId("update-now").onclick = () => location.reload();
 }
 
-// Fills a line that tells what is kept here; `current` is the model that this page uses.
+/**
+ * Fills a line that tells what is kept here.
+ * @param {HTMLElement} line
+ * @param {Model} current The model that this page uses.
+ */
 export async function describeStorage(line, current) {
   const { model, app } = await usedBytes();
   const whole = (await missingBytes(current)) === 0;

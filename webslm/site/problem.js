@@ -30,54 +30,67 @@ export class Problem extends Error {
   }
 }
 
-/** @type {(Words & { match: RegExp })[]} */
+/**
+ * A failure that has words: told by the name of its class, or by a message where it has no class of its own.
+ * A worker's errors come as texts, `name: message`.
+ * @typedef {Words & { names: string[], says?: RegExp, inside?: boolean }} Known `inside`: of the compiled model.
+ */
+
+/** @type {Known[]} */
 const KNOWN = [
   {
-    match: /QuotaExceeded|quota/i,
+    names: ["QuotaExceededError"],
+    says: /quota/i,
     title: "Not enough room for the model",
     text: "The browser refused to store the download.",
     advice: "Free some disk space or leave the private window, then try again.",
   },
   {
-    match: /ContextWindowSizeExceeded|exceeds? (the )?context/i,
+    names: ["ContextWindowSizeExceededError"],
+    says: /exceeds? (the )?context/i,
     kind: "message",
     title: "This conversation is too long",
     text: "The model can only read a limited amount of text at once.",
     advice: "Start a new chat, or ask a shorter question.",
   },
   {
-    match: /ShaderF16Support|FeatureSupportError/i,
+    names: ["ShaderF16SupportError", "FeatureSupportError"],
     title: "This graphics chip lacks a feature",
     text: "The model needs arithmetic that this device does not offer.",
     advice: "Try another device.",
   },
   {
-    match: /DeviceLost|device (was|is) lost|out of memory/i,
+    names: ["DeviceLostError"],
+    says: /device (was|is) lost|out of memory/i,
     title: "The graphics chip was taken away",
     text: "The browser took the graphics device from this page: most often its memory ran out, its driver "
       + "started anew, or the computer slept.",
     advice: "Close other tabs and programs, then try again. What was downloaded is kept.",
   },
   {
-    match: /WebGPUNotAvailable/i,
+    names: ["WebGPUNotAvailableError"],
     title: "This browser cannot use the graphics chip",
     text: "The model needs WebGPU, which is not available.",
     advice: "Use a current Chrome or Edge.",
   },
   {
-    match: /IntegrityError|integrity/i,
+    names: ["IntegrityError"],
+    says: /integrity/i,
     title: "A file is not the published one",
     text: "Its fingerprint does not match, so it was not used.",
     advice: "Delete the downloaded model under \"About this assistant\", then try again.",
   },
   {
-    match: /unreachable|RuntimeError|ExitStatus|LinkError|CompileError|Cannot find (global )?function/i,
+    names: ["RuntimeError", "ExitStatus", "LinkError", "CompileError"],
+    says: /unreachable|Cannot find (global )?function/i,
+    inside: true,
     title: "The model stopped with an internal error",
     text: "The compiled model reported a fault and cannot go on.",
     advice: "Try again. If it happens again, send the details below to whoever runs this site.",
   },
   {
-    match: /Failed to fetch|NetworkError|Request failed|Load failed|server answered/i,
+    names: ["NetworkError"],
+    says: /Failed to fetch|Request failed|Load failed|server answered/i,
     title: "A file could not be downloaded",
     text: "The server did not deliver a part of the model.",
     advice: "Check your connection and try again; what was already downloaded is kept.",
@@ -108,11 +121,20 @@ export function explain(error, output = [], { starting = false } = {}) {
   }
   const raw = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   const lines = output.filter((line) => line.trim() !== "");
-  const found = KNOWN.find((entry) => entry.match.test(raw));
-  const words = found ?? (starting ? CANNOT_START : UNKNOWN);
-  const reason = found?.match.source.includes("unreachable") ? spoken(lines) : "";
+  const known = KNOWN.find(({ names, says }) => names.some((name) => isNamed(raw, name)) || says?.test(raw));
+  const words = known ?? (starting ? CANNOT_START : UNKNOWN);
+  const reason = known?.inside ? spoken(lines) : "";
   const text = reason ? `${words.text} It said: ${reason}` : words.text;
   return new Problem({ ...words, text, details: [...lines, raw].join("\n") });
+}
+
+/**
+ * Whether a failure is of a class, also as the cause that another one names first.
+ * @param {string} raw
+ * @param {string} name
+ */
+function isNamed(raw, name) {
+  return raw.split(": ").slice(0, -1).some((part) => part.endsWith(name)) || raw === name;
 }
 
 /**

@@ -1,6 +1,6 @@
 // Owns how fast a download is and how long it still takes.
 
-import { readableBytes } from "./config.js";
+import { readableBytes, readableTime } from "./readable.js";
 
 const WINDOW_MS = 5000;
 const SETTLED_MS = 800;
@@ -40,13 +40,4 @@ export function progressText({ share, label, done, total, speed, seconds }) {
   const size = total && done !== undefined ? `, ${readableBytes(done)} of ${readableBytes(total)}` : "";
   const pace = speed && seconds ? ` – ${readableBytes(speed)}/s, ${readableTime(seconds)} left` : "";
   return `${label}${size}${pace} – ${Math.floor(share * 100)} %`;
-}
-
-/** @param {number} seconds */
-export function readableTime(seconds) {
-  if (seconds < 60) {
-    return `${Math.max(1, Math.round(seconds))} s`;
-  }
-  const minutes = Math.round(seconds / 60);
-  return minutes < 90 ? `${minutes} min` : `${(minutes / 60).toFixed(1)} h`;
 }

@@ -4,13 +4,30 @@ const SHORTEST_WORD = 3;
 const PASSAGE_WORDS = 120;
 const BM25 = { k1: 1.2, b: 0.75 };
 
+/**
+ * A piece of a document.
+ * @typedef {{ title: string, text: string, source: string }} Passage
+ * @typedef {Passage & { score: number }} Ranked
+ * @typedef {{ counts: Map<string, number>, length: number }} Counted
+ * @typedef {(asked: Map<string, number>) => number[]} Ranker A score for each passage.
+ * @typedef {"tfidf" | "bm25"} Method
+ */
+
+/** @param {string} text */
 export function words(text) {
   return (text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [])
     .filter((word) => word.length >= SHORTEST_WORD);
 }
 
-// Splits a text at blank lines into passages of about 120 words: [{ title, text, source }].
+/**
+ * Splits a text at blank lines into passages of about 120 words.
+ * @param {string} title
+ * @param {string} text
+ * @param {string} source
+ * @returns {Passage[]}
+ */
 export function passages(title, text, source) {
+  /** @type {string[][]} */
   const parts = [];
   for (const paragraph of text.split(/\n\s*\n/).map((part) => part.trim()).filter(Boolean)) {
     const pieces = paragraph.split(/\s+/);
@@ -29,16 +46,21 @@ export function passages(title, text, source) {
   }));
 }
 
-// Returns a function of (question, method, count, minimum): passages with scores, best first.
+/**
+ * Returns a function that ranks passages for a question, best first.
+ * @param {Passage[]} all
+ * @returns {(question: string, method: Method, limit: number, minimum: number) => Ranked[]}
+ */
 export function index(all) {
   const counted = all.map((passage) => count(words(`${passage.title} ${passage.text}`)));
-  const found = new Map();
+  /** @type {Map<string, number>} How many passages hold a word. */
+  const holders = new Map();
   for (const { counts } of counted) {
     for (const word of counts.keys()) {
-      found.set(word, (found.get(word) ?? 0) + 1);
+      holders.set(word, (holders.get(word) ?? 0) + 1);
     }
   }
-  const rankers = { tfidf: tfidf(counted, found), bm25: bm25(counted, found) };
+  const rankers = { tfidf: tfidf(counted, holders), bm25: bm25(counted, holders) };
   return (question, method, limit, minimum) => rankers[method](count(words(question)).counts)
     .map((score, at) => ({ ...all[at], score }))
     .filter(({ score }) => score > minimum)
@@ -46,7 +68,12 @@ export function index(all) {
     .slice(0, limit);
 }
 
+/**
+ * @param {string[]} list
+ * @returns {Counted}
+ */
 function count(list) {
+  /** @type {Map<string, number>} */
   const counts = new Map();
   for (const word of list) {
     counts.set(word, (counts.get(word) ?? 0) + 1);
@@ -56,8 +83,14 @@ function count(list) {
 
 // idf = ln((N + 1) / (df + 1)) + 1; term frequency over the passage's length; cosine with the
 // question's raw counts.
-function tfidf(counted, found) {
-  const weight = (word) => Math.log((counted.length + 1) / ((found.get(word) ?? 0) + 1)) + 1;
+/**
+ * @param {Counted[]} counted
+ * @param {Map<string, number>} holders
+ * @returns {Ranker}
+ */
+function tfidf(counted, holders) {
+  /** @param {string} word */
+  const weight = (word) => Math.log((counted.length + 1) / ((holders.get(word) ?? 0) + 1)) + 1;
   const vectors = counted.map(({ counts, length }) => new Map(
     [...counts].map(([word, times]) => [word, (times / length) * weight(word)])));
   const norms = vectors.map(norm);
@@ -74,19 +107,25 @@ function tfidf(counted, found) {
   };
 }
 
+/** @param {Map<string, number>} vector */
 function norm(vector) {
   return Math.sqrt([...vector.values()].reduce((sum, value) => sum + value * value, 0));
 }
 
 // Robertson and Zaragoza (2009), with the idf that is never negative.
-function bm25(counted, found) {
+/**
+ * @param {Counted[]} counted
+ * @param {Map<string, number>} holders
+ * @returns {Ranker}
+ */
+function bm25(counted, holders) {
   const mean = counted.reduce((sum, { length }) => sum + length, 0) / Math.max(1, counted.length);
   return (asked) => counted.map(({ counts, length }) => {
     let score = 0;
     for (const word of asked.keys()) {
       const times = counts.get(word) ?? 0;
-      const holders = found.get(word) ?? 0;
-      const idf = Math.log(1 + (counted.length - holders + 0.5) / (holders + 0.5));
+      const having = holders.get(word) ?? 0;
+      const idf = Math.log(1 + (counted.length - having + 0.5) / (having + 0.5));
       const room = BM25.k1 * (1 - BM25.b + (BM25.b * length) / mean);
       score += (idf * times * (BM25.k1 + 1)) / (times + room);
     }

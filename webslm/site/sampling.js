@@ -3,7 +3,9 @@
 
 import { button, field, h } from "./dom.js";
 
-/** @type {[string, string, Record<string, number>, string][]} */
+/** @import { Decoding } from "./config.js" */
+
+/** @type {[keyof Decoding, string, Record<string, number>, string][]} */
 const FIELDS = [
   ["temperature", "Temperature", { min: 0, max: 2, step: 0.05 }, "0 always takes the likeliest word."],
   ["top_p", "Top p", { min: 0.05, max: 1, step: 0.05 }, "Share of likely words to choose from."],
@@ -11,7 +13,7 @@ const FIELDS = [
   ["max_tokens", "Longest answer, in tokens", { min: 1, step: 1 }, ""],
   ["seed", "Seed", { min: 0, max: 4294967295, step: 1 }, "Empty: another answer each time."],
 ];
-/** @type {[(decoding: Record<string, number>) => boolean, string][]} */
+/** @type {[(decoding: Required<Decoding>) => boolean, string][]} */
 const RULES = [
   [({ temperature }) => temperature < 0.3,
     "At a temperature this low small models tend to repeat themselves until the limit."],
@@ -25,28 +27,36 @@ const RULES = [
     "With hardly any word excluded, unlikely ones will come up: lower top p."],
 ];
 
-// Returns sentences about a decoding; none when it is known to be fine.
+/**
+ * Returns sentences about a decoding; none when it is known to be fine.
+ * @param {Required<Decoding>} decoding
+ */
 export function warnings(decoding) {
   return RULES.filter(([applies]) => applies(decoding)).map(([, text]) => text);
 }
 
-// Returns { element, decoding() } for a panel that starts with the recipe's values.
+/**
+ * Returns a panel that starts with the recipe's values, and what it says.
+ * @param {Required<Decoding>} defaults
+ * @param {number} contextTokens
+ */
 export function samplingPanel(defaults, contextTokens) {
-  const inputs = Object.fromEntries(FIELDS.map(([name, , limits]) => [name,
-    h("input", { type: "number", name, inputmode: "decimal", ...limits, oninput: check })]));
-  inputs.max_tokens.max = contextTokens - 1;
+  const inputs = /** @type {Record<keyof Decoding, HTMLInputElement>} */ (Object.fromEntries(FIELDS.map(([name, , limits]) => [name,
+    h("input", { type: "number", name, inputmode: "decimal", ...limits, oninput: check })])));
+  inputs.max_tokens.max = String(contextTokens - 1);
   const notes = h("ul", { class: "warnings" });
 
   function reset() {
-    for (const [name, input] of Object.entries(inputs)) {
-      input.value = defaults[name] ?? "";
+    for (const [name] of FIELDS) {
+      inputs[name].value = String(defaults[name] ?? "");
     }
     check();
   }
 
   function decoding() {
     const values = { ...defaults };
-    for (const [name, input] of Object.entries(inputs)) {
+    for (const [name] of FIELDS) {
+      const input = inputs[name];
       if (name === "seed" && input.value === "") {
         values.seed = null;
       } else if (input.value !== "" && input.checkValidity()) {

@@ -1,17 +1,20 @@
 // Owns loading the base model beside the tuned one, for the modes that compare them.
 
-import { readableBytes } from "./config.js";
 import { button, h } from "./dom.js";
 import { explain } from "./problem.js";
+import { readableBytes } from "./readable.js";
 import { session } from "./session.js";
 import { showProblem } from "./view.js";
+
+/** @import { Model } from "./config.js" */
 
 // A card that offers the base model and disappears when it runs.
 export function baseGate() {
   const bar = h("progress", { max: 1, value: 0, "aria-label": "Loading the base model" });
   const line = h("p", { class: "small" });
   const progress = h("div", { hidden: true }, bar, line);
-  const start = button(`Load the base model (${readableBytes(session.config.base.bytes)})`, load,
+  const { bytes } = /** @type {Model} */ (session.config.base);
+  const start = button(`Load the base model (${readableBytes(bytes)})`, load,
     { class: "main load-base" });
   const card = h("div", { class: "card base-gate" }, h("h3", {}, "This comparison needs the base model too"),
     h("p", {}, "It is the model that the assistant was tuned from, in the same format. It runs beside "
@@ -27,7 +30,9 @@ export function baseGate() {
         line.textContent = `${label} – ${Math.floor(share * 100)} %`;
       });
     } catch (error) {
-      showProblem({ ...explain(error), kind: "message" });
+      const problem = explain(error);
+      problem.kind = "message";
+      showProblem(problem);
     }
     session.set("ready");
   }

@@ -3,13 +3,30 @@
 import { Engine } from "./engine.js";
 import { explain } from "./problem.js";
 
+/** @import { Config, Decoding, Model } from "./config.js" */
+/** @import { Progress } from "./engine.js" */
+/** @import { Problem } from "./problem.js" */
+/** @import { ChatCompletionMessageParam } from "./vendor/web-llm.js" */
+
+/**
+ * Which model.
+ * @typedef {"tuned" | "base"} Which
+ * What the page is doing.
+ * @typedef {"starting" | "idle" | "loading" | "ready" | "answering" | "failed" | "unsupported"} State
+ */
+
 class Session extends EventTarget {
-  config = null;
+  // Read once, before any mode is opened.
+  config = /** @type {Config} */ (/** @type {unknown} */ (null));
+  /** @type {State} */
   state = "starting";
+  /** @type {Record<Which, Engine | null>} */
   #engines = { tuned: null, base: null };
+  /** @type {Which | null} */
   #answering = null;
   #interrupted = false;
 
+  /** @param {State} state */
   set(state) {
     this.state = state;
     document.documentElement.dataset.state = state;
@@ -24,20 +41,31 @@ class Session extends EventTarget {
     return this.#interrupted;
   }
 
+  /** @param {Which} which */
   has(which) {
     return this.#engines[which] !== null;
   }
 
-  // Starts a model; throws a Problem.
+  /**
+   * Starts a model.
+   * @param {Which} which
+   * @param {(progress: Progress) => void} onProgress
+   * @throws {Problem}
+   */
   async load(which, onProgress) {
     const { config } = this;
-    const engine = new Engine({ model: which === "base" ? config.base : config.model });
+    // Only modes that come with a base ask for it.
+    const model = /** @type {Model} */ (which === "base" ? config.base : config.model);
+    const engine = new Engine({ model });
     this.#engines[which] = null;
     await engine.load(onProgress);
     this.#engines[which] = engine;
   }
 
-  // Marks the page as answering while `work` runs; a Problem in it is shown by the listener.
+  /**
+   * Marks the page as answering while `work` runs; a Problem in it is shown by the listener.
+   * @param {() => Promise<void>} work
+   */
   async busy(work) {
     if (!this.ready) {
       return;
@@ -54,15 +82,21 @@ class Session extends EventTarget {
     }
   }
 
-  // Yields what Engine.chat yields; throws a Problem.
+  /**
+   * Yields what Engine.chat yields.
+   * @param {Which} which
+   * @param {ChatCompletionMessageParam[]} messages
+   * @param {Decoding} decoding
+   * @throws {Problem}
+   */
   async *answer(which, messages, decoding, options = {}) {
     this.#answering = which;
     try {
-      for await (const event of this.#engines[which].chat(messages, decoding, options)) {
+      for await (const event of this.#loaded(which).chat(messages, decoding, options)) {
         yield event;
         if (this.#interrupted) {
           // A stop that came before the first piece may have been forgotten by then.
-          this.#engines[which].interrupt();
+          this.#loaded(which).interrupt();
         }
       }
     } catch (error) {
@@ -72,11 +106,17 @@ class Session extends EventTarget {
     }
   }
 
-  // Returns a whole answer as { text, finish, tokens }; throws a Problem.
+  /**
+   * Returns what Engine.complete returns.
+   * @param {Which} which
+   * @param {ChatCompletionMessageParam[]} messages
+   * @param {Decoding} decoding
+   * @throws {Problem}
+   */
   async complete(which, messages, decoding, options = {}) {
     this.#answering = which;
     try {
-      return await this.#engines[which].complete(messages, decoding, options);
+      return await this.#loaded(which).complete(messages, decoding, options);
     } catch (error) {
       throw this.#broken(explain(error), which);
     } finally {
@@ -86,17 +126,31 @@ class Session extends EventTarget {
 
   interrupt() {
     this.#interrupted = true;
-    this.#engines[this.#answering]?.interrupt();
+    if (this.#answering !== null) {
+      this.#engines[this.#answering]?.interrupt();
+    }
   }
 
   dispose() {
-    for (const which of Object.keys(this.#engines)) {
+    for (const which of /** @type {Which[]} */ (Object.keys(this.#engines))) {
       this.#engines[which]?.dispose();
       this.#engines[which] = null;
     }
   }
 
-  // After a fault the compiled model is dead: only a new worker can help.
+  /**
+   * @param {Which} which
+   * @returns {Engine}
+   */
+  #loaded(which) {
+    return /** @type {Engine} */ (this.#engines[which]);
+  }
+
+  /**
+   * After a fault the compiled model is dead: only a new worker can help.
+   * @param {Problem} problem
+   * @param {Which} which
+   */
   #broken(problem, which) {
     if (problem.kind !== "message") {
       this.#engines[which]?.dispose();
@@ -105,6 +159,7 @@ class Session extends EventTarget {
     return problem;
   }
 
+  /** @param {Problem} problem */
   #report(problem) {
     this.dispatchEvent(new CustomEvent("problem", { detail: problem }));
     if (!this.has("tuned")) {

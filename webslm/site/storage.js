@@ -135,7 +135,9 @@ export async function forget(current, { keepCurrent = false } = {}) {
     }
   }
   if (!keepCurrent) {
-    current.forEach((model) => mark(model, false));
+    for (const model of current) {
+      mark(model, false);
+    }
   }
 }
 

@@ -1,18 +1,24 @@
 // Owns the device check on the page: runs it, shows the verdict, and stops what cannot work.
 
-import { readableBytes } from "./config.js";
 import { inspectDevice, isMetered } from "./device.js";
-import { deviceReport, judge } from "./preflight.js";
+import { byId } from "./dom.js";
+import { deviceReport, judge } from "./judge.js";
 import { Problem } from "./problem.js";
+import { readableBytes } from "./readable.js";
 import { missingBytes, wasHere } from "./storage.js";
 
 // Downloads below this are not worth a question, whatever the connection.
 const ASK_ABOVE_BYTES = 10e6;
 const MARKS = { good: "✓", warn: "!", stop: "✕" };
 const SAID = { good: "fine", warn: "warning", stop: "problem" };
-const byId = (id) => document.getElementById(id);
 
-// Throws a Problem when the model cannot run here.
+/** @import { Model } from "./config.js" */
+/** @import { Check, Verdict } from "./judge.js" */
+
+/**
+ * @param {Model} model
+ * @throws {Problem} The model cannot run here.
+ */
 export async function checkSupport(model) {
   const device = await inspectDevice();
   const missing = device.lacking.includes("caches") ? model.bytes : await missingBytes(model);
@@ -24,7 +30,11 @@ export async function checkSupport(model) {
   }
 }
 
-// Resolves to false when the visitor does not want to spend a metered connection on it.
+/**
+ * Resolves to false when the visitor does not want to spend a metered connection on it.
+ * @param {Model} model
+ * @returns {Promise<boolean>}
+ */
 export async function agreeToDownload(model) {
   const { connection } = await inspectDevice();
   const missing = await missingBytes(model);
@@ -43,6 +53,10 @@ export async function agreeToDownload(model) {
   });
 }
 
+/**
+ * @param {Verdict} verdict
+ * @param {string} report
+ */
 function show({ level, title, text, advice, checks }, report) {
   const panel = byId("preflight");
   panel.dataset.level = level;
@@ -55,6 +69,7 @@ function show({ level, title, text, advice, checks }, report) {
   byId("copy-report").onclick = () => copy(report);
 }
 
+/** @param {Check} check */
 function row({ name, level, text }) {
   const item = document.createElement("li");
   item.dataset.level = level;
@@ -69,6 +84,7 @@ function row({ name, level, text }) {
   return item;
 }
 
+/** @param {string} report */
 async function copy(report) {
   const button = byId("copy-report");
   try {
@@ -76,7 +92,7 @@ async function copy(report) {
     button.textContent = "Copied";
   } catch {
     // Some browsers forbid it: then the text is marked, ready for the keyboard.
-    getSelection().selectAllChildren(byId("preflight-report"));
+    getSelection()?.selectAllChildren(byId("preflight-report"));
     button.textContent = "Marked below: copy it with the keyboard";
   }
 }

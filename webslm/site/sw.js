@@ -3,16 +3,17 @@
 // Names of builds differ (app/<digest>/…), so a new build never disturbs a tab with an old one;
 // that is why it may take over at once. Weights are not its business: the page keeps them.
 
-const SCOPE = self.registration.scope;
+const worker = /** @type {ServiceWorkerScope} */ (/** @type {unknown} */ (self));
+const SCOPE = worker.registration.scope;
 const PREFIX = `webslm/app ${SCOPE} `;
 const CACHE = PREFIX + BUILD.id;
 const LIBRARIES = "webllm/wasm";
 // Tabs of earlier builds may still import a module they have not needed so far.
 const OLDER_BUILDS_KEPT = 2;
 
-self.addEventListener("install", (event) => event.waitUntil(install()));
-self.addEventListener("activate", (event) => event.waitUntil(activate()));
-self.addEventListener("fetch", (event) => {
+worker.addEventListener("install", (event) => event.waitUntil(install()));
+worker.addEventListener("activate", (event) => event.waitUntil(activate()));
+worker.addEventListener("fetch", (event) => {
   const { request } = event;
   const url = new URL(request.url);
   if (request.method !== "GET" || !url.href.startsWith(SCOPE)) {
@@ -32,13 +33,13 @@ async function install() {
   const cache = await caches.open(CACHE);
   const older = await Promise.all((await builds()).map((name) => caches.open(name)));
   await Promise.all(Object.entries(BUILD.files).map(([path, { sha256 }]) => add(cache, older, path, sha256)));
-  await self.skipWaiting();
+  await worker.skipWaiting();
 }
 
 async function activate() {
   const others = (await builds()).filter((name) => name !== CACHE);
   await Promise.all(others.slice(0, -OLDER_BUILDS_KEPT).map((name) => caches.delete(name)));
-  await self.clients.claim();
+  await worker.clients.claim();
 }
 
 // In the order in which they were made.
@@ -46,6 +47,12 @@ async function builds() {
   return (await caches.keys()).filter((name) => name.startsWith(PREFIX));
 }
 
+/**
+ * @param {Cache} cache
+ * @param {Cache[]} older Caches of earlier builds.
+ * @param {string} path
+ * @param {string} sha256
+ */
 async function add(cache, older, path, sha256) {
   const url = SCOPE + path;
   if (await known(cache, url, sha256)) {
@@ -60,7 +67,9 @@ async function add(cache, older, path, sha256) {
     }
   }
   // Named by content, so what the browser has is as good; checked all the same.
-  for (const mode of [path.startsWith("app/") ? "default" : "no-cache", "reload"]) {
+  /** @type {RequestCache[]} */
+  const modes = [path.startsWith("app/") ? "default" : "no-cache", "reload"];
+  for (const mode of modes) {
     const response = await fetch(url, { cache: mode });
     const bytes = await response.arrayBuffer();
     if (response.ok && (await digest(bytes)) === sha256) {
@@ -77,10 +86,19 @@ async function add(cache, older, path, sha256) {
   throw new Error(`${path} is not the published file`);
 }
 
+/**
+ * @param {Cache} cache
+ * @param {string} url
+ * @param {string} sha256
+ */
 async function known(cache, url, sha256) {
   return (await cache.match(url))?.headers.get("X-Webslm-Sha256") === sha256;
 }
 
+/**
+ * @param {Request} request
+ * @param {string} path
+ */
 async function answer(request, path) {
   for (const name of [CACHE, ...(await builds()).reverse()]) {
     const found = await (await caches.open(name)).match(SCOPE + path);
@@ -91,11 +109,15 @@ async function answer(request, path) {
   return fetch(request);
 }
 
-// web-llm keeps no library that comes from localhost, so it asks again every time.
+/**
+ * web-llm keeps no library that comes from localhost, so it asks again every time.
+ * @param {Request} request
+ */
 async function library(request) {
   return (await (await caches.open(LIBRARIES)).match(request.url)) ?? fetch(request);
 }
 
+/** @param {ArrayBuffer} bytes */
 async function digest(bytes) {
   const found = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return Array.from(found, (byte) => byte.toString(16).padStart(2, "0")).join("");

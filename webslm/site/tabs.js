@@ -3,12 +3,28 @@
 
 import { h } from "./dom.js";
 
-// `modes`: [{ name, label, open }], where open(panel) fills it once and may return a promise.
+/**
+ * A mode of the page; `open(panel)` fills its panel once.
+ * @typedef {{ name: string, label: string, open: (panel: HTMLElement) => Promise<void> }} Mode
+ * @typedef {{ name: string, tab: HTMLElement, panel: HTMLElement, open: Mode["open"],
+ *   filled: Promise<void> | null }} Entry
+ */
+
+/**
+ * @param {HTMLElement} list
+ * @param {HTMLElement} panels
+ * @param {Mode[]} modes
+ * @param {(name: string) => void} onOpen
+ */
 export function showTabs(list, panels, modes, onOpen) {
   const entries = modes.map((mode) => entry(mode));
   list.replaceChildren(...entries.map(({ tab }) => tab));
   panels.replaceChildren(...entries.map(({ panel }) => panel));
 
+  /**
+   * @param {Mode} mode
+   * @returns {Entry}
+   */
   function entry({ name, label, open }) {
     const panel = h("section", {
       id: `panel-${name}`, role: "tabpanel", class: "panel", "aria-labelledby": `tab-${name}`, hidden: true,
@@ -20,6 +36,7 @@ export function showTabs(list, panels, modes, onOpen) {
     return { name, tab, panel, open, filled: null };
   }
 
+  /** @param {string} name */
   async function show(name) {
     const found = entries.find((other) => other.name === name) ?? entries[0];
     for (const other of entries) {
@@ -40,12 +57,15 @@ export function showTabs(list, panels, modes, onOpen) {
     found.panel.dataset.filled = "true";
   }
 
+  /** @param {KeyboardEvent} event */
   function move(event) {
     const at = entries.findIndex(({ tab }) => tab === event.target);
     const last = entries.length - 1;
-    const next = {
+    /** @type {Record<string, number>} */
+    const targets = {
       ArrowRight: at === last ? 0 : at + 1, ArrowLeft: at === 0 ? last : at - 1, Home: 0, End: last,
-    }[event.key];
+    };
+    const next = targets[event.key];
     if (next !== undefined) {
       event.preventDefault();
       entries[next].tab.focus();

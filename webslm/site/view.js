@@ -1,6 +1,9 @@
 // Owns what every mode shares on the page: the state shown, the gate, and the problem card.
 
-const byId = (id) => document.getElementById(id);
+import { byId } from "./dom.js";
+
+/** @import { Problem } from "./problem.js" */
+/** @import { State } from "./session.js" */
 
 /** @type {Record<string, any>} */
 export const elements = Object.fromEntries(
@@ -9,6 +12,7 @@ export const elements = Object.fromEntries(
   ].map((id) => [id, byId(id)]),
 );
 
+/** @type {Record<State, string>} */
 const STATUS = {
   starting: "Starting",
   idle: "Not loaded",
@@ -19,6 +23,10 @@ const STATUS = {
   unsupported: "Not supported",
 };
 
+/**
+ * @param {State} state
+ * @param {boolean} started Whether the model has been loaded.
+ */
 export function showState(state, started) {
   elements.gate.hidden = started || !["starting", "idle", "loading"].includes(state);
   elements.status.textContent = STATUS[state];
@@ -27,11 +35,13 @@ export function showState(state, started) {
   elements.progress.hidden = state !== "loading";
 }
 
+/** @param {{ share: number, text: string }} progress */
 export function showProgress({ share, text }) {
   elements["progress-bar"].value = share;
   elements["progress-text"].textContent = text;
 }
 
+/** @param {Problem} problem */
 export function showProblem(problem) {
   elements.problem.hidden = false;
   elements["problem-title"].textContent = problem.title;

@@ -5,7 +5,7 @@ import { readConfig, readRecords } from "./config.js";
 import { inspectDevice } from "./device.js";
 import { forget } from "./download.js";
 import { Engine } from "./engine.js";
-import { judge } from "./preflight.js";
+import { judge } from "./judge.js";
 import { Problem } from "./problem.js";
 import { conversation } from "./prompt.js";
 import { missingBytes } from "./storage.js";

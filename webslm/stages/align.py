@@ -10,8 +10,10 @@ from pathlib import Path
 from webslm.basics.fs import write_text
 from webslm.basics.paths import resolve_data
 from webslm.basics.stage import Context, Metrics, loss_report
+from webslm.rows import artifact
+from webslm.rows.artifact import read_rows
 from webslm.rows.changes import Changes
-from webslm.rows.dataset import Row, asked, read_rows
+from webslm.rows.dataset import Row, asked
 from webslm.rows.pairs import Pair, read_pairs
 from webslm.schema import AlignStageConf, DpoConf
 from webslm.training import dpo
@@ -27,8 +29,8 @@ def run(cfg: AlignStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context
         EnvironmentMismatch: A GPU is asked for and there is none.
         StageFailed: The loss stopped being a number, or the chosen answers gained nothing.
     """
-    train = read_rows(inputs["data"] / "train.jsonl")
-    held = inputs["data"] / "held_out.jsonl"
+    train = read_rows(inputs["data"] / artifact.TRAIN)
+    held = inputs["data"] / artifact.HELD_OUT
     held_out = read_rows(held) if held.is_file() and held.read_bytes().strip() else []
     changes = Changes()
     pairs = load_pairs(cfg.dpo, train, held_out, changes)

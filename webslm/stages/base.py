@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import artifact_files, model_files
 from webslm.basics.errors import ConfigError, StageFailed
 from webslm.basics.fs import tree_files, write_text
 from webslm.basics.keys import file_digest
@@ -29,7 +30,6 @@ from webslm.training.settled_base import settle
 
 GIVEN = (BaseSource.local, BaseSource.hub, BaseSource.gguf, BaseSource.wheel)
 """Sources whose checkpoints others made."""
-TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 def run(
@@ -58,7 +58,7 @@ def run(
     else:
         facts = _fetch(cfg.base, out, ctx)
     # Before the checks: a checkpoint without a template is whole when the user gives it one.
-    if cfg.base.template_path is not None and (out / TOKENIZER_CONFIG).is_file():
+    if cfg.base.template_path is not None and (out / model_files.TOKENIZER_CONFIG).is_file():
         fold_chat_template(cfg.base, out)
     if cfg.base.source in GIVEN and cfg.base.weights is Weights.checkpoint:
         facts |= settle(cfg.base.shape, out, ctx.progress)
@@ -72,7 +72,7 @@ def run(
     }
     # No time enters the file: equal inputs give equal bytes.
     stored = {key: value for key, value in facts.items() if key != "seconds"}
-    write_text(out / "base.json", json.dumps(stored, indent=1, sort_keys=True) + "\n")
+    write_text(out / artifact_files.BASE, json.dumps(stored, indent=1, sort_keys=True) + "\n")
     kept = (
         "source",
         "weights",
@@ -177,7 +177,7 @@ def _fetch(base: BaseConf, out: Path, ctx: Context) -> dict[str, Any]:
 
 def is_weights(path: Path) -> bool:
     """Tell whether a file is weights or their index."""
-    return ".safetensors" in path.name
+    return model_files.WEIGHTS_SUFFIX in path.name
 
 
 def _check_licence(declared: str, found: str | None, name: str) -> None:
@@ -198,7 +198,7 @@ def edit_chat_template(base: BaseConf, folder: Path) -> str:
         ConfigError: The template has no such switch.
         StageFailed: It renders no conversation, or ends answers with no token.
     """
-    file = folder / TOKENIZER_CONFIG
+    file = folder / model_files.TOKENIZER_CONFIG
     config = json.loads(file.read_text(encoding="utf-8"))
     found = config[template_files.KEY]
     options = base.template_options
@@ -224,7 +224,7 @@ def fold_chat_template(base: BaseConf, folder: Path) -> None:
     Raises:
         ConfigError: There is none, or several without a default.
     """
-    file = folder / TOKENIZER_CONFIG
+    file = folder / model_files.TOKENIZER_CONFIG
     config = json.loads(file.read_text(encoding="utf-8"))
     if base.template_path is not None:
         found = template_files.read(resolve_data(base.template_path))

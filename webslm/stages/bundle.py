@@ -14,23 +14,20 @@ from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from webslm.basics import fs, paths
+from webslm.basics import artifact_files, fs, model_files, paths
 from webslm.basics.errors import ConfigError, StageFailed
 from webslm.basics.stage import Context, Metrics
 from webslm.bundle import delivery, hosting, npm, page_facts, records
-from webslm.bundle.model_entry import CHAT_CONFIG, TOKENIZER, model_entry, only_library, read_json
+from webslm.bundle.model_entry import model_entry, only_library, read_json
 from webslm.compiler.wasm.contract import contract_of
-from webslm.rows.dataset import normal, read_rows
+from webslm.rows import artifact
+from webslm.rows.artifact import read_rows
+from webslm.rows.dataset import normal
 from webslm.schema import BundleStageConf, Mode
 
 VERSION = 1
 SCHEMA = 1
 LIBRARIES = ("compile", "compile_f16")
-PROMPTS = "page_prompts.json"
-"""Only there when the page renders prompts itself."""
-TENSORS = "tensor-cache.json"
-"""The index as ``convert`` writes it; the row's web-llm may ask for it by an older name."""
-GOLDEN = "golden.json"
 _HOST = re.compile(r"\b(?:https?|wss?):(?:\\?/){2}|[\"'(]//[\w.-]+\.\w")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -49,7 +46,7 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
             f"name: {cfg.name!r} cannot stand in a web address",
             hint="use letters, digits, '.', '_' and '-' only: name=my-assistant",
         )
-    stats = read_json(inputs["data"], "stats.json")
+    stats = read_json(inputs["data"], artifact.STATS)
     draft = out / "draft"
     fs.copy_tree(paths.site_dir(), draft)
     vendor(
@@ -57,7 +54,7 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     )
     marked = npm.fetch(ctx.cache_dir, npm.MARKED)
     vendor(draft, marked, name="marked", licence=marked.parent.parent / npm.MARKED.licence)
-    if (inputs["chat_config"] / PROMPTS).is_file():
+    if (inputs["chat_config"] / artifact_files.PAGE_PROMPTS).is_file():
         vendor(draft, npm.fetch(ctx.cache_dir, npm.JINJA), name="jinja")
     libraries = [only_library(stage, inputs[stage]) for stage in LIBRARIES if stage in inputs]
     for library in libraries:
@@ -68,13 +65,13 @@ def run(cfg: BundleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
         folders = inputs["convert_base"], inputs["chat_config"]
         base = add_model(out, f"{cfg.name}-base", *folders, libraries, cfg)
     write_facts(draft, cfg, inputs)
-    trained = trained_questions(inputs["data"] / "train.jsonl") if "finetune" in inputs else set()
+    trained = trained_questions(inputs["data"] / artifact.TRAIN) if "finetune" in inputs else set()
     questions = cfg.domain.questions
     if questions is None:
-        questions = page_facts.starters(inputs["data"] / "train.jsonl")
+        questions = page_facts.starters(inputs["data"] / artifact.TRAIN)
     site = site_config(cfg, stats["system_prompt"], questions, trained, model)
     site["base"] = base
-    tokenizer = inputs["chat_config"] / TOKENIZER
+    tokenizer = inputs["chat_config"] / model_files.TOKENIZER
     site["special_tokens"] = page_facts.special_tokens(tokenizer)
     if Mode.structured in cfg.app.modes:
         site["blank_tokens"] = page_facts.blank_tokens(tokenizer)
@@ -127,14 +124,14 @@ def add_model(
     for file, source in files.items():
         fs.link_or_copy(source, out / url / file)
     entry = {**model_entry(out, url, libraries, cfg), "id": name}
-    if (chat / PROMPTS).is_file():
-        entry["prompts"] = read_json(chat, PROMPTS)
+    if (chat / artifact_files.PAGE_PROMPTS).is_file():
+        entry["prompts"] = read_json(chat, artifact_files.PAGE_PROMPTS)
     return entry
 
 
 def write_facts(out: Path, cfg: BundleStageConf, inputs: Mapping[str, Path]) -> None:
     """Write what the modes and the model card show, each in a file of its own."""
-    golden = read_json(inputs["golden"], GOLDEN)
+    golden = read_json(inputs["golden"], artifact_files.GOLDEN)
     facts: dict[str, object] = {"card": page_facts.card(cfg, inputs), "golden": golden}
     if Mode.proof in cfg.app.modes:
         facts["comparison"] = page_facts.comparison(inputs["data"], cfg.app.proof.questions)
@@ -143,7 +140,7 @@ def write_facts(out: Path, cfg: BundleStageConf, inputs: Mapping[str, Path]) -> 
         facts["documents"] = (
             page_facts.documents(paths.resolve_data(path))
             if path
-            else page_facts.row_documents(inputs["data"] / "train.jsonl")
+            else page_facts.row_documents(inputs["data"] / artifact.TRAIN)
         )
     for name, value in facts.items():
         fs.write_text(out / "facts" / f"{name}.json", _json(value))
@@ -209,13 +206,20 @@ def check_own_files() -> None:
 
 def _model_files(convert: Path, chat: Path, index: str) -> dict[str, Path]:
     """Return the site's name of each of a model's files, and where it lies."""
-    shards = [record["dataPath"] for record in read_json(convert, TENSORS)["records"]]
-    names = {CHAT_CONFIG: chat, TOKENIZER: chat, TENSORS: convert, **dict.fromkeys(shards, convert)}
+    shards = [
+        record["dataPath"] for record in read_json(convert, model_files.TENSOR_INDEX)["records"]
+    ]
+    names = {
+        model_files.CHAT_CONFIG: chat,
+        model_files.TOKENIZER: chat,
+        model_files.TENSOR_INDEX: convert,
+        **dict.fromkeys(shards, convert),
+    }
     for name, folder in names.items():
         if not (folder / name).is_file():
             raise StageFailed(f"bundle: {folder.name} has no {name}")
     found = {name: folder / name for name, folder in names.items()}
-    found[index] = found.pop(TENSORS)
+    found[index] = found.pop(model_files.TENSOR_INDEX)
     return dict(sorted(found.items()))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from webslm.basics.errors import StageFailed
 from webslm.basics.fs import write_text
 from webslm.basics.stage import Context, Metrics
+from webslm.rows import artifact
 from webslm.schema import CalibrateStageConf
 from webslm.training import calibration, turns
 
@@ -25,7 +26,7 @@ def run(cfg: CalibrateStageConf, inputs: Mapping[str, Path], out: Path, ctx: Con
     Raises:
         StageFailed: An activation is no number even in float32.
     """
-    rows = turns.read_rows(inputs["data"] / "train.jsonl")
+    rows = artifact.read_messages(inputs["data"] / artifact.TRAIN)
     probes = turns.probe_ids(inputs["merge"], rows, count=cfg.rows, tokens=cfg.tokens)
     ctx.progress.update(0, 1, f"{len(probes)} rows")
     found = calibration.largest_activations(inputs["merge"], probes)

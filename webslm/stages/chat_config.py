@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import artifact_files, model_files
 from webslm.basics.errors import StageFailed
 from webslm.basics.fs import write_text
 from webslm.basics.stage import Context, Metrics
@@ -21,12 +22,9 @@ from webslm.model.prompts import page_prompts
 from webslm.model.prompts.chat_template import derive, probe
 from webslm.model.prompts.conversation import ConvTemplate
 from webslm.model.prompts.ends import check_ending, stop_ids
-from webslm.model.prompts.probes import read_rows, system_prompt_of
 from webslm.model.prompts.prompt_tokens import Proof, Tokens, load, prove
+from webslm.rows.artifact import located, system_prompt_of
 from webslm.schema import ChatConfigStageConf, Prompts
-
-CONFIG_NAME = "mlc-chat-config.json"
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
 
 def run(cfg: ChatConfigStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
@@ -44,7 +42,7 @@ def run(cfg: ChatConfigStageConf, inputs: Mapping[str, Path], out: Path, ctx: Co
         )
     folder, data = inputs["normalize"], inputs["data"]
     tokens = load(folder)
-    generation = _read_json(folder / "generation_config.json")
+    generation = _read_json(folder / model_files.GENERATION)
     stops = _stops(tokens, folder)
     if cfg.template is Prompts.page:
         conv, proof = _rendered_by_page(tokens, stops, data, out, ctx)
@@ -57,8 +55,10 @@ def run(cfg: ChatConfigStageConf, inputs: Mapping[str, Path], out: Path, ctx: Co
             hint=f"set base.context_window_size to {proof.longest} or more, or shorten the row",
         )
     config = _config(cfg, tokens, conv, generation)
-    write_text(out / CONFIG_NAME, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-    for name in TOKENIZER_FILES:
+    write_text(
+        out / model_files.CHAT_CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+    )
+    for name in model_files.TOKENIZER_FILES:
         shutil.copyfile(folder / name, out / name)
     return {
         "rows": proof.rows,
@@ -79,7 +79,7 @@ def _said_by_block(
     system_prompt = system_prompt_of(data)
     specials = sorted(tokens.trained.get_added_vocab())
     conv = derive(probe(tokens.prompt), specials, system_prompt, name="from-template") | stops
-    return conv, prove(conv, tokens, list(read_rows(data)), system_prompt, ctx.progress)
+    return conv, prove(conv, tokens, list(located(data)), system_prompt, ctx.progress)
 
 
 def _rendered_by_page(
@@ -87,10 +87,12 @@ def _rendered_by_page(
 ) -> tuple[ConvTemplate, Proof]:
     """Write what the page renders prompts with; return a block that adds nothing, and its proof."""
     proof = page_prompts.prove(
-        tokens, stops, list(read_rows(data)), system_prompt_of(data), ctx.progress
+        tokens, stops, list(located(data)), system_prompt_of(data), ctx.progress
     )
     facts = page_prompts.facts(tokens, stops["stop_str"])
-    write_text(out / page_prompts.FACTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    write_text(
+        out / artifact_files.PAGE_PROMPTS, json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
+    )
     return page_prompts.NEUTRAL | stops, proof
 
 
@@ -139,7 +141,7 @@ def _config(
         "frequency_penalty": 0.0,
         "repetition_penalty": cfg.decoding.repetition_penalty,
         "top_p": cfg.decoding.top_p,
-        "tokenizer_files": list(TOKENIZER_FILES),
+        "tokenizer_files": list(model_files.TOKENIZER_FILES),
         "tokenizer_info": _tokenizer_info(json.loads(tokens.web.to_str())),
         "conv_template": conv,
         "pad_token_id": generation.get("pad_token_id", tokens.trained.pad_token_id),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -10,15 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from webslm.basics import fs
+from webslm.basics import artifact_files, fs
 from webslm.basics.compilers import MLC_LLM, PREBUILT
 from webslm.basics.errors import ConfigError, StageFailed
+from webslm.basics.keys import file_digest
 from webslm.basics.stage import Context, Metric, Metrics
 from webslm.compiler import mlc_llm, prebuilt
 from webslm.compiler.memory import memory_plan
 from webslm.compiler.shader_facts import FACTS, UNKNOWN, foreign_shader_facts, shader_facts
+from webslm.compiler.windows import window_problems
 from webslm.engine.machine import toolchain
-from webslm.model.weights.arithmetic import required_features
+from webslm.model.weights.format import required_features
 from webslm.model.weights.mlc_config import config_of
 from webslm.schema import CompileStageConf
 
@@ -39,7 +40,8 @@ def run(cfg: CompileStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
             web-llm.
     """
     del inputs
-    _check_sizes(cfg)
+    if problems := tuple(window_problems(cfg.compiler, cfg.shape)):
+        raise ConfigError(problems=problems)
     if cfg.compiler.name == PREBUILT:
         return _take_over(cfg, out, ctx)
     if cfg.compiler.name == MLC_LLM:
@@ -125,33 +127,14 @@ def _foreign_shaders(cfg: CompileStageConf, linked: Path, ctx: Context) -> Metri
 
 def _seal(linked: Path, document: dict[str, Metric]) -> str:
     """Name a finished library by its content, write what it says beside it; return the name."""
-    digest = hashlib.sha256(linked.read_bytes()).hexdigest()
+    digest = file_digest(linked)
     # The page caches a library by its address for ever: new bytes need a new name.
     name = f"library-{digest[:16]}.wasm"
     linked.rename(linked.with_name(name))
     document |= {"wasm": name, "wasm_sha256": digest}
     text = json.dumps(document, indent=1, sort_keys=True) + "\n"
-    fs.write_text(linked.with_name("library.json"), text)
+    fs.write_text(linked.with_name(artifact_files.LIBRARY), text)
     return name
-
-
-def _check_sizes(cfg: CompileStageConf) -> None:
-    context, chunk = cfg.compiler.context_window_size, cfg.compiler.prefill_chunk_size
-    problems: list[tuple[str, str | None]] = []
-    if context < 1:
-        problems.append((f"compiler.context_window_size: {context} is not above zero", None))
-    if chunk < 1:
-        problems.append((f"compiler.prefill_chunk_size: {chunk} is not above zero", None))
-    if context > cfg.shape.max_position_embeddings:
-        problems.append(
-            (
-                f"compiler.context_window_size: {context} is more than the "
-                f"{cfg.shape.max_position_embeddings} positions of the base",
-                f"base.context_window_size={cfg.shape.max_position_embeddings}",
-            )
-        )
-    if problems:
-        raise ConfigError(problems=tuple(problems))
 
 
 def _check_budget(cfg: CompileStageConf, document: Mapping[str, Any]) -> None:

@@ -6,7 +6,6 @@ Nothing but blocks of rows and one tensor's scales is held, whatever the size of
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
 import time
@@ -14,8 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.basics import artifact_files, model_files
 from webslm.basics.errors import StageFailed
 from webslm.basics.fs import temporary_dir, write_text
+from webslm.basics.keys import file_digest
 from webslm.basics.stage import Context, Metrics
 from webslm.compiler import mlc_llm
 from webslm.model.architectures import architecture
@@ -23,10 +24,10 @@ from webslm.model.architectures.weight_maps import Parameter
 from webslm.model.weights.checkpoint import Checkpoint
 from webslm.model.weights.completeness import check_weights
 from webslm.model.weights.conversion import RoundTrip, read_parameter, write_parameter
+from webslm.model.weights.format import Format
 from webslm.model.weights.mlc_config import config_of
 from webslm.model.weights.mlc_weights import PackedWeights
-from webslm.model.weights.quantization import check_format, stored_tensors
-from webslm.model.weights.shards import INDEX_NAME, ShardReader, ShardWriter
+from webslm.model.weights.shards import ShardReader, ShardWriter
 from webslm.schema import ConvertStageConf, QuantConf
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 Write = Callable[[ShardWriter, Checkpoint, Parameter], RoundTrip]
 """Writes one parameter's tensors and returns what the format costs."""
 
-REPORT_NAME = "convert.json"
 LIMITS = "limits"
 """Folder of a scaled checkpoint with the peaks of its groups."""
 
@@ -47,7 +47,7 @@ def run(cfg: ConvertStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
         ConfigError: The weight format or the shape is impossible.
         StageFailed: The checkpoint and the weight map differ, or a number is not finite.
     """
-    check_format(cfg.quant)
+    Format(cfg.quant).check()
     parameters = architecture(cfg.shape.model_type).parameters(cfg.shape)
     checkpoint = Checkpoint(inputs.get("scale", inputs["merge"]))
     limits = Checkpoint(inputs["scale"] / LIMITS) if "scale" in inputs else None
@@ -90,7 +90,9 @@ def dequantized_state(
         values = read_parameter(reader, parameter, quant)
         rows = sources.get(parameter.name, {})
         if tuple(rows) != parameter.sources or sum(rows.values()) != parameter.shape[0]:
-            raise StageFailed(f"{parameter.name}: {REPORT_NAME} is of another weight map")
+            raise StageFailed(
+                f"{parameter.name}: {artifact_files.CONVERSION} is of another weight map"
+            )
         start = 0
         for source, count in rows.items():
             state[source] = values[start : start + count]
@@ -146,7 +148,7 @@ def _write_all(
             error = write(writer, checkpoint, parameter)
             rows.append(_row(checkpoint, parameter, cfg.quant, error))
             done += math.prod(parameter.shape)
-        ctx.progress.update(4 * done, 4 * total, INDEX_NAME)
+        ctx.progress.update(4 * done, 4 * total, model_files.TENSOR_INDEX)
         return rows, writer.close(num_weights=total)
     finally:
         writer.abort()
@@ -159,8 +161,8 @@ def _row(
         "name": parameter.name,
         "shape": list(parameter.shape),
         "sources": {s: checkpoint.tensors[s].shape[0] for s in parameter.sources},
-        "stored": [tensor.name for tensor in stored_tensors(parameter, quant)],
-        "bytes": sum(tensor.nbytes for tensor in stored_tensors(parameter, quant)),
+        "stored": [tensor.name for tensor in Format(quant).tensors(parameter)],
+        "bytes": sum(tensor.nbytes for tensor in Format(quant).tensors(parameter)),
         # Six digits: the last bits of a sum follow the machine's vector width.
         "max_abs_error": float(f"{error.largest:.6g}"),
         "rms_relative_error": float(f"{error.rms_relative:.6g}"),
@@ -175,8 +177,8 @@ def _write_report(
         shard["dataPath"]: {"bytes": shard["nbytes"], "sha256": shard["sha256"]}
         for shard in index["records"]
     }
-    content = (out / INDEX_NAME).read_bytes()
-    files[INDEX_NAME] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    listed = out / model_files.TENSOR_INDEX
+    files[listed.name] = {"bytes": listed.stat().st_size, "sha256": file_digest(listed)}
     report = {
         "quant": {
             "name": quant.name,
@@ -189,12 +191,12 @@ def _write_report(
         "files": files,
         "tensors": rows,
     }
-    write_text(out / REPORT_NAME, json.dumps(report, indent=1) + "\n")
+    write_text(out / artifact_files.CONVERSION, json.dumps(report, indent=1) + "\n")
 
 
 def _recorded_sources(convert_dir: Path) -> dict[str, dict[str, int]]:
     try:
-        report = json.loads((convert_dir / REPORT_NAME).read_text(encoding="utf-8"))
+        report = json.loads((convert_dir / artifact_files.CONVERSION).read_text(encoding="utf-8"))
         return {row["name"]: row["sources"] for row in report["tensors"]}
     except (OSError, ValueError, KeyError, TypeError) as exc:
-        raise StageFailed(f"unreadable {convert_dir / REPORT_NAME}: {exc}") from exc
+        raise StageFailed(f"unreadable {convert_dir / artifact_files.CONVERSION}: {exc}") from exc

@@ -10,13 +10,12 @@ from webslm.basics.errors import ConfigError
 from webslm.basics.fs import write_text
 from webslm.basics.stage import Context, Metrics
 from webslm.hub import rows as hub_rows
-from webslm.rows.dataset import dump_rows
+from webslm.rows import artifact
+from webslm.rows.artifact import dump_rows
 from webslm.rows.examination import examine
 from webslm.rows.rehearsal import rehearsal
 from webslm.rows.source import Split, load_split
 from webslm.schema import DataConf, DataStageConf
-
-REHEARSAL = "rehearsal.jsonl"
 
 
 def run(cfg: DataStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
@@ -34,16 +33,16 @@ def run(cfg: DataStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context)
     stats = examine(split, cfg.data)
     rehearsed, left_out = rehearsal(cfg.data, split)
     refuse(stats, cfg.data)
-    write_text(out / "train.jsonl", dump_rows(split.train))
-    write_text(out / "held_out.jsonl", dump_rows(split.held_out))
-    write_text(out / "paraphrases.jsonl", dump_rows(split.paraphrases))
+    write_text(out / artifact.TRAIN, dump_rows(split.train))
+    write_text(out / artifact.HELD_OUT, dump_rows(split.held_out))
+    write_text(out / artifact.PARAPHRASES, dump_rows(split.paraphrases))
     if rehearsed:
-        write_text(out / REHEARSAL, dump_rows(rehearsed))
+        write_text(out / artifact.REHEARSAL, dump_rows(rehearsed))
         stats["rehearsal"] = {"rows": len(rehearsed), "left_out": left_out}
         ctx.progress.note(
             f"{len(rehearsed)} general rows are rehearsed, {left_out} left out: asked by the data"
         )
-    write_text(out / "stats.json", json.dumps(stats, indent=1, ensure_ascii=False))
+    write_text(out / artifact.STATS, json.dumps(stats, indent=1, ensure_ascii=False))
     for finding in stats["findings"]:
         ctx.log.warning("data: %s", finding["text"])
     return stats

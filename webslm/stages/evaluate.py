@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import artifact_files, model_files
 from webslm.basics.errors import VerificationFailed
 from webslm.basics.fs import write_text
 from webslm.basics.stage import Context, Metrics
@@ -44,7 +45,6 @@ from webslm.training import loaded as reference
 from webslm.training.heap import kept
 from webslm.training.torch_mode import reproducible
 
-REPORT = "evaluate.json"
 ANSWERS = "answers.jsonl"
 
 
@@ -80,13 +80,16 @@ def run(cfg: EvaluateStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
     # Failures are not stored: what was measured is kept beside the log.
     for folder in (out, ctx.log_dir) if problems else (out,):
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / REPORT, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+        write_text(
+            folder / artifact_files.EVALUATION,
+            json.dumps(found, indent=1, ensure_ascii=False) + "\n",
+        )
         write_text(folder / ANSWERS, _answers(seen))
     if problems:
         raise VerificationFailed(
             "; ".join(problems),
-            hint=f"the measurements are in {ctx.log_dir / REPORT}",
-            log_path=ctx.log_dir / REPORT,
+            hint=f"the measurements are in {ctx.log_dir / artifact_files.EVALUATION}",
+            log_path=ctx.log_dir / artifact_files.EVALUATION,
         )
     return found
 
@@ -143,7 +146,7 @@ class _Survey:
         if "finetune" in self.inputs:
             self._begin(1, "merged")
             merged = self._measure(evaluating.load(self.inputs["merge"]))
-            if (self.inputs["finetune"] / "adapter_config.json").is_file():
+            if (self.inputs["finetune"] / model_files.ADAPTER_CONFIG).is_file():
                 self._begin(2, "adapter")
                 reading = evaluating.read(self._adapter(), self._probes)
                 found["adapter"] = _Measured(reading=reading, answers=dict(merged.answers))

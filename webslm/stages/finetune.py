@@ -8,17 +8,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import artifact_files
 from webslm.basics.fs import write_text
 from webslm.basics.paths import resolve_data
 from webslm.basics.stage import Context, Metrics, loss_report
 from webslm.model.architectures import architecture
-from webslm.model.weights.quantization import is_quantized
+from webslm.model.weights.format import Format
 from webslm.model.weights.rounding import rounded
+from webslm.rows import artifact
+from webslm.rows.roles import Messages
 from webslm.schema import Finetune, FinetuneStageConf
-from webslm.training import adoption, methods, processes, trainer, turns
+from webslm.training import adoption, methods, processes, trainer
 from webslm.training.rounded_weights import Rounding
 
-LOG = "train_log.json"
 OF_THIS_RUN = ("seconds", "resumed_at")
 """What says how this run went, not what was learnt."""
 
@@ -35,7 +37,7 @@ def run(cfg: FinetuneStageConf, inputs: Mapping[str, Path], out: Path, ctx: Cont
     """
     if cfg.method is Finetune.adapter:
         return _adopt(cfg, inputs["base"], out)
-    rows = turns.learnt_rows(inputs["data"])
+    rows = artifact.learnt_rows(inputs["data"])
     if cfg.launch.processes == 1:
         job = trainer.Job(
             base=inputs["base"],
@@ -102,8 +104,10 @@ def _adopt(cfg: FinetuneStageConf, base: Path, out: Path) -> Metrics:
     return {**found, "method": cfg.method.value, "steps": 0}
 
 
-def _held_out(cfg: FinetuneStageConf, data: Path) -> list[turns.Messages]:
-    return turns.read_rows(data / "held_out.jsonl") if cfg.lora.early_stopping_patience else []
+def _held_out(cfg: FinetuneStageConf, data: Path) -> list[Messages]:
+    if not cfg.lora.early_stopping_patience:
+        return []
+    return artifact.read_messages(data / artifact.HELD_OUT)
 
 
 def _rounding(cfg: FinetuneStageConf) -> Rounding | None:
@@ -112,10 +116,10 @@ def _rounding(cfg: FinetuneStageConf) -> Rounding | None:
     quant = cfg.quant
     parameters = architecture(cfg.shape.model_type).parameters(cfg.shape)
     return Rounding(
-        names=[name for p in parameters if is_quantized(p, quant) for name in p.sources],
+        names=[name for p in parameters if Format(quant).rounds(p) for name in p.sources],
         rounded=lambda weight: rounded(weight, quant),
     )
 
 
 def _write_log(out: Path, log: Mapping[str, Any]) -> None:
-    write_text(out / LOG, json.dumps(log, indent=1, sort_keys=True) + "\n")
+    write_text(out / artifact_files.TRAIN_LOG, json.dumps(log, indent=1, sort_keys=True) + "\n")

@@ -11,20 +11,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import artifact_files
 from webslm.basics.fs import write_text
 from webslm.basics.stage import Context, Metrics
 from webslm.evaluation import answering
 from webslm.evaluation.answering import Greedy
 from webslm.model.architectures import architecture
 from webslm.model.prompts.ends import stop_ids
-from webslm.proof.questions import Row, asked_rows
+from webslm.proof.questions import TrainedQuestion, asked_rows
+from webslm.rows import artifact
 from webslm.rows.picks import evenly_spaced
 from webslm.schema import GoldenStageConf, QuantConf, ShapeConf
 from webslm.stages.convert import dequantized_state
 from webslm.training import loaded as reference
 
-GOLDEN = "golden.json"
-REFERENCE = "reference.json"
 GAP_DIGITS = 4
 SELF_TEST_PROMPTS, SELF_TEST_TOKENS = 3, 16
 
@@ -39,21 +39,23 @@ def run(cfg: GoldenStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     Raises:
         StageFailed: The shards are not those of this shape and format.
     """
-    rows = asked_rows(inputs["data"] / "train.jsonl", cfg.num_prompts, cfg.num_follow_ups)
+    rows = asked_rows(inputs["data"] / artifact.TRAIN, cfg.num_prompts, cfg.num_follow_ups)
     ctx.progress.note(f"torch answers {len(rows)} questions with the packed weights")
     found = dequantized_answers(rows, cfg.shape, cfg.quant, inputs, limit=cfg.max_answer_tokens)
-    write_text(out / REFERENCE, json.dumps([vars(answer) for answer in found]) + "\n")
+    write_text(
+        out / artifact_files.REFERENCE, json.dumps([vars(answer) for answer in found]) + "\n"
+    )
     tokenizer = reference.load_tokenizer(inputs["normalize"])
     first = [pair for pair in zip(rows, found, strict=True) if not pair[0].follow_up]
     chosen = [first[at] for at in evenly_spaced(len(first), SELF_TEST_PROMPTS)]
     answers = [_self_test(row, said, tokenizer) for row, said in chosen]
     text = json.dumps({"num_tokens": SELF_TEST_TOKENS, "answers": answers}, ensure_ascii=False)
-    write_text(out / GOLDEN, text + "\n")
+    write_text(out / artifact_files.GOLDEN, text + "\n")
     return {"prompts": len(found), "tokens": sum(len(answer.tokens) for answer in found)}
 
 
 def dequantized_answers(
-    rows: Sequence[Row],
+    rows: Sequence[TrainedQuestion],
     shape: ShapeConf,
     quant: QuantConf,
     inputs: Mapping[str, Path],
@@ -79,7 +81,7 @@ def dequantized_answers(
     return answering.greedy_answers(model, prompts, limit, stops)
 
 
-def _self_test(row: Row, said: Greedy, tokenizer: Any) -> dict[str, Any]:
+def _self_test(row: TrainedQuestion, said: Greedy, tokenizer: Any) -> dict[str, Any]:
     tokens = said.tokens[: len(said.tokens) - said.stopped][:SELF_TEST_TOKENS]
     return {
         "messages": row.messages,

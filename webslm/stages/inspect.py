@@ -6,15 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from webslm.basics import artifact_files
 from webslm.basics.errors import ConfigError, StageFailed
 from webslm.basics.fs import read_object, write_text
 from webslm.basics.stage import Context, Metrics
 from webslm.evaluation.inspection import inspect_rows
 from webslm.model.weights.vocabulary import check_unused
+from webslm.rows import artifact
+from webslm.rows.roles import Messages
 from webslm.schema import InspectStageConf
-from webslm.training import turns
 
-REPORT = "inspect.json"
 SHOWN = (
     *("rows", "inspected", "tokens", "longest", "trained_share", "too_long"),
     *("answer_by_answer", "plan"),
@@ -30,18 +31,20 @@ def run(cfg: InspectStageConf, inputs: Mapping[str, Path], out: Path, ctx: Conte
         StageFailed: A prompt is not what precedes its answer in training, or no stop token ends
             an answer.
     """
-    rows = turns.learnt_rows(inputs["data"])
+    rows = artifact.learnt_rows(inputs["data"])
     _check_tokens(inputs["base"], rows)
     found = inspect_rows(inputs["base"], rows, lora=cfg.lora, context=cfg.context_window_size)
-    write_text(out / REPORT, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    write_text(
+        out / artifact_files.INSPECTION, json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    )
     plan = found["plan"]
     ctx.progress.note(f"{plan['steps']} steps, longest row {found['longest']} tokens")
     return {key: found[key] for key in SHOWN}
 
 
-def _check_tokens(base: Path, rows: Sequence[turns.Messages]) -> None:
+def _check_tokens(base: Path, rows: Sequence[Messages]) -> None:
     """Ask for the tokens that the base stage left out: a hub's are known when it was fetched."""
-    lacking = read_object(base / "base.json").get("lacking_tokens", {})
+    lacking = read_object(base / artifact_files.BASE).get("lacking_tokens", {})
     texts = (
         (f"row {number}, message {index}", message["content"])
         for number, messages in enumerate(rows, 1)

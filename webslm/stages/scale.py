@@ -12,12 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.basics import model_files
 from webslm.basics.fs import write_text
 from webslm.basics.stage import Context, Metrics
 from webslm.model.architectures import architecture
 from webslm.model.architectures.decoder import FINAL_NORM, HEAD, Decoder
-from webslm.model.weights.checkpoint_files import SINGLE
-from webslm.model.weights.quantization import check_format, dequantize, quantize
+from webslm.model.weights.format import Format
+from webslm.model.weights.quantization import dequantize, quantize
+from webslm.rows import artifact
 from webslm.schema import ScaleStageConf, ShapeConf
 from webslm.stages.convert import LIMITS
 from webslm.training import clipping, scaling, turns
@@ -40,8 +42,8 @@ def run(cfg: ScaleStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context
     Raises:
         ConfigError: The weight format or the shape is impossible.
     """
-    check_format(cfg.quant)
-    rows = turns.read_rows(inputs["data"] / "train.jsonl")
+    Format(cfg.quant).check()
+    rows = artifact.read_messages(inputs["data"] / artifact.TRAIN)
     probes = turns.probe_ids(inputs["merge"], rows, count=cfg.rows, tokens=cfg.tokens)
     family = architecture(cfg.shape.model_type)
     found = list(folds(family, cfg.shape))
@@ -88,7 +90,7 @@ def _write_limits(folder: Path, peaks: Mapping[str, Peaks]) -> None:
     from safetensors.torch import save_file
 
     folder.mkdir()
-    save_file({name: found.peaks for name, found in peaks.items()}, folder / SINGLE)
+    save_file({name: found.peaks for name, found in peaks.items()}, folder / model_files.WEIGHTS)
 
 
 def _write_report(

@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from webslm.basics import artifact_files, model_files
 from webslm.basics.errors import GraphicsDied, VerificationFailed
 from webslm.basics.fs import write_text
 from webslm.basics.stage import Context, Metrics
@@ -21,25 +22,23 @@ from webslm.evaluation import answering
 from webslm.evaluation.answering import Greedy
 from webslm.model.prompts.ends import stop_ids
 from webslm.model.prompts.page_prompts import chosen_prompts, row_prompts
-from webslm.model.prompts.probes import read_rows, system_prompt_of
 from webslm.model.prompts.prompt_tokens import load
-from webslm.model.weights.arithmetic import required_features
+from webslm.model.weights.format import Format
 from webslm.proof import observe
 from webslm.proof.browser import session
 from webslm.proof.machine import check_machine
-from webslm.proof.questions import Row, asked_rows
+from webslm.proof.questions import TrainedQuestion, asked_rows
 from webslm.proof.rendering import Wanted, compare_in
 from webslm.proof.verdict import Reference, failures, score
 from webslm.proof.webgpu import Offer
+from webslm.rows import artifact
+from webslm.rows.artifact import located, system_prompt_of
 from webslm.rows.picks import evenly_spaced
 from webslm.schema import Graphics, VerifyConf, VerifyStageConf
 from webslm.training import loaded as reference
 
 REPORT = "verify.json"
 PICTURE = "page.png"
-ANSWERS = "reference.json"
-"""As ``golden`` writes it."""
-WEIGHTS = "model.safetensors"
 
 
 def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Context) -> Metrics:
@@ -53,7 +52,7 @@ def run(cfg: VerifyStageConf, inputs: Mapping[str, Path], out: Path, ctx: Contex
     verify = cfg.verify
     offered = check_machine(cfg)
     rendered = wanted_prompts(inputs)
-    rows = asked_rows(inputs["data"] / "train.jsonl", verify.num_prompts, verify.num_follow_ups)
+    rows = asked_rows(inputs["data"] / artifact.TRAIN, verify.num_prompts, verify.num_follow_ups)
     ctx.progress.note("torch answers with the merged model and the base")
     references = refer(rows, verify, inputs, read_answers(inputs["golden"]))
     asked = questions(rows, references, verify)
@@ -108,7 +107,7 @@ def other_graphics(cfg: VerifyStageConf, died: Offer) -> Graphics | None:
     """Return what may prove a build in place of graphics that died; None: nothing may."""
     chosen_here = cfg.verify.graphics is Graphics.auto and died.graphics is Graphics.lavapipe
     # SwiftShader has none of the features that a format may need.
-    if not chosen_here or required_features(cfg.quant.dtype):
+    if not chosen_here or Format(cfg.quant).required_features:
         return None
     return Graphics.swiftshader
 
@@ -120,7 +119,7 @@ def wanted_prompts(inputs: Mapping[str, Path]) -> list[Wanted]:
         return []
     tokens, data = load(inputs["normalize"]), inputs["data"]
     chats = (
-        *row_prompts(read_rows(data)),
+        *row_prompts(located(data)),
         *chosen_prompts(tokens, system_prompt_of(data)),
     )
     return [(where, chat, tokens.prompt(chat)) for where, chat in chats]
@@ -128,7 +127,7 @@ def wanted_prompts(inputs: Mapping[str, Path]) -> list[Wanted]:
 
 def read_answers(golden: Path) -> list[Greedy]:
     """Return the dequantized model's answers that ``golden`` keeps."""
-    stored = json.loads((golden / ANSWERS).read_text(encoding="utf-8"))
+    stored = json.loads((golden / artifact_files.REFERENCE).read_text(encoding="utf-8"))
     return [
         Greedy(
             tokens=one["tokens"],
@@ -140,7 +139,7 @@ def read_answers(golden: Path) -> list[Greedy]:
 
 
 def refer(
-    rows: Sequence[Row],
+    rows: Sequence[TrainedQuestion],
     verify: VerifyConf,
     inputs: Mapping[str, Path],
     dequantized: Sequence[Greedy],
@@ -155,7 +154,7 @@ def refer(
     model = reference.load_model(inputs["base"])
     base = answering.answers(model, prompts, verify.max_answer_tokens, stops)
     # Without a fine-tune the merged model is the base.
-    files = [inputs[name] / WEIGHTS for name in ("base", "merge")]
+    files = [inputs[name] / model_files.WEIGHTS for name in ("base", "merge")]
     if not (files[0].is_file() and files[1].is_file() and files[0].samefile(files[1])):
         del model
         model = reference.load_model(inputs["merge"])
@@ -182,7 +181,7 @@ def _along(best: observe.Best, answer: Greedy) -> Greedy:
 
 
 def questions(
-    rows: Sequence[Row], references: Sequence[Reference], verify: VerifyConf
+    rows: Sequence[TrainedQuestion], references: Sequence[Reference], verify: VerifyConf
 ) -> list[observe.Question]:
     """Return what the browser is asked: some of it is to be said token by token as well."""
     said = evenly_spaced(len(rows), verify.num_greedy)

@@ -17,8 +17,8 @@ from typing import Any
 
 from webslm.basics.errors import ConfigError
 from webslm.basics.fs import write_text
+from webslm.basics.model_files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, CONFIG
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
 PART = re.compile(r"(?P<module>.+)\.(?P<part>lora_A|lora_B|lora_magnitude_vector)(\.weight)?$")
 CHANGES_BASE = ("pissa", "olora", "corda", "loftq")
@@ -50,11 +50,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         ConfigError: There is none in the folder, it is no LoRA, or its weights are not there.
     """
-    file = folder / CONFIG
+    file = folder / ADAPTER_CONFIG
     if not file.is_file():
-        inner = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
+        inner = sorted(path.parent.name for path in folder.glob(f"*/{ADAPTER_CONFIG}"))
         raise ConfigError(
-            f"adapter.path: no {CONFIG} in {folder}",
+            f"adapter.path: no {ADAPTER_CONFIG} in {folder}",
             hint=f"adapter.path={shlex.quote(str(folder / inner[-1]))}"
             if inner
             else "adapter.path=FOLDER, the one that holds it",
@@ -77,10 +77,8 @@ def adopt(folder: Path, base: Path, out: Path) -> Adopted:
         ConfigError: Holds every reason for which it does not fit.
     """
     config = read_config(folder)
-    ours, theirs = _shapes(base), _shapes(folder, (WEIGHTS,))
-    tied = json.loads((base / "config.json").read_text(encoding="utf-8")).get(
-        "tie_word_embeddings", False
-    )
+    ours, theirs = _shapes(base), _shapes(folder, (ADAPTER_WEIGHTS,))
+    tied = json.loads((base / CONFIG).read_text(encoding="utf-8")).get("tie_word_embeddings", False)
     parts, saved, strange = _sorted(theirs)
     problems = [
         *(f"holds {name}, which is no part of LoRA or DoRA" for name in strange),
@@ -91,9 +89,9 @@ def adopt(folder: Path, base: Path, out: Path) -> Adopted:
     if problems:
         shown = tuple((f"adapter.path: {text}", _hint(config)) for text in problems[:5])
         raise ConfigError(problems=shown)
-    shutil.copyfile(folder / WEIGHTS, out / WEIGHTS)
+    shutil.copyfile(folder / ADAPTER_WEIGHTS, out / ADAPTER_WEIGHTS)
     kept = {**config, TRAINED_ON: None, "inference_mode": True}
-    write_text(out / CONFIG, json.dumps(kept, indent=2, sort_keys=True) + "\n")
+    write_text(out / ADAPTER_CONFIG, json.dumps(kept, indent=2, sort_keys=True) + "\n")
     return Adopted(
         method="dora" if config.get("use_dora") else "lora",
         rank=int(config["r"]),
@@ -111,7 +109,7 @@ def _unusable(config: Any, folder: Path) -> tuple[str, str | None] | None:
         kind = config.get("peft_type") if isinstance(config, dict) else None
         return f"a {kind or 'nameless'} adapter", "LoRA and DoRA can be merged into the base"
     if not isinstance(config.get("r"), int) or config["r"] < 1:
-        return f"{CONFIG} names no rank", "the file is damaged"
+        return f"{ADAPTER_CONFIG} names no rank", "the file is damaged"
     begun = str(config.get("init_lora_weights")).lower()
     if begun.startswith(CHANGES_BASE):
         return (
@@ -121,10 +119,10 @@ def _unusable(config: Any, folder: Path) -> tuple[str, str | None] | None:
         )
     if config.get("bias", "none") != "none":
         return f"it trained biases (bias={config['bias']!r})", "train it with bias='none'"
-    if not (folder / WEIGHTS).is_file():
+    if not (folder / ADAPTER_WEIGHTS).is_file():
         pickled = (folder / "adapter_model.bin").is_file()
         return (
-            f"no {WEIGHTS} in {folder}",
+            f"no {ADAPTER_WEIGHTS} in {folder}",
             "adapter_model.bin runs code when it is read: save it as safetensors"
             if pickled
             else "the adapter's weights lie beside its configuration",
@@ -184,9 +182,9 @@ def _part_problems(
         elif (up[0], down[-1]) != base:
             yield f"{module} is {up[0]} x {down[-1]} in it and {base[0]} x {base[1]} in the base"
         elif down[0] != up[-1] or (down[0] != config["r"] and not patterned):
-            yield f"{module} has rank {down[0]} and {up[-1]}, {CONFIG} says {config['r']}"
+            yield f"{module} has rank {down[0]} and {up[-1]}, {ADAPTER_CONFIG} says {config['r']}"
         elif bool(config.get("use_dora")) != ("lora_magnitude_vector" in found):
-            yield f"{module} and {CONFIG} disagree on whether it is DoRA"
+            yield f"{module} and {ADAPTER_CONFIG} disagree on whether it is DoRA"
 
 
 def _saved_problems(
@@ -217,7 +215,7 @@ def _target_problems(
             if not any(module == name or module.endswith(f".{name}") for module in parts)
         ]
         if missing:
-            yield f"{CONFIG} names {', '.join(missing)}, and no weights are there for it"
+            yield f"{ADAPTER_CONFIG} names {', '.join(missing)}, and no weights are there for it"
 
 
 def _hint(config: Mapping[str, Any]) -> str:

@@ -13,8 +13,8 @@ import string
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from webslm.rows.roles import Messages
 from webslm.schema import AugmentConf
-from webslm.training.turns import Messages
 
 _NUMBER = re.compile(r"\d")
 MOST = 0.9

@@ -102,7 +102,7 @@ def align(job: Job, report: Report) -> Alignment:
 def _trainer(job: Job, report: Report, snapshots: Snapshots | None) -> Any:
     from datasets import Dataset
     from transformers import PrinterCallback
-    from trl import DPOConfig, DPOTrainer
+    from trl import DPOConfig
 
     device = methods.find_device(job.lora.device)
     precision = methods.find_precision(job.lora.precision, device)
@@ -120,6 +120,23 @@ def _trainer(job: Job, report: Report, snapshots: Snapshots | None) -> Any:
         peft_config=None,
     )
     folder = job.folder if snapshots is None else snapshots.work
+    made = _pair_trainer(sampler)(
+        model=_model(job, device, precision),
+        args=sft.on_one_gpu(
+            DPOConfig(**sft.arguments(setup, folder), beta=job.dpo.beta, max_length=None)
+        ),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        callbacks=sft.callbacks(sampler, report, snapshots, "align"),
+    )
+    made.remove_callback(PrinterCallback)
+    methods.keep_learning_in_float32(made.model)
+    low_rank.quicken(made.model)
+    return made
+
+
+def _pair_trainer(sampler: BucketSampler) -> Any:
+    from trl import DPOTrainer
 
     class PairTrainer(DPOTrainer):  # type: ignore[misc]
         """A DPOTrainer that takes pairs as they are encoded, in batches of about one length."""
@@ -133,19 +150,7 @@ def _trainer(job: Job, report: Report, snapshots: Snapshots | None) -> Any:
         def create_model_card(self, *_: Any, **__: Any) -> None:
             """Write none: a checkpoint is for nobody to read."""
 
-    made = PairTrainer(
-        model=_model(job, device, precision),
-        args=sft.on_one_gpu(
-            DPOConfig(**sft.arguments(setup, folder), beta=job.dpo.beta, max_length=None)
-        ),
-        train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer,
-        callbacks=sft.callbacks(sampler, report, snapshots, "align"),
-    )
-    made.remove_callback(PrinterCallback)
-    methods.keep_learning_in_float32(made.model)
-    low_rank.quicken(made.model)
-    return made
+    return PairTrainer
 
 
 def _model(job: Job, device: str, precision: str) -> Any:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webslm.basics.errors import StageFailed
+from webslm.model.prompts.rendering import prompt_ids
 from webslm.training.loading import load_causal_lm, load_tokenizer
-from webslm.training.turns import prompt_ids
 
 __all__ = [
     "decode",

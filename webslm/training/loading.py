@@ -42,6 +42,12 @@ def load_causal_lm(checkpoint: Path, **options: Any) -> PreTrainedModel:
             output_loading_info=True,
             **options,
         )
+    _check_whole(checkpoint, found)
+    loaded: PreTrainedModel = model
+    return loaded
+
+
+def _check_whole(checkpoint: Path, found: Mapping[str, Any]) -> None:
     kinds = {
         "missing": sorted(found["missing_keys"]),
         "unknown": sorted(found["unexpected_keys"]),
@@ -57,8 +63,6 @@ def load_causal_lm(checkpoint: Path, **options: Any) -> PreTrainedModel:
             f"{checkpoint}: weights are {'; '.join([*problems, *found['error_msgs']])}",
             hint="config.json and weights are not of one model",
         )
-    loaded: PreTrainedModel = model
-    return loaded
 
 
 def load_tokenizer(checkpoint: Path) -> Any:

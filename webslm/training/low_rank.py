@@ -74,43 +74,48 @@ def _function() -> Any:
     class LowRank(torch.autograd.Function):
         """x W' + b + s (d A') B' with W and b frozen; d is x after dropout, None: x itself."""
 
-        @staticmethod
-        def forward(
-            ctx: Any,
-            x: Tensor,
-            dropped: Tensor | None,
-            weight: Tensor,
-            bias: Tensor | None,
-            down: Tensor,
-            up: Tensor,
-            scale: float,
-        ) -> Tensor:
-            rows = x.reshape(-1, x.shape[-1])
-            read = rows if dropped is None else dropped.reshape(rows.shape)
-            ctx.scale, ctx.is_apart, ctx.learnt = scale, dropped is not None, down.dtype
-            down, up = down.to(x.dtype), up.to(x.dtype)
-            low = read @ down.t()
-            made = torch.nn.functional.linear(rows, weight, bias)
-            made.addmm_(low, up.t(), alpha=scale)
-            ctx.save_for_backward(read, low, weight, down, up)
-            return made.view(*x.shape[:-1], -1)
-
-        @staticmethod
-        def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-            read, low, weight, down, up = ctx.saved_tensors
-            outer = grads[0].shape[:-1]
-            grad = grads[0].reshape(-1, grads[0].shape[-1])
-            grad_low = (grad @ up).mul_(ctx.scale)
-            grad_x, grad_dropped = None, None
-            if ctx.needs_input_grad[0]:
-                grad_x = grad @ weight
-                if not ctx.is_apart:
-                    grad_x.addmm_(grad_low, down)
-                grad_x = grad_x.view(*outer, -1)
-            if ctx.needs_input_grad[1]:
-                grad_dropped = (grad_low @ down).view(*outer, -1)
-            grad_down = (grad_low.t() @ read).to(ctx.learnt)
-            grad_up = (grad.t() @ low).to(ctx.learnt).mul_(ctx.scale)
-            return grad_x, grad_dropped, None, None, grad_down, grad_up, None
+        forward = staticmethod(_product)
+        backward = staticmethod(_gradients)
 
     return LowRank
+
+
+def _product(
+    ctx: Any,
+    x: Tensor,
+    dropped: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    down: Tensor,
+    up: Tensor,
+    scale: float,
+) -> Tensor:
+    import torch
+
+    rows = x.reshape(-1, x.shape[-1])
+    read = rows if dropped is None else dropped.reshape(rows.shape)
+    ctx.scale, ctx.is_apart, ctx.learnt = scale, dropped is not None, down.dtype
+    down, up = down.to(x.dtype), up.to(x.dtype)
+    low = read @ down.t()
+    made = torch.nn.functional.linear(rows, weight, bias)
+    made.addmm_(low, up.t(), alpha=scale)
+    ctx.save_for_backward(read, low, weight, down, up)
+    return made.view(*x.shape[:-1], -1)
+
+
+def _gradients(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    read, low, weight, down, up = ctx.saved_tensors
+    outer = grads[0].shape[:-1]
+    grad = grads[0].reshape(-1, grads[0].shape[-1])
+    grad_low = (grad @ up).mul_(ctx.scale)
+    grad_x, grad_dropped = None, None
+    if ctx.needs_input_grad[0]:
+        grad_x = grad @ weight
+        if not ctx.is_apart:
+            grad_x.addmm_(grad_low, down)
+        grad_x = grad_x.view(*outer, -1)
+    if ctx.needs_input_grad[1]:
+        grad_dropped = (grad_low @ down).view(*outer, -1)
+    grad_down = (grad_low.t() @ read).to(ctx.learnt)
+    grad_up = (grad.t() @ low).to(ctx.learnt).mul_(ctx.scale)
+    return grad_x, grad_dropped, None, None, grad_down, grad_up, None

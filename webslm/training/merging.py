@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.basics import model_files
 from webslm.basics.errors import ConfigError, StageFailed
 from webslm.training.loaded import load_model
 from webslm.training.torch_mode import quiet
@@ -77,14 +78,14 @@ def merge(
 
 def is_adapter(folder: Path) -> bool:
     """Return whether a fine-tune's output is an adapter, not a whole model."""
-    return (folder / "adapter_config.json").is_file()
+    return (folder / model_files.ADAPTER_CONFIG).is_file()
 
 
 def _attach(model: PreTrainedModel, adapter: Path) -> Any:
     from peft import PeftModel, get_peft_model_state_dict
     from safetensors import safe_open
 
-    with safe_open(adapter / "adapter_model.safetensors", framework="pt") as file:
+    with safe_open(adapter / model_files.ADAPTER_WEIGHTS, framework="pt") as file:
         named = set(file.keys())
     try:
         tuned = PeftModel.from_pretrained(model, str(adapter))
@@ -143,6 +144,11 @@ def _measure(
         probes=len(probes),
         parameters=merged.num_parameters(),
     )
+    _check_distances(found)
+    return found
+
+
+def _check_distances(found: Distances) -> None:
     if not found.merged_to_adapter <= found.bound:
         raise StageFailed(
             f"merge: merged and adapter logits differ by {found.merged_to_adapter:.4g}, "
@@ -154,7 +160,6 @@ def _measure(
             "merge: the merged model says what the base says: the adapter changed nothing",
             hint="train longer: lora.epochs or lora.learning_rate",
         )
-    return found
 
 
 def _distance(left: list[Tensor], right: list[Tensor]) -> float:

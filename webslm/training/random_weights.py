@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.basics import model_files
 from webslm.basics.errors import ConfigError
 from webslm.basics.fs import write_text
 from webslm.schema import TinyConf
@@ -30,6 +31,13 @@ KINDS = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 Report = Callable[[float, float, str], None]
 """Called after a tensor with (tensors done, tensors in all, name)."""
 Shapes = Mapping[str, tuple[int, ...]]
+
+
+def _token_ids() -> dict[str, int | None]:
+    end, text_end = (
+        tokenizers.SPECIAL.index(token) for token in (tokenizers.TURN_END, tokenizers.TEXT_END)
+    )
+    return {"bos_token_id": None, "eos_token_id": end, "pad_token_id": text_end}
 
 
 def make(
@@ -60,18 +68,14 @@ def make(
     """
     if dtype not in KINDS:
         raise ConfigError(f"base.dtype: no type {dtype!r}", hint=f"one of {', '.join(KINDS)}")
-    end, text_end = (
-        tokenizers.SPECIAL.index(token) for token in (tokenizers.TURN_END, tokenizers.TEXT_END)
-    )
-    ids = {"bos_token_id": None, "eos_token_id": end, "pad_token_id": text_end}
-    document = {**config, "torch_dtype": dtype, **ids}
+    document = {**config, "torch_dtype": dtype, **_token_ids()}
     with quiet():
         shapes = tensors(document)
     size = min(VOCABULARY, int(config["vocab_size"]))
     tokenizer = tokenizers.train(tiny.corpus(corpus), size)
     tokenizers.save(tokenizer, folder, max_length=int(config["max_position_embeddings"]))
     tiny.write_generation_config(folder)
-    write_text(folder / "config.json", json.dumps(document, indent=2, sort_keys=True) + "\n")
+    write_text(folder / model_files.CONFIG, json.dumps(document, indent=2, sort_keys=True) + "\n")
     _write_shards(folder, shapes, dtype, seed, int(config["hidden_size"]) ** -0.5, report)
     parameters = sum(_count(size) for size in shapes.values())
     return {"parameters": parameters, "seed": seed, "tensors": len(shapes)}
@@ -108,7 +112,7 @@ def _write_shards(
     for index, names in enumerate(groups, 1):
         name = f"model-{index:05d}-of-{len(groups):05d}.safetensors"
         if len(groups) == 1:
-            name = "model.safetensors"
+            name = model_files.WEIGHTS
         with (folder / name).open("wb") as file:
             file.write(_header({key: shapes[key] for key in names}, dtype))
             for key in names:
@@ -121,7 +125,7 @@ def _write_shards(
         size = sum(_count(s) for s in shapes.values()) * _width(dtype)
         index_file = {"metadata": {"total_size": size}, "weight_map": weight_map}
         text = json.dumps(index_file, indent=2, sort_keys=True) + "\n"
-        write_text(folder / "model.safetensors.index.json", text)
+        write_text(folder / model_files.WEIGHTS_INDEX, text)
 
 
 def _groups(shapes: Shapes, dtype: str) -> Iterator[list[str]]:

@@ -11,20 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import model_files
 from webslm.basics.errors import ConfigError, StageFailed
 from webslm.basics.fs import read_object, write_text
 from webslm.basics.stage import Progress
 from webslm.model.architectures import architecture
-from webslm.model.architectures.canonical import (
-    CONFIG_NAME,
-    TOKEN_IDS,
-    canonical,
-    check_shape,
-    differences,
-)
+from webslm.model.architectures.canonical import TOKEN_IDS, canonical, check_shape, differences
 from webslm.model.weights import checkpoint_folder, vocabulary
 from webslm.model.weights.checkpoint import Checkpoint
-from webslm.model.weights.checkpoint_files import INDEX
 from webslm.schema import ShapeConf
 from webslm.training.loading import load_tokenizer, read_as_transformers, usable_generation
 
@@ -44,11 +38,11 @@ def settle(shape: ShapeConf, folder: Path, progress: Progress) -> dict[str, Any]
     Raises:
         StageFailed: It is not whole, not of the declared shape, or transformers reads it otherwise.
     """
-    given = read_object(folder / CONFIG_NAME)
+    given = read_object(folder / model_files.CONFIG)
     config = canonical(given)
     check_shape(checkpoint_folder.read_shape(folder), shape)
     _check_reading(given, shape)
-    write_text(folder / CONFIG_NAME, json.dumps(config, indent=2, sort_keys=True) + "\n")
+    write_text(folder / model_files.CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
     checkpoint_folder.check_folder(folder, shape)
     lacking = _leave_out_tokens(folder, shape.vocab_size)
     told = [*_keep_weights(folder), *_settle_generation(folder, shape.vocab_size)]
@@ -108,8 +102,10 @@ def _defaults_beyond(folder: Path, rows: int) -> dict[str, int]:
         )
     if tokenizer.pad_token in left:
         # Padding is computed and then ignored: it needs a row, whichever.
-        config = read_object(folder / vocabulary.CONFIG) | {"pad_token": tokenizer.eos_token}
-        write_text(folder / vocabulary.CONFIG, json.dumps(config, indent=2) + "\n")
+        config = read_object(folder / model_files.TOKENIZER_CONFIG) | {
+            "pad_token": tokenizer.eos_token
+        }
+        write_text(folder / model_files.TOKENIZER_CONFIG, json.dumps(config, indent=2) + "\n")
     return left
 
 
@@ -125,13 +121,16 @@ def _keep_weights(folder: Path) -> list[str]:
         (folder / name).unlink()
     if files.weight_map is not None:
         document = {"metadata": {}, "weight_map": dict(files.weight_map)}
-        write_text(folder / INDEX, json.dumps(document, indent=2, sort_keys=True) + "\n")
+        write_text(
+            folder / model_files.WEIGHTS_INDEX,
+            json.dumps(document, indent=2, sort_keys=True) + "\n",
+        )
     return list(files.unread)
 
 
 def _settle_generation(folder: Path, entries: int) -> list[str]:
     """Reduce a generation_config.json that transformers would not save to its token ids."""
-    path = folder / checkpoint_folder.GENERATION
+    path = folder / model_files.GENERATION
     if not path.is_file():
         return []
     given = read_object(path)

@@ -21,7 +21,7 @@ from webslm.training.order import BucketSampler
 from webslm.training.rounded_weights import Rounding
 from webslm.training.snapshots import Snapshots, callback
 from webslm.training.stopping import HeldOut
-from webslm.training.turns import Row
+from webslm.training.turns import EncodedRow
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -55,7 +55,7 @@ class Setup:
 def trainer(
     model: PreTrainedModel,
     tokenizer: Any,
-    encoded: Sequence[Row],
+    encoded: Sequence[EncodedRow],
     setup: Setup,
     report: Report,
     snapshots: Snapshots | None,
@@ -66,16 +66,40 @@ def trainer(
     Raises:
         ConfigError: The scheduler is unknown.
     """
-    from datasets import Dataset
     from transformers import PrinterCallback
-    from trl import SFTConfig, SFTTrainer
 
     lengths = [len(row.input_ids) for row in encoded]
-    answers: Answers | None = None
     sampler = BucketSampler(lengths, setup.lora.batch_size, setup.seed)
+    early = [] if held_out is None else [_early(held_out, len(encoded), setup.lora)]
+    folder = setup.folder if snapshots is None else snapshots.work
+    to_round = [] if setup.rounding is None else rounded_weights.weights(model, setup.rounding)
+    made = _bucketed(sampler, setup.launch.processes)(
+        model=model,
+        args=on_one_gpu(_config(setup, folder)),
+        train_dataset=_dataset(encoded),
+        processing_class=tokenizer,
+        peft_config=setup.peft_config,
+        callbacks=callbacks(sampler, report, snapshots, "finetune", early),
+    )
+    made.remove_callback(PrinterCallback)
+    if setup.rounding is not None:
+        rounded_weights.apply(made.model, setup.rounding, to_round)
+    elif setup.launch.sharding is Sharding.none:
+        low_rank.quicken(made.model)
+    methods.keep_learning_in_float32(made.model)
+    if setup.device == "cpu":
+        made.answers = _answers(made.model, setup, encoded)
+    return made
+
+
+def _bucketed(sampler: BucketSampler, processes: int) -> Any:
+    """Return the trainer's class; an ``answers`` that is set computes the loss in its place."""
+    from trl import SFTTrainer
 
     class BucketedTrainer(SFTTrainer):  # type: ignore[misc]
         """An SFTTrainer whose batches hold rows of about one length, to pad little."""
+
+        answers: Answers | None = None
 
         def _get_train_sampler(
             self,
@@ -90,24 +114,29 @@ def trainer(
             return_outputs: bool = False,  # noqa: FBT001,FBT002  the trainer's signature
             num_items_in_batch: Any = None,
         ) -> Any:
-            if answers is None:
+            if self.answers is None:
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-            loss, count = answers.loss(model, inputs)
+            loss, count = self.answers.loss(model, inputs)
             if num_items_in_batch is None:
                 return loss / count
             # Counted over all processes, whose gradients are then averaged.
-            return loss * (setup.launch.processes / num_items_in_batch)
+            return loss * (processes / num_items_in_batch)
 
         def create_model_card(self, *_: Any, **__: Any) -> None:
             """Write none: a checkpoint is for nobody to read."""
 
-    early = []
-    if held_out is not None:
-        epoch_batches = -(-len(encoded) // setup.lora.batch_size)
-        steps = -(-epoch_batches // setup.lora.gradient_accumulation_steps)
-        early = [stopping.callback(held_out, steps)]
-    folder = setup.folder if snapshots is None else snapshots.work
-    args = SFTConfig(
+    return BucketedTrainer
+
+
+def _early(held_out: HeldOut, rows: int, lora: LoraConf) -> Any:
+    epoch_batches = -(-rows // lora.batch_size)
+    return stopping.callback(held_out, -(-epoch_batches // lora.gradient_accumulation_steps))
+
+
+def _config(setup: Setup, folder: Path) -> Any:
+    from trl import SFTConfig
+
+    return SFTConfig(
         **arguments(setup, folder),
         # The rows are measured already, and a trainer that cuts must not be.
         max_length=None,
@@ -115,32 +144,20 @@ def trainer(
         padding_free=setup.lora.packing,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    to_round = [] if setup.rounding is None else rounded_weights.weights(model, setup.rounding)
-    made = BucketedTrainer(
-        model=model,
-        args=on_one_gpu(args),
-        train_dataset=Dataset.from_dict(
-            {
-                "input_ids": [row.input_ids for row in encoded],
-                "labels": [row.labels for row in encoded],
-            }
-        ),
-        processing_class=tokenizer,
-        peft_config=setup.peft_config,
-        callbacks=callbacks(sampler, report, snapshots, "finetune", early),
+
+
+def _dataset(encoded: Sequence[EncodedRow]) -> Any:
+    from datasets import Dataset
+
+    return Dataset.from_dict(
+        {
+            "input_ids": [row.input_ids for row in encoded],
+            "labels": [row.labels for row in encoded],
+        }
     )
-    made.remove_callback(PrinterCallback)
-    if setup.rounding is not None:
-        rounded_weights.apply(made.model, setup.rounding, to_round)
-    elif setup.launch.sharding is Sharding.none:
-        low_rank.quicken(made.model)
-    methods.keep_learning_in_float32(made.model)
-    if setup.device == "cpu":
-        answers = _answers(made.model, setup, encoded)
-    return made
 
 
-def _answers(model: Any, setup: Setup, encoded: Sequence[Row]) -> Answers:
+def _answers(model: Any, setup: Setup, encoded: Sequence[EncodedRow]) -> Answers:
     """Return how the loss of a batch is computed on a CPU."""
     lora = setup.lora
     frozen = None
@@ -172,21 +189,24 @@ def _together(launch: LaunchConf, device: str) -> dict[str, Any]:
     return {"ddp_backend": backend, "ddp_find_unused_parameters": False}
 
 
+def _check_scheduler(name: str) -> None:
+    from transformers import SchedulerType
+
+    names = [kind.value for kind in SchedulerType]
+    if name not in names:
+        raise ConfigError(
+            f"lora.lr_scheduler: {name!r} is not known", hint=f"one of {', '.join(names)}"
+        )
+
+
 def arguments(setup: Setup, folder: Path) -> dict[str, Any]:
     """Translate the configuration; what is left out keeps trl's default on purpose.
 
     Raises:
         ConfigError: The scheduler is unknown.
     """
-    from transformers import SchedulerType
-
     lora = setup.lora
-    names = [kind.value for kind in SchedulerType]
-    if lora.lr_scheduler not in names:
-        raise ConfigError(
-            f"lora.lr_scheduler: {lora.lr_scheduler!r} is not known",
-            hint=f"one of {', '.join(names)}",
-        )
+    _check_scheduler(lora.lr_scheduler)
     rows, accumulation = batch_share(lora, setup.launch.processes)
     return {
         **_together(setup.launch, setup.device),

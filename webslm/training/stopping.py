@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from webslm.basics.fs import write_text
-from webslm.training.turns import IGNORED, Row
+from webslm.training.turns import IGNORED, EncodedRow
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,7 @@ BEST, CURVE = "best.safetensors", "held_out.json"
 class HeldOut:
     """What held-out rows said so far; saved with every checkpoint, so that it can go on."""
 
-    def __init__(self, rows: Sequence[Row], *, patience: int, batch_size: int) -> None:
+    def __init__(self, rows: Sequence[EncodedRow], *, patience: int, batch_size: int) -> None:
         """Stop after ``patience`` epochs in a row without a lower loss."""
         self.curve: list[list[float]] = []
         """[step, mean nats per token that carries loss] after every epoch."""

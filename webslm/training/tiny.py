@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.basics import model_files
 from webslm.basics.encoding import is_whole, lines, read_text
 from webslm.basics.errors import ConfigError, StageFailed
 from webslm.basics.fs import write_text
@@ -234,4 +235,4 @@ def write_generation_config(folder: Path) -> None:
         "temperature": 0.7,
         "top_p": 0.8,
     }
-    write_text(folder / "generation_config.json", json.dumps(config, indent=2) + "\n")
+    write_text(folder / model_files.GENERATION, json.dumps(config, indent=2) + "\n")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from webslm.basics import model_files
 from webslm.basics.errors import ConfigError
 from webslm.basics.fs import write_text
 
@@ -69,7 +70,7 @@ def save(tokenizer: Tokenizer, folder: Path, *, max_length: int) -> None:
     The second file is written here, not by transformers, so that its bytes do not follow that
     library's version.
     """
-    write_text(folder / "tokenizer.json", tokenizer.to_str(pretty=True) + "\n")
+    write_text(folder / model_files.TOKENIZER, tokenizer.to_str(pretty=True) + "\n")
     tokens = {
         str(index): {
             "content": token,
@@ -93,7 +94,7 @@ def save(tokenizer: Tokenizer, folder: Path, *, max_length: int) -> None:
         "pad_token": TEXT_END,
         "tokenizer_class": "PreTrainedTokenizerFast",
     }
-    write_text(folder / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
+    write_text(folder / model_files.TOKENIZER_CONFIG, json.dumps(config, indent=2) + "\n")
 
 
 def render(messages: Sequence[dict[str, str]]) -> str:

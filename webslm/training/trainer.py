@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import model_files
 from webslm.basics.errors import ConfigError
 from webslm.basics.fs import write_text
+from webslm.rows.roles import Messages
 from webslm.schema import Finetune, LaunchConf, LoraConf
 from webslm.training import budget, heap, methods, sft, stopping, training_rows
 from webslm.training.loading import load_tokenizer
@@ -22,7 +24,7 @@ from webslm.training.sft import Report
 from webslm.training.snapshots import Snapshots
 from webslm.training.stopping import HeldOut
 from webslm.training.torch_mode import quiet, reproducible
-from webslm.training.turns import Messages, Row, sample
+from webslm.training.turns import EncodedRow, sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,67 +93,101 @@ def finetune(job: Job, report: Report) -> Training:
         EnvironmentMismatch: A GPU is asked for and there is none.
         StageFailed: No stop token inside the loss, or the loss stopped being a number.
     """
-    lora = job.lora
     with (
         quiet(),
         heap.kept(),
         reproducible(job.seed) as threads,
         kept_snapshots(job.launch, job.scratch) as snapshots,
     ):
-        device = methods.find_device(lora.device)
-        tokenizer = load_tokenizer(job.base)
-        given, copies = training_rows.encoded(tokenizer, job.base, job.rows, lora, job.seed)
-        encoded = [*given, *copies]
-        precision = methods.find_precision(lora.precision, device)
-        model = methods.load(job.base, device, job.method, precision, job.launch.sharding)
-        peft_config = methods.peft_config(lora, job.method, model.config.num_hidden_layers)
-        if peft_config is not None:
-            methods.check_targets(model, lora.target_modules)
-        setup = sft.Setup(
-            lora=lora,
-            launch=job.launch,
-            seed=job.seed,
-            device=device,
-            precision=precision,
-            folder=job.folder,
-            peft_config=peft_config,
-            first_learning=methods.first_learning(lora, model.config.num_hidden_layers),
-            rounding=job.rounding,
-            note=job.note,
-        )
-        held_out = _watched(job, tokenizer)
-        trainer = sft.trainer(model, tokenizer, encoded, setup, report, snapshots, held_out)
-        planned = _planned(job, trainer, encoded)
+        made = _prepared(job, report, snapshots)
         last = None if snapshots is None else snapshots.newest()
-        if last is not None and held_out is not None and (last / stopping.CURVE).is_file():
-            held_out.load(last, device)
+        watched = made.held_out
+        if last is not None and watched is not None and (last / stopping.CURVE).is_file():
+            watched.load(last, made.device)
         started = time.monotonic()
-        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+        made.trainer.train(resume_from_checkpoint=None if last is None else str(last))
         seconds = time.monotonic() - started
-        if held_out is not None and held_out.curve:
-            held_out.restore(trainer.model)
-        save(trainer, job.folder)
-    history = [entry for entry in trainer.state.log_history if "loss" in entry]
+        if watched is not None and watched.curve:
+            watched.restore(made.trainer.model)
+        save(made.trainer, job.folder)
+    return _account(made, threads=threads, seconds=seconds, last=last)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """A fine-tune that is ready to start."""
+
+    trainer: Any
+    tokenizer: Any
+    encoded: Sequence[EncodedRow]
+    copies: int
+    """Rows of ``encoded`` that augmentation made."""
+    device: str
+    precision: str
+    held_out: HeldOut | None
+    planned: str | None
+
+
+def _prepared(job: Job, report: Report, snapshots: Snapshots | None) -> _Prepared:
+    lora = job.lora
+    device = methods.find_device(lora.device)
+    tokenizer = load_tokenizer(job.base)
+    given, copies = training_rows.encoded(tokenizer, job.base, job.rows, lora, job.seed)
+    encoded = [*given, *copies]
+    precision = methods.find_precision(lora.precision, device)
+    model = methods.load(job.base, device, job.method, precision, job.launch.sharding)
+    peft_config = methods.peft_config(lora, job.method, model.config.num_hidden_layers)
+    if peft_config is not None:
+        methods.check_targets(model, lora.target_modules)
+    setup = sft.Setup(
+        lora=lora,
+        launch=job.launch,
+        seed=job.seed,
+        device=device,
+        precision=precision,
+        folder=job.folder,
+        peft_config=peft_config,
+        first_learning=methods.first_learning(lora, model.config.num_hidden_layers),
+        rounding=job.rounding,
+        note=job.note,
+    )
+    held_out = _watched(job, tokenizer)
+    trainer = sft.trainer(model, tokenizer, encoded, setup, report, snapshots, held_out)
+    return _Prepared(
+        trainer=trainer,
+        tokenizer=tokenizer,
+        encoded=encoded,
+        copies=len(copies),
+        device=device,
+        precision=precision,
+        held_out=held_out,
+        planned=_planned(job, trainer, encoded),
+    )
+
+
+def _account(made: _Prepared, *, threads: int, seconds: float, last: Path | None) -> Training:
+    """Return what a fine-tune did; ``last`` is the checkpoint from which it went on."""
+    state, encoded, watched = made.trainer.state, made.encoded, made.held_out
+    history = [entry for entry in state.log_history if "loss" in entry]
+    learning = (p.numel() for p in made.trainer.model.parameters() if p.requires_grad)
     return Training(
-        steps=trainer.state.global_step,
-        epochs=round(float(trainer.state.epoch or 0.0), 3),
+        steps=state.global_step,
+        epochs=round(float(state.epoch or 0.0), 3),
         tokens=sum(len(row.input_ids) for row in encoded),
         trained_tokens=sum(row.trained for row in encoded),
-        augmented=len(copies),
+        augmented=made.copies,
         loss=[[entry["step"], round(entry["loss"], 4)] for entry in history],
         lr=[[entry["step"], float(f"{entry['learning_rate']:.4g}")] for entry in history],
         seconds=round(seconds, 1),
-        trainable_parameters=sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
+        trainable_parameters=sum(learning),
         threads=threads,
-        device=device,
-        precision=precision,
-        mask_sample=sample(tokenizer, max(encoded, key=lambda row: len(row.input_ids))),
+        device=made.device,
+        precision=made.precision,
+        mask_sample=sample(made.tokenizer, max(encoded, key=lambda row: len(row.input_ids))),
         resumed_at=0 if last is None else int(last.name.rpartition("-")[2]),
-        held_out=[] if held_out is None else held_out.curve,
-        kept_step=held_out.best_step
-        if held_out is not None and held_out.curve
-        else trainer.state.global_step,
-        planned=planned,
+        held_out=[] if watched is None else watched.curve,
+        kept_step=watched.best_step if watched and watched.curve else state.global_step,
+        planned=made.planned,
     )
 
 
@@ -168,7 +204,7 @@ def _watched(job: Job, tokenizer: Any) -> HeldOut | None:
     return HeldOut(rows, patience=patience, batch_size=job.lora.batch_size)
 
 
-def _planned(job: Job, trainer: Any, encoded: Sequence[Row]) -> str | None:
+def _planned(job: Job, trainer: Any, encoded: Sequence[EncodedRow]) -> str | None:
     """Limit the steps of a trainer to what a budget fits, if there is one; return the sentence."""
     lora = job.lora
     if lora.budget_minutes is None:
@@ -236,7 +272,7 @@ def save(trainer: Any, folder: Path, adapter: str = "default") -> None:
         folder, save_embedding_layers=False, selected_adapters=[adapter], **gathered
     )
     (folder / "README.md").unlink(missing_ok=True)
-    file = folder / "adapter_config.json"
+    file = folder / model_files.ADAPTER_CONFIG
     config = json.loads(file.read_text(encoding="utf-8"))
     config["base_model_name_or_path"] = None
     config["target_modules"] = sorted(config["target_modules"])

@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import model_files
 from webslm.basics.fs import read_object
 from webslm.model.prompts.ends import stop_ids
+from webslm.rows.roles import Messages
 from webslm.schema import LoraConf
 from webslm.training.augment import augmented
-from webslm.training.turns import Messages, Row, encode, encode_all
+from webslm.training.turns import EncodedRow, encode, encode_all
 
 
 def encoded(
     tokenizer: Any, base: Path, rows: Sequence[Messages], lora: LoraConf, seed: int
-) -> tuple[list[Row], list[Row]]:
+) -> tuple[list[EncodedRow], list[EncodedRow]]:
     """Return the given rows, and the copies that ``lora.augment`` asks for.
 
     A copy that came out longer than ``lora.max_length`` is left out.
@@ -40,7 +42,9 @@ def encoded(
     return given, [row for row in copies if len(row.input_ids) <= lora.max_length]
 
 
-def as_given(tokenizer: Any, base: Path, rows: Sequence[Messages], lora: LoraConf) -> list[Row]:
+def as_given(
+    tokenizer: Any, base: Path, rows: Sequence[Messages], lora: LoraConf
+) -> list[EncodedRow]:
     """Return rows as they are; raises as ``encoded`` does."""
     return encode_all(
         tokenizer,
@@ -54,5 +58,5 @@ def as_given(tokenizer: Any, base: Path, rows: Sequence[Messages], lora: LoraCon
 
 def positions(base: Path) -> int | None:
     """Return how many tokens a base was made for, as its config.json says."""
-    found: int | None = read_object(base / "config.json").get("max_position_embeddings")
+    found: int | None = read_object(base / model_files.CONFIG).get("max_position_embeddings")
     return found

@@ -7,8 +7,7 @@ the page sends as a prompt must be, token for token, what precedes the answer in
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from webslm.basics.errors import ConfigError, StageFailed
 from webslm.model.prompts import rendering
 from webslm.model.prompts.ends import check_start, follows
+from webslm.rows.roles import Messages, answers, is_learnt, plain
 from webslm.schema import Loss
 from webslm.training.loading import load_tokenizer
 
@@ -24,14 +24,9 @@ IGNORED = -100
 SHOWN = 40
 """Characters of a text that a sentence quotes."""
 
-NO_LOSS = "weight"
-"""Key of a message that the data stage writes (as 0) where an answer is not learnt."""
-
-Messages = list[dict[str, str]]
-
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
+class EncodedRow:
     """One conversation as tokens; ``labels`` holds the token itself or ``IGNORED``."""
 
     number: int
@@ -45,35 +40,9 @@ class Row:
         return sum(label != IGNORED for label in self.labels)
 
 
-def read_rows(path: Path) -> list[Messages]:
-    """Return the conversations of a JSONL file as the data stage wrote it.
-
-    A message keeps its ``NO_LOSS``, where it has one.
-    """
-    with path.open(encoding="utf-8") as file:
-        return [json.loads(line)["messages"] for line in file if line.strip()]
-
-
-def learnt_rows(data: Path) -> list[Messages]:
-    """Return what a fine-tune learns of a data artifact: its rows, then those rehearsed."""
-    rows = read_rows(data / "train.jsonl")
-    rehearsed = data / "rehearsal.jsonl"
-    return [*rows, *read_rows(rehearsed)] if rehearsed.is_file() else rows
-
-
-def is_learnt(message: Mapping[str, Any]) -> bool:
-    """Return whether a message of the data stage is an answer that carries loss."""
-    return message["role"] == "assistant" and NO_LOSS not in message
-
-
-def first_learnt(messages: Messages) -> int:
-    """Return the position of the first answer that carries loss; every row has one."""
-    return next(at for at, message in enumerate(messages) if is_learnt(message))
-
-
 def encode(
     tokenizer: Any, messages: Messages, *, number: int, stops: frozenset[int], loss: Loss
-) -> list[Row]:
+) -> list[EncodedRow]:
     """Render and tokenize one conversation and mark what is learnt.
 
     Where the template renders an answer otherwise once the conversation goes on (thoughts of past
@@ -90,16 +59,12 @@ def encode(
             been asked what it learnt, or never stop.
     """
     _check_texts(tokenizer, messages, number, stops)
-    answers = [
-        _answer(tokenizer, messages, index, number, stops)
-        for index, message in enumerate(messages)
-        if message["role"] == "assistant"
-    ]
+    told = [_answer(tokenizer, messages, at, number, stops) for at in answers(messages)]
     whole = _tokens(tokenizer, messages, number, prompt=False)
     check_start(tokenizer, whole, stops, f"row {number}")
-    if all(whole[: answer.end] == answer.ids[: answer.end] for answer in answers):
-        return [_row(number, whole, answers, loss)]
-    return [_row(number, answer.ids, [answer], loss) for answer in answers if answer.is_learnt]
+    if all(whole[: answer.end] == answer.ids[: answer.end] for answer in told):
+        return [_row(number, whole, told, loss)]
+    return [_row(number, answer.ids, [answer], loss) for answer in told if answer.is_learnt]
 
 
 def encode_last(
@@ -182,12 +147,12 @@ def _parting(asked: str, told: str) -> str:
     return f"{asked[start : at + SHOWN]!r} is asked, {told[start : at + SHOWN]!r} is learnt"
 
 
-def _row(number: int, ids: list[int], answers: Sequence[_Answer], loss: Loss) -> Row:
+def _row(number: int, ids: list[int], told: Sequence[_Answer], loss: Loss) -> EncodedRow:
     labels = list(ids) if loss is Loss.full else [IGNORED] * len(ids)
-    for answer in answers:
+    for answer in told:
         said = ids[answer.begin : answer.end]
         labels[answer.begin : answer.end] = said if answer.is_learnt else [IGNORED] * len(said)
-    return Row(number=number, input_ids=ids, labels=labels)
+    return EncodedRow(number=number, input_ids=ids, labels=labels)
 
 
 def encode_all(
@@ -198,7 +163,7 @@ def encode_all(
     loss: Loss,
     max_length: int,
     positions: int | None = None,
-) -> list[Row]:
+) -> list[EncodedRow]:
     """Encode every row, in order; none is cut.
 
     ``positions`` is how many tokens the base was made for, where that is known.
@@ -232,7 +197,7 @@ def encode_all(
     return encoded
 
 
-def sample(tokenizer: Any, row: Row) -> list[dict[str, Any]]:
+def sample(tokenizer: Any, row: EncodedRow) -> list[dict[str, Any]]:
     """Return runs of a row's text with whether they carry loss, for a person to read."""
     runs: list[tuple[bool, list[int]]] = []
     for token, label in zip(row.input_ids, row.labels, strict=True):
@@ -243,17 +208,12 @@ def sample(tokenizer: Any, row: Row) -> list[dict[str, Any]]:
     return [{"loss": carries, "text": tokenizer.decode(ids)} for carries, ids in runs]
 
 
-def prompt_ids(tokenizer: Any, messages: Messages) -> list[int]:
-    """Return the tokens a page sends to get the next assistant turn."""
-    return rendering.token_ids(tokenizer, messages, prompt=True)
-
-
 def _tokens(tokenizer: Any, messages: Messages, number: int, *, prompt: bool) -> list[int]:
     return rendering.tokenized(tokenizer, _text(tokenizer, messages, number, prompt=prompt))
 
 
 def _text(tokenizer: Any, messages: Messages, number: int, *, prompt: bool) -> str:
-    said = [{key: message[key] for key in ("role", "content")} for message in messages]
+    said = [plain(message) for message in messages]
     try:
         return rendering.text(tokenizer, said, prompt=prompt)
     except rendering.Refused as exc:
@@ -264,9 +224,7 @@ def _text(tokenizer: Any, messages: Messages, number: int, *, prompt: bool) -> s
 
 def _check_texts(tokenizer: Any, messages: Messages, number: int, stops: frozenset[int]) -> None:
     for index, message in enumerate(messages, 1):
-        found = stops.intersection(
-            tokenizer(message["content"], add_special_tokens=False)["input_ids"]
-        )
+        found = stops.intersection(rendering.tokenized(tokenizer, message["content"]))
         if found:
             raise ConfigError(
                 f"row {number}, message {index}: its text holds the stop token "

@@ -15,8 +15,9 @@ from typing import Any
 from webslm.basics import child
 from webslm.basics.fs import is_alive
 from webslm.basics.keys import restored
+from webslm.rows import artifact
 from webslm.schema import Finetune, LaunchConf, LoraConf
-from webslm.training import trainer, turns
+from webslm.training import trainer
 from webslm.training.processes import FIRST, PROGRESS, answer_file
 from webslm.training.sft import Report
 
@@ -32,7 +33,7 @@ def _train(job: Mapping[str, Any], rank: int) -> trainer.Training:
     return trainer.finetune(
         trainer.Job(
             base=Path(job["base"]),
-            rows=turns.learnt_rows(Path(job["data"])),
+            rows=artifact.learnt_rows(Path(job["data"])),
             method=Finetune[job["method"]],
             lora=restored(LoraConf, job["lora"]),
             launch=restored(LaunchConf, job["launch"]),

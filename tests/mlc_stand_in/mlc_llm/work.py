@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import model_files
+
 INDEX = {"0.19": "ndarray-cache.json", "0.20": "tensor-cache.json"}
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 
@@ -47,8 +49,8 @@ def convert_weight(words: argparse.Namespace, release: str) -> None:
     from webslm.model.architectures import architecture
     from webslm.model.weights.checkpoint import Checkpoint
     from webslm.model.weights.conversion import write_parameter
-    from webslm.model.weights.quantization import StoredTensor
-    from webslm.model.weights.shards import INDEX_NAME, ShardReader, ShardWriter
+    from webslm.model.weights.format import StoredTensor
+    from webslm.model.weights.shards import ShardReader, ShardWriter
 
     config = read_config(Path(words.config))
     source, out = Path(words.source), Path(words.output)
@@ -77,7 +79,7 @@ def convert_weight(words: argparse.Namespace, release: str) -> None:
         del shard["sha256"]
         for record in shard["records"]:
             record["format"] = "f32-to-bf16"
-    (out / INDEX_NAME).unlink()
+    (out / model_files.TENSOR_INDEX).unlink()
     (out / INDEX[release]).write_text(json.dumps(index), encoding="utf-8")
 
 

@@ -61,3 +61,20 @@ def test_a_site_that_is_too_large_is_named() -> None:
     assert hosting.too_large(host, {**files, "c": {"bytes": 101}}) == (
         "c has 101 bytes, small allows 100 in a file"
     )
+
+
+def test_three_bits_take_what_the_shards_hold() -> None:
+    """A word of 32 bits holds ten codes of three: more than 3 bits a weight, and the scales."""
+    shape = "base.shape"
+    words = (
+        *("base=tiny", "quant=q3f32_1", "host=git_pages", f"{shape}.vocab_size=16384"),
+        *(f"{shape}.hidden_size=2048", f"{shape}.intermediate_size=64"),
+        *(f"{shape}.num_attention_heads=4", f"{shape}.num_key_value_heads=2"),
+    )
+    assert hosting.largest_tensor_bytes(config(*words)) == 13_631_488
+    # Between 3 bits a weight (12 582 912 bytes) and what a word of codes really takes.
+    found = list(hosting.problems(config(*words, "host.max_file_bytes=13000000")))
+    assert [text for text, _ in found] == [
+        "host.max_file_bytes: the largest tensor takes 13631488 bytes, and git_pages allows "
+        "13000000 in a file"
+    ]

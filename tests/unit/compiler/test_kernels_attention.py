@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tvm
 
+from tests.built_kernels import built
 from webslm.compiler.kernels.angles import sine_and_cosine
 from webslm.compiler.kernels.attention import prefill_paged, prefill_ragged
 from webslm.compiler.kernels.attention_decode import KEYS, decode
 from webslm.compiler.kernels.attention_tile import (
-    PAGE_TOKENS,
     SHARED_BYTES,
     Attention,
     tile_bytes,
@@ -21,16 +21,12 @@ from webslm.compiler.kernels.attention_tile import (
 )
 from webslm.compiler.kernels.rope import Heads, normed_rotated, split_rotated
 from webslm.compiler.kernels.threads import CPU
+from webslm.compiler.metadata import PAGE_TOKENS
 from webslm.model.architectures.rope import RopeTable
 
 KV_HEADS, DIM, SCALE = 2, 16, 0.3
 PAST, CHUNK = 37, 21
 """Neither a multiple of a page nor of a tile."""
-
-
-def built(kernel: Any) -> Any:
-    module = tvm.IRModule({"main": kernel.with_attr("global_symbol", "main")})
-    return tvm.compile(module, target="llvm")["main"]
 
 
 def expected(

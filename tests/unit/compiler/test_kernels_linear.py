@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tvm
 
+from tests.built_kernels import built
 from webslm.compiler.kernels.gemv import Gemv, gemv
 from webslm.compiler.kernels.matmul import Matmul, matmul
 from webslm.compiler.kernels.merge import merge_attention
@@ -20,11 +21,6 @@ FOUR = QuantConf(name="q4f32_1", bits=4, dtype="float32")
 THREE = QuantConf(name="q3f32", bits=3, group_size=40, dtype="float32")
 EIGHT = QuantConf(name="q8f32", bits=8, dtype="float32")
 HALF = QuantConf(name="q4f16_1", bits=4, dtype="float16")
-
-
-def built(kernel: Any) -> Any:
-    function = kernel.with_attr("global_symbol", "kernel")
-    return tvm.compile(tvm.IRModule({"kernel": function}), target="llvm")["kernel"]
 
 
 def run(plan: Gemv, quant: QuantConf, arrays: dict[str, np.ndarray]) -> np.ndarray:

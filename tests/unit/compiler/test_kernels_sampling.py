@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,18 +10,11 @@ import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.built_kernels import built_for
 from webslm.compiler.kernels import logits, softmax
-from webslm.compiler.kernels.threads import CPU
 
 VOCABULARIES = (7, 256, 1024, 1025, 5000)
 LOWEST = np.float32(-3.4028234663852886e38)
-
-
-@cache
-def built(make: Any, vocab_size: int) -> Any:
-    """Compile one kernel for this machine."""
-    kernel = make(vocab_size, CPU).with_attr("global_symbol", "kernel")
-    return tvm.compile(tvm.IRModule({"kernel": kernel}), target="llvm")["kernel"]
 
 
 def empty(shape: tuple[int, ...], dtype: str = "float32") -> Any:
@@ -38,9 +30,9 @@ def run_softmax(values: np.ndarray, temperature: float) -> np.ndarray:
     chunks = softmax.num_chunks(size)
     given_logits = tensor(values.reshape(1, 1, size), "float32")
     warmth, maxima, totals = tensor([temperature], "float32"), empty((chunks,)), empty((chunks,))
-    built(softmax.statistics, size)(given_logits, warmth, maxima, totals)
+    built_for(softmax.statistics, size)(given_logits, warmth, maxima, totals)
     result = empty((1, 1, size))
-    built(softmax.normalise, size)(given_logits, warmth, maxima, totals, result)
+    built_for(softmax.normalise, size)(given_logits, warmth, maxima, totals, result)
     found: np.ndarray = result.numpy().reshape(-1)
     return found
 
@@ -90,7 +82,7 @@ def test_penalties_equal_numpy(
         left < 0, left * np.float32(repetition), left / np.float32(repetition)
     )
     changed = tensor(values, "float32")
-    built(logits.apply_penalty, 256)(
+    built_for(logits.apply_penalty, 256)(
         changed,
         tensor([0], "int32"),
         tensor([0] * len(picked), "int32"),
@@ -109,14 +101,14 @@ def test_bitmask_forbids_exactly_the_zero_bits(allowed: list[bool]) -> None:
     mask = np.packbits(bits, bitorder="little").view("<i4")[None]
     values = np.arange(1000, dtype=np.float32)[None]
     changed = tensor(values, "float32")
-    built(logits.apply_bitmask, 1000)(changed, tensor([0], "int32"), tensor(mask, "int32"))
+    built_for(logits.apply_bitmask, 1000)(changed, tensor([0], "int32"), tensor(mask, "int32"))
     np.testing.assert_array_equal(changed.numpy(), np.where([allowed], values, LOWEST))
 
 
 def test_logit_bias_is_added() -> None:
     changed = tensor(np.zeros((1, 300)), "float32")
     ids = np.arange(0, 300, 3)
-    built(logits.apply_logit_bias, 300)(
+    built_for(logits.apply_logit_bias, 300)(
         changed, tensor(ids * 0, "int32"), tensor(ids, "int32"), tensor(ids / 4, "float32")
     )
     expected = np.zeros((1, 300), dtype=np.float32)

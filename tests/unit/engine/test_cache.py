@@ -61,7 +61,6 @@ def test_damaged_artifact_is_a_warning_and_a_miss(
     else:
         (artifact.path.parent / "artifact.json").write_text("{}")
     with caplog.at_level(logging.WARNING):
-        logging.getLogger("webslm").propagate = True
         assert cache.lookup("convert", KEY) is None
     assert "damaged" in caplog.text
     put(cache)

@@ -115,7 +115,8 @@ def test_a_full_disk_is_named_by_what_was_written(tmp_path: Path, stages: Stages
     with pytest.raises(BuildFailed) as caught:
         walk(tmp_path, PLAN)
     message = caught.value.error.message
-    assert "No space left on device" in message and message.endswith(": written/b")
+    assert "No space left on device" in message
+    assert message.endswith(": written/b")
 
 
 def test_bug_in_a_stage_is_not_disguised(tmp_path: Path, stages: Stages) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import os
 import tarfile
 import time
@@ -205,7 +204,6 @@ def test_remote_gives_others_what_one_made(
 def test_remote_with_other_bytes_is_a_warning_and_a_miss(
     tmp_path: Path, cache: Cache, other: Cache, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("webslm").propagate = True
     remote = Remote(str(tmp_path / "shared"))
     one, two = put(cache, "one"), put(cache, "two")
     remote.push(one)
@@ -222,7 +220,6 @@ def test_remote_with_other_bytes_is_a_warning_and_a_miss(
 def test_remote_that_cannot_be_written_never_ends_a_build(
     tmp_path: Path, cache: Cache, caplog: pytest.LogCaptureFixture
 ) -> None:
-    logging.getLogger("webslm").propagate = True
     (tmp_path / "file").write_text("")
     assert not Remote(f"{tmp_path}/file/shared").push(put(cache, "one"))
     assert "not shared" in caplog.text

@@ -30,7 +30,9 @@ from webslm.report.evaluation_table import show_evaluation
 from webslm.report.intervals import Series, steps_plot
 from webslm.report.page import render
 from webslm.report.survival import facts
-from webslm.rows.dataset import NO_LOSS, Message, normal, read_rows
+from webslm.rows.artifact import read_rows
+from webslm.rows.dataset import normal
+from webslm.rows.roles import NO_LOSS, Message
 from webslm.schema import EvaluateStageConf, GatesConf, QuestionsConf
 
 BOOTSTRAP = Bootstrap(resamples=400, confidence=0.95, seed=0)

@@ -183,9 +183,9 @@ def test_unsupported_models_get_what_is_missing_and_what_is_near(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"num_key_value_heads": 3}, "3 does not divide num_attention_heads 4"),
+        ({"num_key_value_heads": 3}, "4 query heads do not share 3 key-value heads evenly"),
         ({"head_dim": 18}, "18 is not a multiple of 4"),
-        ({"vocab_size": 0}, "vocab_size: 0 is not above zero"),
+        ({"vocab_size": 0}, "vocab_size: 0 is not above 0"),
         ({"hidden_act": "relu"}, "hidden_act: no 'relu'"),
         ({"layer_types": ["full_attention"]}, "1 types for 2 layers"),
         ({"layer_types": ["full_attention", "chunked"]}, "layer_types: no chunked"),

@@ -7,17 +7,8 @@ import pytest
 
 from webslm.basics.errors import ConfigError
 from webslm.model.architectures.weight_maps import Parameter
-from webslm.model.weights.quantization import (
-    BF16,
-    RAW,
-    StoredTensor,
-    check_format,
-    dequantize,
-    from_bf16,
-    quantize,
-    stored_tensors,
-    to_bf16,
-)
+from webslm.model.weights.format import BF16, RAW, Format, StoredTensor
+from webslm.model.weights.quantization import dequantize, from_bf16, quantize, to_bf16
 from webslm.schema import QuantConf
 
 Q4F32 = QuantConf(name="q4f32_1", bits=4, dtype="float32", scale_encoding=BF16)
@@ -34,21 +25,21 @@ def codes_of(words: np.ndarray) -> list[int]:
 
 
 def test_stored_tensors_names_shapes_and_encodings() -> None:
-    assert stored_tensors(LINEAR, Q4F32) == [
+    assert Format(Q4F32).tensors(LINEAR) == [
         StoredTensor(name="model.up.q_weight", shape=(3, 8), dtype="uint32", encoding=RAW),
         StoredTensor(name="model.up.q_scale", shape=(3, 2), dtype="float32", encoding=BF16),
     ]
-    assert [t.nbytes for t in stored_tensors(LINEAR, Q4F32)] == [3 * 8 * 4, 3 * 2 * 2]
-    assert stored_tensors(LINEAR, Q4F16)[1].dtype == "float16"
+    assert [t.nbytes for t in Format(Q4F32).tensors(LINEAR)] == [3 * 8 * 4, 3 * 2 * 2]
+    assert Format(Q4F16).tensors(LINEAR)[1].dtype == "float16"
 
 
 def test_stored_tensors_keeps_what_is_not_quantized_raw_in_dtype() -> None:
     for quant in (Q4F32, Q0F32):
-        assert stored_tensors(NORM, quant) == [
+        assert Format(quant).tensors(NORM) == [
             StoredTensor(name="model.norm.weight", shape=(40,), dtype="float32", encoding=RAW)
         ]
-    assert stored_tensors(LINEAR, Q0F32)[0].name == "model.up.weight"
-    assert stored_tensors(NORM, Q4F16)[0].dtype == "float16"
+    assert Format(Q0F32).tensors(LINEAR)[0].name == "model.up.weight"
+    assert Format(Q4F16).tensors(NORM)[0].dtype == "float16"
 
 
 def test_lower_peak_clips_the_largest_and_rounds_the_others_finer() -> None:
@@ -137,13 +128,13 @@ def test_bf16_rounds_to_nearest_even() -> None:
 
 def test_check_format_names_every_problem() -> None:
     with pytest.raises(ConfigError) as caught:
-        check_format(QuantConf(name="x", bits=5, dtype="bfloat16", scale_encoding="f32-to-bf16"))
+        Format(QuantConf(name="x", bits=5, dtype="bfloat16", scale_encoding="f32-to-bf16")).check()
     keys = [message.split(":")[0] for message, _ in caught.value.problems]
-    assert keys == ["quant.dtype", "quant.scale_encoding", "quant.bits"]
+    assert keys == ["quant.bits", "quant.dtype", "quant.scale_encoding"]
     with pytest.raises(ConfigError, match=r"quant\.group_size"):
-        check_format(QuantConf(name="x", bits=4, group_size=12, dtype="float16"))
+        Format(QuantConf(name="x", bits=4, group_size=12, dtype="float16")).check()
     for quant in (Q4F32, Q4F16, Q0F32):
-        check_format(quant)
+        Format(quant).check()
 
 
 def test_three_bits_pack_ten_codes_to_a_word_and_leave_its_top_bits_zero() -> None:
@@ -164,8 +155,8 @@ def test_three_bits_pack_ten_codes_to_a_word_and_leave_its_top_bits_zero() -> No
 def test_three_bits_store_what_they_say() -> None:
     quant = QuantConf(name="q3", bits=3, group_size=40, dtype="float16")
     parameter = Parameter(name="up.weight", shape=(5, 896), sources=("up",), quantize=True)
-    codes, scales = stored_tensors(parameter, quant)
+    codes, scales = Format(quant).tensors(parameter)
     assert (codes.shape, scales.shape) == ((5, 92), (5, 23))
-    check_format(quant)
+    Format(quant).check()
     with pytest.raises(ConfigError, match=r"quant\.group_size"):
-        check_format(QuantConf(name="x", bits=3, group_size=32, dtype="float16"))
+        Format(QuantConf(name="x", bits=3, group_size=32, dtype="float16")).check()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from webslm.basics.errors import StageFailed
-from webslm.model.weights.quantization import BF16, StoredTensor
+from webslm.model.weights.format import BF16, StoredTensor
 from webslm.model.weights.shards import ShardReader, ShardWriter, iterate, read_tensor
 
 

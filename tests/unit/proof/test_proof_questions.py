@@ -11,7 +11,7 @@ import pytest
 
 from webslm.evaluation.answering import Greedy
 from webslm.proof.observe import Answer, Asked, Proof, Question, Visit
-from webslm.proof.questions import Row, asked_rows, first_question, last_question
+from webslm.proof.questions import TrainedQuestion, asked_rows, first_question, last_question
 from webslm.proof.verdict import Reference, failures, logit_difference, score
 from webslm.schema import VerifyConf
 from webslm.stages.verify import questions
@@ -85,8 +85,8 @@ def proof(asked: list[Asked | None], followed: list[Any], answers: list[Answer])
 
 def test_score_counts_what_was_said_and_what_was_forced() -> None:
     rows = [
-        Row(messages=chat("Q1"), answer="one two three"),
-        Row(messages=chat("Q1", "A1", "Q2"), answer="four five six"),
+        TrainedQuestion(messages=chat("Q1"), answer="one two three"),
+        TrainedQuestion(messages=chat("Q1", "A1", "Q2"), answer="four five six"),
     ]
     references = [
         Reference(

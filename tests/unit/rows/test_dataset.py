@@ -7,7 +7,8 @@ import pytest
 
 from tests.conftest import chat_row
 from webslm.basics.errors import ConfigError
-from webslm.rows.dataset import check_leakage, check_rows, dump_rows, read_rows, split_rows
+from webslm.rows.artifact import dump_rows, read_rows
+from webslm.rows.dataset import check_leakage, check_rows, split_rows
 
 Writer = Callable[..., Path]
 

@@ -16,8 +16,9 @@ import pytest
 from tests.conftest import chat_row
 from webslm.basics.errors import ConfigError
 from webslm.config.compose import compose
+from webslm.rows.artifact import dump_rows, read_rows
 from webslm.rows.changes import Changes
-from webslm.rows.dataset import Row, dump_rows, read_rows
+from webslm.rows.dataset import Row
 from webslm.rows.examination import examine
 from webslm.rows.hints import columns_hint, messages_hint
 from webslm.rows.mojibake import mojibake

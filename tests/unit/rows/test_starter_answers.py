@@ -13,7 +13,8 @@ import pytest
 
 from tests.starter_sums import SUMS
 from webslm.basics.paths import data_dir
-from webslm.rows.dataset import Row, read_rows
+from webslm.rows.artifact import read_rows
+from webslm.rows.dataset import Row
 
 FENCED = re.compile(r"```python\n(.+?)\n```", re.DOTALL)
 CHECK = re.compile(r"\n\nCheck: `([^`]+)` gives `([^`]+)`\.$")

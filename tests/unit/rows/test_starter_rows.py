@@ -6,7 +6,8 @@ import pytest
 
 from webslm.basics.paths import data_dir
 from webslm.config.compose import compose
-from webslm.rows.dataset import Row, leaked, read_rows, repeated
+from webslm.rows.artifact import read_rows
+from webslm.rows.dataset import Row, leaked, repeated
 from webslm.rows.examination import examine
 from webslm.rows.similarity import near_duplicates
 from webslm.rows.source import load_split

@@ -9,7 +9,10 @@ import pytest
 
 from tests.training import ANSWERS, SYSTEM, rows
 from webslm.basics.errors import ConfigError, StageFailed
+from webslm.model.prompts import prompt_tokens
 from webslm.model.prompts.ends import stop_ids
+from webslm.model.prompts.rendering import prompt_ids
+from webslm.rows.roles import Messages, learnt
 from webslm.schema import Loss
 from webslm.training import tokenizer as tiny_tokenizer
 from webslm.training import turns
@@ -34,7 +37,9 @@ def tokenizer(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
-def encode(tokenizer: Any, messages: turns.Messages, loss: Loss = Loss.assistant_only) -> turns.Row:
+def encode(
+    tokenizer: Any, messages: Messages, loss: Loss = Loss.assistant_only
+) -> turns.EncodedRow:
     stops = frozenset({tokenizer.eos_token_id})
     (row,) = turns.encode(tokenizer, messages, number=7, stops=stops, loss=loss)
     return row
@@ -91,15 +96,30 @@ def test_turn_of_weight_0_carries_no_loss_and_stays_in_the_row(tokenizer: Any, l
     text = tokenizer.decode([row.input_ids[at] for at in changed])
     assert text == "Salt is a mineral that seasons food.<|im_end|>"
     assert {row.labels[at] for at in changed} == {turns.IGNORED}
-    assert turns.first_learnt(unlearnt) > first
+    assert learnt(unlearnt)[0] > first
 
 
 def test_prompt_of_the_page_is_what_precedes_the_answer(tokenizer: Any) -> None:
     row = encode(tokenizer, DOUBLE)
-    prompt = turns.prompt_ids(tokenizer, DOUBLE[:4])
+    prompt = prompt_ids(tokenizer, DOUBLE[:4])
     assert row.input_ids[: len(prompt)] == prompt
     assert row.labels[len(prompt) - 1] == turns.IGNORED
     assert row.labels[len(prompt)] == row.input_ids[len(prompt)]
+
+
+@pytest.mark.parametrize("messages", [SINGLE, DOUBLE], ids=["one turn", "two turns"])
+def test_training_proof_and_page_ask_with_the_same_tokens(
+    folder: Path, tokenizer: Any, messages: Messages
+) -> None:
+    """A prompt as it is learnt, as the proof holds it against web-llm's, and as torch is asked."""
+    stops = frozenset({tokenizer.eos_token_id})
+    learnt_prompt, _ = turns.encode_last(tokenizer, messages, number=1, stops=stops)
+    asked = messages[:-1]
+    proved = prompt_tokens.load(folder)
+    text = proved.prompt(asked)
+    assert learnt_prompt == proved.trained_ids(asked) == prompt_ids(tokenizer, asked)
+    assert learnt_prompt == proved.web_ids([text])
+    assert encode(tokenizer, messages).input_ids[: len(learnt_prompt)] == learnt_prompt
 
 
 def test_full_loss_covers_every_token(tokenizer: Any) -> None:
@@ -153,13 +173,13 @@ def test_template_without_a_stop_token_is_refused(tokenizer: Any) -> None:
         encode(tokenizer, SINGLE)
 
 
-def answers_apart(tokenizer: Any, messages: turns.Messages) -> list[str]:
+def answers_apart(tokenizer: Any, messages: Messages) -> list[str]:
     """Return what is learnt, of each row that one conversation makes."""
     stops = frozenset({tokenizer.eos_token_id})
     rows = turns.encode(tokenizer, messages, number=7, stops=stops, loss=Loss.assistant_only)
     for row in rows:
         begin = next(at for at, label in enumerate(row.labels) if label != turns.IGNORED)
-        asked = [turns.prompt_ids(tokenizer, messages[:at]) for at in (2, 4)]
+        asked = [prompt_ids(tokenizer, messages[:at]) for at in (2, 4)]
         assert row.input_ids[:begin] in asked
     return [
         "".join(piece["text"] for piece in turns.sample(tokenizer, row) if piece["loss"])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from webslm.basics.errors import ConfigError
@@ -40,19 +39,19 @@ SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 FLAGS = ("--help", "--version", "--cfg", "--config-dir", "-m")
 
 
-def answer(words: Sequence[str], folders: Sequence[Path], verbs: Sequence[str]) -> str:
+def answer(words: Sequence[str], groups: Iterable[tuple[str, Path]], verbs: Sequence[str]) -> str:
     """Return what ``webslm completion ...`` prints.
 
     Args:
         words: ``[SHELL]`` for its script, or ``["words", "--", WORD]`` for what WORD can become.
-        folders: Configuration folders, the shipped one and the user's.
+        groups: Groups with folders of their options, shipped ones and the user's.
         verbs: First words that are commands.
 
     Raises:
         ConfigError: No such shell.
     """
     if len(words) == 3 and words[:2] == ["words", "--"]:
-        return "".join(f"{word}\n" for word in candidates(words[2], folders, verbs))
+        return "".join(f"{word}\n" for word in candidates(words[2], groups, verbs))
     if len(words) != 1 or words[0] not in SCRIPTS:
         shells = ", ".join(SCRIPTS)
         raise ConfigError(
@@ -62,25 +61,18 @@ def answer(words: Sequence[str], folders: Sequence[Path], verbs: Sequence[str]) 
     return SCRIPTS[words[0]]
 
 
-def candidates(word: str, folders: Sequence[Path], verbs: Sequence[str]) -> list[str]:
+def candidates(word: str, groups: Iterable[tuple[str, Path]], verbs: Sequence[str]) -> list[str]:
     """Return the words that ``word`` can become, sorted."""
     found = {*verbs, *FLAGS, *(f"{key}=" for key in _keys(Config, ""))}
-    for folder in folders:
-        for group in _folders(folder):
-            found.add(f"{group.name}=")
-            found |= {f"{group.name}={option.stem}" for option in group.glob("*.yaml")}
+    for group, folder in groups:
+        found.add(f"{group}=")
+        found |= {f"{group}={option.stem}" for option in folder.glob("*.yaml")}
     found |= {f"until={stage}" for stage in STAGE_NAMES}
     found |= {f"force=[{stage}]" for stage in STAGE_NAMES}
     found.add("dry_run=true")
     kept = sorted(item for item in found if item.startswith(word))
     # One step at a time: options are offered once their group is typed.
     return kept if "=" in word else [item for item in kept if item.partition("=")[2] == ""]
-
-
-def _folders(folder: Path) -> Iterator[Path]:
-    for entry in os.scandir(folder):
-        if entry.is_dir() and entry.name != "hydra":
-            yield Path(entry.path)
 
 
 def _keys(node: type, prefix: str) -> Iterator[str]:

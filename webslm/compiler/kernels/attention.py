@@ -17,8 +17,9 @@ from typing import Any
 
 from tvm.script import tirx as T
 
-from webslm.compiler.kernels.attention_tile import EVERYTHING, PAGE_TOKENS, THREADS, Attention, Tile
+from webslm.compiler.kernels.attention_tile import EVERYTHING, THREADS, Attention, Tile
 from webslm.compiler.kernels.threads import Threads
+from webslm.compiler.metadata import PAGE_TOKENS
 
 
 def prefill_ragged(plan: Attention, threads: Threads) -> Any:

@@ -18,15 +18,10 @@ from typing import Any
 
 from tvm.script import tirx as T
 
-from webslm.compiler.kernels.attention_tile import (
-    EVERYTHING,
-    LOG2_E,
-    LOWEST,
-    PAGE_TOKENS,
-    Attention,
-)
+from webslm.compiler.kernels.attention_tile import EVERYTHING, LOG2_E, LOWEST, Attention
 from webslm.compiler.kernels.elementwise import soft_capped
 from webslm.compiler.kernels.threads import Threads
+from webslm.compiler.metadata import PAGE_TOKENS
 
 KEYS = 256
 """Keys of a tile, and threads of a block."""

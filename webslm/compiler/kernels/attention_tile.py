@@ -20,8 +20,8 @@ from tvm.script import tirx as T
 
 from webslm.compiler.kernels.elementwise import soft_capped
 from webslm.compiler.kernels.threads import Threads
+from webslm.compiler.metadata import PAGE_TOKENS
 
-PAGE_TOKENS = 16
 """Tokens of a page; fixed in TVM's append kernel and in web-llm."""
 SIDE = 16
 THREADS = SIDE * SIDE

@@ -10,9 +10,9 @@ from typing import Any
 
 from tvm import te, tirx
 
+from webslm.compiler.kernels.dequantize import centred
+from webslm.model.weights.format import Format
 from webslm.schema import QuantConf
-
-WORD_BITS = 32
 
 
 def plain_value(weight: Any) -> Callable[[Any, Any], Any]:
@@ -21,15 +21,14 @@ def plain_value(weight: Any) -> Callable[[Any, Any], Any]:
 
 
 def dequantized_value(codes: Any, scales: Any, quant: QuantConf) -> Callable[[Any, Any], Any]:
-    """Return the element reader of a quantized weight (rule: ``quantization.py``)."""
-    per_word = WORD_BITS // quant.bits
-    mask = tirx.const((1 << quant.bits) - 1, "uint32")
-    middle = tirx.const((1 << (quant.bits - 1)) - 1, quant.dtype)
+    """Return the element reader of a quantized weight (``dequantize.py``)."""
+    form = Format(quant)
+    per_word = form.codes_per_word
 
     def value(row: Any, column: Any) -> Any:
-        shift = tirx.Cast("uint32", column % per_word * quant.bits)
-        code = tirx.bitwise_and(codes[row, column // per_word] >> shift, mask)
-        return (tirx.Cast(quant.dtype, code) - middle) * scales[row, column // quant.group_size]
+        word = codes[row, column // per_word]
+        scale = scales[row, column // quant.group_size]
+        return centred(word, column % per_word, form, quant.dtype) * scale
 
     return value
 

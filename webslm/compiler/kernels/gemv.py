@@ -19,9 +19,10 @@ from typing import Any
 
 from tvm.script import tirx as T
 
+from webslm.compiler.kernels.dequantize import centred
 from webslm.compiler.kernels.elementwise import activated, soft_capped
-from webslm.compiler.kernels.embedding import WORD_BITS
 from webslm.compiler.kernels.threads import Threads
+from webslm.model.weights.format import Format
 from webslm.schema import QuantConf
 
 LANES, MANY_LANES = 16, 32
@@ -74,13 +75,12 @@ def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
     sums = per_thread * halves
     block_rows = LANE_GROUPS * per_thread
     blocks = -(-rows // block_rows)
-    bits, group = max(quant.bits, 1), quant.group_size
-    unit = WORD_BITS // bits if quantized else PLAIN_UNIT
+    form, group = Format(quant), quant.group_size
+    unit = form.codes_per_word if quantized else PLAIN_UNIT
     lanes = MANY_LANES if columns > unit * LANES * MANY_TURNS else LANES
     turns = -(-columns // (unit * lanes))
     words = -(-columns // group) * group // unit
-    groups = -(-columns // group)
-    mask, middle = (1 << bits) - 1, float((1 << (bits - 1)) - 1)
+    groups = form.num_groups(columns)
     width = lanes * LANE_GROUPS
     bind, shared = threads.bind, threads.shared
 
@@ -156,16 +156,7 @@ def gemv(plan: Gemv, quant: QuantConf, threads: Threads) -> Any:
                                     place: T.let[T.int32] = T.min(c * lanes + t % lanes, words - 1)
                                     word[0] = codes[row, place]
                                     for j in T.unroll(unit):
-                                        dot[0] += value[j] * (
-                                            T.Cast(
-                                                "float32",
-                                                T.bitwise_and(
-                                                    T.shift_right(word[0], T.uint32(j * bits)),
-                                                    T.uint32(mask),
-                                                ),
-                                            )
-                                            - T.float32(middle)
-                                        )
+                                        dot[0] += value[j] * centred(word[0], j, form)
                                     part[r] += dot[0] * T.Cast(
                                         "float32", scales[row, place * unit // group]
                                     )

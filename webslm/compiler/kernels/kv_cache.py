@@ -15,10 +15,11 @@ from tvm.relax.frontend.nn.llm import kv_cache as tvm_cache
 
 from webslm.compiler.kernels.attention import prefill_paged, prefill_ragged
 from webslm.compiler.kernels.attention_decode import decode
-from webslm.compiler.kernels.attention_tile import PAGE_TOKENS, Attention
+from webslm.compiler.kernels.attention_tile import Attention
 from webslm.compiler.kernels.merge import merge_attention
 from webslm.compiler.kernels.rope import Heads, split, split_rotated
 from webslm.compiler.kernels.threads import threads
+from webslm.compiler.metadata import PAGE_TOKENS
 from webslm.model.architectures.rope import rope_table
 from webslm.model.architectures.shape import window
 from webslm.schema import ShapeConf

@@ -17,9 +17,10 @@ from typing import Any
 
 from tvm.script import tirx as T
 
+from webslm.compiler.kernels.dequantize import centred
 from webslm.compiler.kernels.elementwise import soft_capped
-from webslm.compiler.kernels.embedding import WORD_BITS
 from webslm.compiler.kernels.threads import Threads
+from webslm.model.weights.format import Format
 from webslm.schema import QuantConf
 
 SIDE = 8
@@ -59,13 +60,12 @@ def matmul(plan: Matmul, quant: QuantConf, threads: Threads) -> Any:
     cap = plan.cap
     tile = LARGE_TILE if rows >= WIDE else SMALL_TILE
     side = tile // SIDE
-    bits = max(quant.bits, 1)
-    per_word = WORD_BITS // bits
+    form = Format(quant)
+    per_word = form.codes_per_word if quantized else 1
     step = quant.group_size if quantized else PLAIN_STEP
     words = step // per_word
     wide = step + 1 - step % 2
     groups = -(-columns // step)
-    mask, middle = (1 << bits) - 1, float((1 << (bits - 1)) - 1)
     bind, shared, private = threads.bind, threads.shared, threads.private
     copies = threads.copies(THREADS)
     # Unrolled loads crash the compiler of SwiftShader, which knows no float16; there loops cost an
@@ -137,18 +137,7 @@ def matmul(plan: Matmul, quant: QuantConf, threads: Threads) -> Any:
                                             for j in T.unroll(per_word):
                                                 w_s[
                                                     e // words * wide + e % words * per_word + j
-                                                ] = (
-                                                    T.Cast(
-                                                        "float32",
-                                                        T.bitwise_and(
-                                                            T.shift_right(
-                                                                word[0], T.uint32(j * bits)
-                                                            ),
-                                                            T.uint32(mask),
-                                                        ),
-                                                    )
-                                                    - T.float32(middle)
-                                                ) * scale[0]
+                                                ] = centred(word[0], j, form) * scale[0]
                                 else:
                                     for i in loads(-(-tile * step // THREADS)):
                                         e: T.let[T.int32] = i * THREADS + t

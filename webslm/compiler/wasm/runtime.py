@@ -18,6 +18,7 @@ from pathlib import Path
 
 from webslm.basics import fs
 from webslm.basics.errors import EnvironmentMismatch
+from webslm.basics.keys import file_digest
 from webslm.compiler.wasm.zig import collect_libraries, run_zig
 
 FORMAT = 4
@@ -77,7 +78,8 @@ def runtime_digest() -> str:
         "dropped": DROPPED,
         "libraries": LIBRARIES,
         "overlay": {
-            path.relative_to(OVERLAY).as_posix(): _sha256(path) for path in fs.tree_files(OVERLAY)
+            path.relative_to(OVERLAY).as_posix(): file_digest(path)
+            for path in fs.tree_files(OVERLAY)
         },
     }
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
@@ -117,13 +119,17 @@ def build_runtime(
         _build(work, built, jobs or os.cpu_count() or 1, say)
         _write_manifest(built, digest)
         fs.sync_tree(built)
-        try:
-            built.rename(target)
-        except OSError:
-            # Another process was faster: its folder holds the same bytes.
-            if not _is_whole(target):
-                raise
+        _appear(built, target)
     return target
+
+
+def _appear(built: Path, target: Path) -> None:
+    try:
+        built.rename(target)
+    except OSError:
+        # Another process was faster: its folder holds the same bytes.
+        if not _is_whole(target):
+            raise
 
 
 def object_files(runtime_dir: Path) -> list[Path]:
@@ -199,7 +205,7 @@ def _build(work: Path, built: Path, jobs: int, say: Callable[[str], None]) -> No
 
 
 def _write_manifest(built: Path, digest: str) -> None:
-    files = {name: _sha256(built / name) for name in sorted(_file_names())}
+    files = {name: file_digest(built / name) for name in sorted(_file_names())}
     text = json.dumps({"digest": digest, "files": files}, indent=1, sort_keys=True)
     fs.write_text(built / MANIFEST, text + "\n")
 
@@ -212,7 +218,7 @@ def _is_whole(folder: Path) -> bool:
         )
         files = manifest["files"]
         return set(files) == set(_file_names()) and all(
-            _sha256(folder / name) == files[name] for name in files
+            file_digest(folder / name) == files[name] for name in files
         )
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -226,7 +232,3 @@ def _discard(folder: Path) -> None:
 
 def _file_names() -> Sequence[str]:
     return (*UNITS, *LIBRARIES)
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
-from webslm.basics.errors import ConfigError
+from webslm.basics.errors import Problem
+from webslm.basics.hub_names import COMMIT, REPOSITORY
+from webslm.basics.limits import positive
 from webslm.model.architectures import ARCHITECTURES
-from webslm.model.architectures.shape import check_shape
+from webslm.model.architectures.shape import problems as shape_rules
 from webslm.model.architectures.support import explain_unsupported
 from webslm.schema import BaseConf, BaseSource, Config, Weights
 
-Problem = tuple[str, str | None]
 SUPPORTED_MODELS = tuple(sorted(ARCHITECTURES))
 DTYPES = ("float32", "float16", "bfloat16")
-COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def source_problems(cfg: Config) -> Iterator[Problem]:
@@ -39,7 +38,7 @@ def source_problems(cfg: Config) -> Iterator[Problem]:
 
 
 def _hub_problems(base: BaseConf) -> Iterator[Problem]:
-    if not base.hub.id or not re.fullmatch(r"[\w.-]+/[\w.-]+", base.hub.id):
+    if not base.hub.id or not REPOSITORY.fullmatch(base.hub.id):
         yield f"base.hub.id: {base.hub.id!r} is not OWNER/NAME", "such as base.hub.id=Qwen/NAME"
     if not base.hub.revision or not COMMIT.fullmatch(base.hub.revision):
         yield (
@@ -69,43 +68,4 @@ def shape_problems(cfg: Config) -> Iterator[Problem]:
     if shape.model_type not in SUPPORTED_MODELS:
         _, nearest = explain_unsupported({"model_type": shape.model_type}) or ("", None)
         yield f"base.shape.model_type: {shape.model_type!r} cannot be compiled yet", nearest
-    counts = (
-        "hidden_size",
-        "intermediate_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "num_key_value_heads",
-        "head_dim",
-        "vocab_size",
-        "max_position_embeddings",
-        "rms_norm_eps",
-        "rope_theta",
-    )
-    wrong = list(positive("base.shape", shape, counts))
-    yield from wrong
-    if wrong:
-        return
-    if shape.num_attention_heads % shape.num_key_value_heads:
-        yield (
-            f"base.shape: {shape.num_attention_heads} query heads do not share "
-            f"{shape.num_key_value_heads} key-value heads evenly",
-            "num_attention_heads is a multiple of num_key_value_heads",
-        )
-    elif shape.head_dim % 4:
-        yield (
-            f"base.shape.head_dim: {shape.head_dim} is not a multiple of 4",
-            "the attention kernels read four values at once",
-        )
-    else:
-        try:
-            check_shape(shape)
-        except ConfigError as exc:
-            yield from exc.problems
-
-
-def positive(prefix: str, node: object, names: tuple[str, ...]) -> Iterator[Problem]:
-    """Yield the named values of ``node`` that are not finite and above 0."""
-    for name in names:
-        value = getattr(node, name)
-        if not 0 < value < float("inf"):
-            yield f"{prefix}.{name}: {value} is not above 0", "a positive number"
+    yield from shape_rules(shape)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from webslm.basics.encoding import is_whole
+from webslm.basics.errors import Problem
+from webslm.basics.hub_names import COMMIT, REPOSITORY
 from webslm.rows.examination import KINDS
 from webslm.rows.hints import columns_hint
 from webslm.rows.shapes import COLUMNS
 from webslm.schema import DataConf
-
-COMMIT = re.compile(r"[0-9a-f]{40}")
-REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
-Problem = tuple[str, str | None]
 
 
 def problems(data: DataConf) -> Iterator[Problem]:

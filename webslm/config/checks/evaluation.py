@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 
+from webslm.basics.errors import Problem
 from webslm.basics.paths import resolve_data
 from webslm.schema import Config
 
-Problem = tuple[str, str | None]
 UNBOUNDED = ("max_general_loss_increase", "max_general_loss_rise", "max_kl")
 COUNTS = (
     *("rows", "paraphrases", "follow_ups", "general_rows", "general_asked", "max_answer_tokens"),

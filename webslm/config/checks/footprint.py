@@ -7,11 +7,11 @@ from typing import Any
 
 from rich.filesize import decimal
 
-from webslm.basics.errors import ConfigError
+from webslm.basics.errors import Problem
 from webslm.compiler import memory
 from webslm.compiler.memory import Buffer
 from webslm.compiler.profiles import PROFILES
-from webslm.model.weights.quantization import StoredTensor
+from webslm.model.weights.format import StoredTensor
 from webslm.schema import Config, Profile
 
 ADVICE = {
@@ -21,10 +21,10 @@ ADVICE = {
 }
 
 
-def problems(cfg: Config) -> Iterator[tuple[str, str | None]]:
+def problems(cfg: Config) -> Iterator[Problem]:
     """Yield each kind of buffer that no device of the profile need bind, with its largest one."""
     compiler, profile = cfg.compiler, cfg.compiler.profile
-    stored = _tensors(cfg)
+    stored = memory.possible_tensors(cfg.base.shape, cfg.quant)
     if not stored or min(compiler.context_window_size, compiler.prefill_chunk_size) < 1:
         # What is wrong there is told by the checks of those values.
         return
@@ -46,7 +46,7 @@ def lines(cfg: Config, compiled: Mapping[str, Any] | None) -> list[str]:
         cfg: A checked build.
         compiled: ``memory`` of the compiled library's metrics; None: it is not stored yet.
     """
-    stored = _tensors(cfg)
+    stored = memory.possible_tensors(cfg.base.shape, cfg.quant)
     chunk, window = cfg.compiler.prefill_chunk_size, cfg.compiler.context_window_size
     shape, quant = cfg.base.shape, cfg.quant
     cache = ", ".join(
@@ -62,13 +62,6 @@ def lines(cfg: Config, compiled: Mapping[str, Any] | None) -> list[str]:
         f"largest buffer: {largest.name}, {decimal(largest.nbytes)} of {decimal(limit)} "
         f"({cfg.compiler.profile.value})",
     ]
-
-
-def _tensors(cfg: Config) -> Sequence[StoredTensor]:
-    try:
-        return memory.library_tensors(cfg.base.shape, cfg.quant)
-    except (ConfigError, ArithmeticError):
-        return ()
 
 
 def _largest_of_each_kind(cfg: Config, stored: Sequence[StoredTensor]) -> list[Buffer]:

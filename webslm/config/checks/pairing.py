@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from webslm.basics.compilers import MLC_LLM, PREBUILT, TVM
+from webslm.basics.errors import Problem
 from webslm.engine.machine.matrix import nearest, rows
 from webslm.schema import Config, Precision
-
-Problem = tuple[str, str | None]
 
 
 def problems(cfg: Config) -> Iterator[Problem]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from webslm.basics.compilers import TVM
-from webslm.model.weights.arithmetic import short_dtype
-from webslm.schema import Config, Precision, QuantConf
+from webslm.basics.errors import Problem
+from webslm.model.weights.format import Format
+from webslm.schema import Config, Precision
 
 if TYPE_CHECKING:
     from webslm.basics.stage import Metric
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 STAGE = "calibrate"
 
 
-def problems(cfg: Config) -> Iterator[tuple[str, str | None]]:
+def problems(cfg: Config) -> Iterator[Problem]:
     """Yield why two libraries over one set of weights cannot be had."""
     if cfg.precision is not Precision.both:
         return
@@ -24,7 +25,7 @@ def problems(cfg: Config) -> Iterator[tuple[str, str | None]]:
     if quant.dtype == "float16":
         yield (
             f"precision: both shares float32 weights, and quant={quant.name} keeps float16 ones",
-            f"quant={with_dtype(quant, 'float32').name}, or precision=declared",
+            f"quant={Format(quant).with_dtype('float32').name}, or precision=declared",
         )
     if compiler != TVM:
         yield (
@@ -54,10 +55,10 @@ def settled(cfg: Config, calibration: Mapping[str, Metric], done: tuple[str, ...
     force = [name for name in cfg.force if name not in done]
     if precision is Precision.both:
         # The weights' other settings stand as they were given: this format is float32 already.
-        quant = replace(cfg.quant, name=with_dtype(cfg.quant, "float32").name)
+        quant = replace(cfg.quant, name=Format(cfg.quant).with_dtype("float32").name)
         precision = Precision.both if dtype == "float16" else Precision.auto
         return replace(cfg, quant=quant, precision=precision, force=force)
-    return replace(cfg, quant=with_dtype(cfg.quant, dtype), force=force)
+    return replace(cfg, quant=Format(cfg.quant).with_dtype(dtype), force=force)
 
 
 def left_out(cfg: Config, chosen: Config, calibration: Mapping[str, Metric]) -> str | None:
@@ -65,15 +66,3 @@ def left_out(cfg: Config, chosen: Config, calibration: Mapping[str, Metric]) -> 
     if cfg.precision is chosen.precision:
         return None
     return f"precision=both: no library for float16. {calibration['reason']}"
-
-
-def with_dtype(quant: QuantConf, dtype: str) -> QuantConf:
-    """Return a format of the same width in another precision, named as the ecosystem does."""
-    short = short_dtype(dtype)
-    changes: dict[str, Any] = {
-        "name": f"q{quant.bits}{short}" + ("_1" if quant.bits else ""),
-        "dtype": dtype,
-        # Half the bytes of float32 scales; float16 scales are as small already.
-        "scale_encoding": "f32-to-bf16" if quant.bits and dtype == "float32" else "raw",
-    }
-    return replace(quant, **changes)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from webslm.basics.errors import Problem
 from webslm.schema import Config, PublishConf, Target
 
 BEFORE_THE_SITE = "bundle"
@@ -13,7 +14,7 @@ BRANCH = re.compile(r"(?!/|-)(?!.*(?:\.\.|//|@\{|\.lock(?:/|$)))[A-Za-z0-9._/-]+
 REPO = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]{0,95}")
 
 
-def problems(cfg: Config) -> Iterator[tuple[str, str | None]]:
+def problems(cfg: Config) -> Iterator[Problem]:
     """Yield what of ``cfg.publish`` cannot be, each with what to type instead."""
     if cfg.publish.target is Target.none:
         return
@@ -23,7 +24,7 @@ def problems(cfg: Config) -> Iterator[tuple[str, str | None]]:
             yield f"publish: {key}={stage} ends before there is a site", f"drop {key}="
 
 
-def target_problems(conf: PublishConf) -> Iterator[tuple[str, str | None]]:
+def target_problems(conf: PublishConf) -> Iterator[Problem]:
     """Yield what one target cannot do."""
     if conf.target in (Target.folder, Target.release) and not (conf.path or "").strip():
         yield f"publish.path: {conf.target.value} needs a folder", "publish.path=FOLDER"
@@ -45,7 +46,7 @@ def target_problems(conf: PublishConf) -> Iterator[tuple[str, str | None]]:
         yield f"publish.url: {conf.url!r} is not an address of the web", "https://..."
 
 
-def _pages(conf: PublishConf) -> Iterator[tuple[str, str | None]]:
+def _pages(conf: PublishConf) -> Iterator[Problem]:
     remote = conf.remote or ""
     if not remote.strip() or remote.startswith("-"):
         yield "publish.remote: pages needs a repository", "publish.remote=git@HOST:OWNER/NAME.git"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from webslm.basics.errors import Problem
+from webslm.basics.limits import positive
 from webslm.compiler.targets import targets
-from webslm.config.checks.base import Problem, positive
 from webslm.engine.rounding_rule import UNTUNED, why_unaware
 from webslm.schema import Align, Arithmetic, Aware, Config, Device, Finetune, Sharding
 

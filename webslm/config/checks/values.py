@@ -7,22 +7,22 @@ import shutil
 from collections.abc import Callable, Iterator
 
 from webslm.basics import compilers
-from webslm.basics.errors import ConfigError
+from webslm.basics.errors import ConfigError, Problem
+from webslm.basics.limits import positive
 from webslm.basics.paths import expanded
 from webslm.bundle import hosting
+from webslm.compiler.windows import window_problems
 from webslm.config.checks import base as validate_base
 from webslm.config.checks import data as rows
 from webslm.config.checks import evaluation, footprint, pairing, precision
 from webslm.config.checks import publish as publish_rules
 from webslm.config.checks import training as training_rules
-from webslm.config.checks.base import Problem, positive
 from webslm.engine.machine.matrix import mismatches
 from webslm.engine.machine.toolchain import CHOICES
 from webslm.engine.table import STAGE_NAMES, STAGES
+from webslm.model.weights.format import Format
 from webslm.schema import Config, Finetune, Mode, Scale
 
-CODE_BITS = (3, 4, 8)
-QUANT_DTYPES = ("float32", "float16")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -91,22 +91,7 @@ def _data(cfg: Config) -> Iterator[Problem]:
 
 
 def _quant(cfg: Config) -> Iterator[Problem]:
-    quant = cfg.quant
-    if quant.bits and quant.bits not in CODE_BITS:
-        listed = ", ".join(str(bits) for bits in CODE_BITS)
-        yield f"quant.bits: {quant.bits} bits are not supported", f"0 (none), or one of {listed}"
-    if quant.dtype not in QUANT_DTYPES:
-        yield f"quant.dtype: no type {quant.dtype!r}", f"one of {', '.join(QUANT_DTYPES)}"
-    if quant.scale_encoding not in ("raw", "f32-to-bf16"):
-        yield f"quant.scale_encoding: no encoding {quant.scale_encoding!r}", "raw or f32-to-bf16"
-    elif quant.scale_encoding == "f32-to-bf16" and quant.dtype != "float32":
-        yield "quant.scale_encoding: f32-to-bf16 packs float32 scales only", "raw"
-    if quant.bits in CODE_BITS and (quant.group_size <= 0 or quant.group_size % (32 // quant.bits)):
-        yield (
-            f"quant.group_size: {quant.group_size} is not a multiple of {32 // quant.bits}",
-            f"a word holds {32 // quant.bits} codes of {quant.bits} bits; the ecosystem uses "
-            f"{40 if quant.bits == 3 else 32}",
-        )
+    yield from Format(cfg.quant).problems()
 
 
 def _scale(cfg: Config) -> Iterator[Problem]:
@@ -124,19 +109,7 @@ def _scale(cfg: Config) -> Iterator[Problem]:
 
 def _windows(cfg: Config) -> Iterator[Problem]:
     compiler, limit = cfg.compiler, cfg.base.shape.max_position_embeddings
-    yield from positive("compiler", compiler, ("context_window_size", "prefill_chunk_size"))
-    if compiler.context_window_size > limit:
-        yield (
-            f"compiler.context_window_size: {compiler.context_window_size} is above the "
-            f"{limit} tokens the base was made for",
-            f"compiler.context_window_size={limit}",
-        )
-    if compiler.prefill_chunk_size > compiler.context_window_size:
-        yield (
-            f"compiler.prefill_chunk_size: {compiler.prefill_chunk_size} is above the context "
-            f"of {compiler.context_window_size}",
-            f"compiler.prefill_chunk_size={compiler.context_window_size}",
-        )
+    yield from window_problems(compiler, cfg.base.shape)
     if cfg.finetune is not Finetune.none and cfg.lora.max_length > limit:
         yield (
             f"lora.max_length: {cfg.lora.max_length} is above the {limit} tokens "

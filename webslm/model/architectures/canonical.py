@@ -11,13 +11,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from webslm.basics import model_files
 from webslm.basics.errors import ConfigError, StageFailed
 from webslm.model.architectures import ARCHITECTURES
 from webslm.model.architectures.fields import wrong
 from webslm.model.architectures.support import explain_unsupported
 from webslm.schema import ShapeConf
 
-CONFIG_NAME = "config.json"
 TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 
@@ -33,7 +33,7 @@ def canonical(config: Mapping[str, Any]) -> dict[str, Any]:
         problem = explain_unsupported(config)
         if problem is not None:
             message, hint = problem
-            raise StageFailed(f"{CONFIG_NAME}: {message}", hint=hint)
+            raise StageFailed(f"{model_files.CONFIG}: {message}", hint=hint)
         family = ARCHITECTURES[config["model_type"]]
         shape = family.shape(config)
         ids = token_ids(config, shape.vocab_size)

@@ -89,12 +89,8 @@ def above_first(config: Mapping[str, Any]) -> list[str]:
     return [SLIDING if layer >= first else FULL for layer in layers]
 
 
-def to_shape(family: Family, config: Mapping[str, Any]) -> ShapeConf:
-    """Return the shape that a config.json describes.
-
-    Raises:
-        ConfigError: A size or a factor is missing, or a value is none of its key's.
-    """
+def _completed(family: Family, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a config.json says, with what its family means where it says nothing."""
     given = _given(config)
     missing = [key for key in REQUIRED if key not in given]
     if missing:
@@ -105,6 +101,16 @@ def to_shape(family: Family, config: Mapping[str, Any]) -> ShapeConf:
     known = {**DEFAULTS, **family.defaults, **given, **family.fixed}
     if "sliding_window" in config and config["sliding_window"] is None:
         known["sliding_window"] = None
+    return known
+
+
+def to_shape(family: Family, config: Mapping[str, Any]) -> ShapeConf:
+    """Return the shape that a config.json describes.
+
+    Raises:
+        ConfigError: A size or a factor is missing, or a value is none of its key's.
+    """
+    known = _completed(family, config)
     sizes = {key: count(known, key) for key in REQUIRED}
     heads = sizes["num_attention_heads"]
     derived = {"num_key_value_heads": heads, "head_dim": sizes["hidden_size"] // heads}

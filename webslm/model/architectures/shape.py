@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from webslm.basics.errors import ConfigError
+from collections.abc import Iterator
+
+from webslm.basics.errors import ConfigError, Problem
+from webslm.basics.limits import positive
 from webslm.schema import ShapeConf
 
 POSITIVE = (
@@ -14,6 +17,8 @@ POSITIVE = (
     "head_dim",
     "vocab_size",
     "max_position_embeddings",
+    "rms_norm_eps",
+    "rope_theta",
 )
 HEAD_VECTOR = 4
 """Elements of a head that one thread of TVM's attention kernels holds."""
@@ -21,8 +26,6 @@ FULL, SLIDING = "full_attention", "sliding_attention"
 ACTIVATIONS = ("silu", "gelu_pytorch_tanh")
 ROPE_TYPES = ("default", "linear", "llama3", "longrope")
 COPY = "copy the value of the checkpoint's config.json"
-
-Problem = tuple[str, str | None]
 
 
 def window(shape: ShapeConf) -> int | None:
@@ -40,30 +43,29 @@ def local_layers(shape: ShapeConf) -> tuple[bool, ...]:
 
 def check_shape(shape: ShapeConf) -> None:
     """Raise ConfigError with every reason for which a shape cannot be compiled."""
-    problems: list[Problem] = [
-        (f"base.shape.{key}: {getattr(shape, key)} is not above zero", None)
-        for key in POSITIVE
-        if getattr(shape, key) < 1
-    ]
-    if not problems:
-        problems = [*_head_problems(shape), *_layer_problems(shape), *_rope_problems(shape)]
-    if problems:
-        raise ConfigError(problems=tuple(problems))
+    if found := tuple(problems(shape)):
+        raise ConfigError(problems=found)
 
 
-def _head_problems(shape: ShapeConf) -> list[Problem]:
-    heads, kv_heads, dim = shape.num_attention_heads, shape.num_key_value_heads, shape.head_dim
-    if heads % kv_heads:
-        return [
-            (
-                f"base.shape.num_key_value_heads: {kv_heads} does not divide "
-                f"num_attention_heads {heads}",
-                None,
-            )
-        ]
-    if dim % HEAD_VECTOR:
-        return [(f"base.shape.head_dim: {dim} is not a multiple of {HEAD_VECTOR}", None)]
-    return []
+def problems(shape: ShapeConf) -> Iterator[Problem]:
+    """Yield every reason for which a shape cannot be compiled; of wrong numbers, those alone."""
+    numbers = tuple(positive("base.shape", shape, POSITIVE))
+    heads = () if numbers else tuple(_head_problems(shape))
+    yield from numbers or heads or (*_layer_problems(shape), *_rope_problems(shape))
+
+
+def _head_problems(shape: ShapeConf) -> Iterator[Problem]:
+    if shape.num_attention_heads % shape.num_key_value_heads:
+        yield (
+            f"base.shape: {shape.num_attention_heads} query heads do not share "
+            f"{shape.num_key_value_heads} key-value heads evenly",
+            "num_attention_heads is a multiple of num_key_value_heads",
+        )
+    elif shape.head_dim % HEAD_VECTOR:
+        yield (
+            f"base.shape.head_dim: {shape.head_dim} is not a multiple of {HEAD_VECTOR}",
+            "the attention kernels read four values at once",
+        )
 
 
 def _layer_problems(shape: ShapeConf) -> list[Problem]:

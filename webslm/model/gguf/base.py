@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import model_files
 from webslm.basics.errors import StageFailed
 from webslm.basics.fs import write_text
 from webslm.model.gguf import tensors as gguf_weights
@@ -33,7 +34,9 @@ def write(model: Model, folder: Path, scratch: Path, report: gguf_weights.Report
         StageFailed: A number is not finite, the file ends early, or the tokenizer loses text.
     """
     vocabulary = model.vocabulary
-    write_text(folder / "config.json", _dump({**model.config, "architectures": [model.causal_lm]}))
+    write_text(
+        folder / model_files.CONFIG, _dump({**model.config, "architectures": [model.causal_lm]})
+    )
     length = model.shape.max_position_embeddings
     gguf_tokenizer.save(vocabulary, model.shape.model_type, folder, max_length=length)
     check_tokenizer(folder)
@@ -41,9 +44,9 @@ def write(model: Model, folder: Path, scratch: Path, report: gguf_weights.Report
     for name in ("bos", "pad"):
         if name in vocabulary.special:
             generation[f"{name}_token_id"] = vocabulary.special[name]
-    write_text(folder / "generation_config.json", _dump(generation))
+    write_text(folder / model_files.GENERATION, _dump(generation))
     with model.location.on_disk(scratch) as file:
-        count = gguf_weights.write(file, model.sources, folder / "model.safetensors", report)
+        count = gguf_weights.write(file, model.sources, folder / model_files.WEIGHTS, report)
     return {
         "id": model.title or model.location.file_name,
         "parameters": count,
@@ -61,7 +64,7 @@ def check_tokenizer(folder: Path) -> None:
     from tokenizers import Tokenizer
     from transformers import AutoTokenizer
 
-    page = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    page = Tokenizer.from_file(str(folder / model_files.TOKENIZER))
     trained: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     ids = page.encode(SAMPLE, add_special_tokens=False).ids
     if trained(SAMPLE, add_special_tokens=False)["input_ids"] != ids:

@@ -83,6 +83,14 @@ class Header:
         return str(self.metadata.get("general.architecture", ""))
 
 
+def _alignment(metadata: Mapping[str, Any], cursor: _Cursor) -> int:
+    """Return the bytes whose multiple every tensor begins at."""
+    alignment = metadata.get("general.alignment", ALIGNMENT)
+    if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
+        raise cursor.damaged(f"general.alignment {alignment!r}")
+    return alignment
+
+
 def parse(buffer: Bytes, size: int, name: str) -> Header:
     """Read the header that a file begins with.
 
@@ -107,9 +115,7 @@ def parse(buffer: Bytes, size: int, name: str) -> Header:
         (kind,) = cursor.unpack("<I")
         metadata[key] = cursor.value(kind, key)
     table = [cursor.tensor() for _ in range(tensor_count)]
-    alignment = metadata.get("general.alignment", ALIGNMENT)
-    if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
-        raise cursor.damaged(f"general.alignment {alignment!r}")
+    alignment = _alignment(metadata, cursor)
     start = -(-cursor.position // alignment) * alignment
     tensors: dict[str, TensorInfo] = {}
     for tensor, shape, kind, offset in table:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from webslm.basics import model_files
 from webslm.basics.errors import ConfigError
 from webslm.basics.keys import CHUNK_BYTES, file_digest
 from webslm.basics.paths import expanded
@@ -150,7 +151,7 @@ def locate(path: str) -> Location:
 
 def _folder(folder: Path) -> ConfigError:
     found = sorted(folder.glob(f"*{ENDING}"))
-    if (folder / "config.json").is_file():
+    if (folder / model_files.CONFIG).is_file():
         hint = f"base=local base.path={folder}"
     else:
         hint = f"base.path={found[0]}" if found else "base.path=FILE.gguf"

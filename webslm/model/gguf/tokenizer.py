@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.basics import model_files
 from webslm.basics.errors import StageFailed
 from webslm.basics.fs import write_text
 from webslm.model.gguf.pretokenizers import PRETOKENIZERS, Cutting
@@ -44,7 +45,7 @@ def build(vocabulary: Vocabulary, model_type: str) -> Tokenizer:
 def save(vocabulary: Vocabulary, model_type: str, folder: Path, *, max_length: int) -> None:
     """Write tokenizer.json and tokenizer_config.json, the chat template in the latter."""
     made = build(vocabulary, model_type)
-    write_text(folder / "tokenizer.json", made.to_str(pretty=False) + "\n")
+    write_text(folder / model_files.TOKENIZER, made.to_str(pretty=False) + "\n")
     special = {f"{n}_token": vocabulary.tokens[i] for n, i in vocabulary.special.items()}
     config: dict[str, Any] = {
         **special,
@@ -58,7 +59,8 @@ def save(vocabulary: Vocabulary, model_type: str, folder: Path, *, max_length: i
     if vocabulary.template is not None:
         config["chat_template"] = vocabulary.template
     write_text(
-        folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+        folder / model_files.TOKENIZER_CONFIG,
+        json.dumps(config, indent=2, ensure_ascii=False) + "\n",
     )
 
 

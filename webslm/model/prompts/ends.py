@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import model_files
 from webslm.basics.errors import StageFailed
 from webslm.model.prompts import rendering
 
@@ -21,7 +22,7 @@ ASKED: tuple[Mapping[str, str], ...] = ({"role": "user", "content": FIRST},)
 ANSWERED = (*ASKED, {"role": "assistant", "content": ANSWER})
 ASKED_ON = (*ANSWERED, {"role": "user", "content": SECOND})
 SYSTEM = {"role": "system", "content": "zqSystemqz"}
-CONFIGS = ("generation_config.json", "config.json")
+CONFIGS = (model_files.GENERATION, model_files.CONFIG)
 """Where a checkpoint declares its end tokens; the first that does counts, as in transformers."""
 
 

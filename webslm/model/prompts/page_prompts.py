@@ -22,7 +22,6 @@ from webslm.model.prompts.probes import (
 )
 from webslm.model.prompts.prompt_tokens import Proof, Tokens, check_starts, difference
 
-FACTS = "page_prompts.json"
 NEUTRAL: ConvTemplate = {
     "name": "rendered-by-the-page",
     "system_template": SYSTEM_PLACEHOLDER,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from webslm.model.prompts.conversation import Message
 
@@ -23,27 +21,6 @@ CHAT: tuple[Message, ...] = (
     {"role": "user", "content": "Tell me more."},
 )
 EDGE_TEXT = "  spaces around \n"
-
-
-def read_rows(data: Path) -> Iterator[tuple[str, list[Message]]]:
-    """Yield where each conversation of the data stage's folder stands, and its messages."""
-    for name in ("train.jsonl", "held_out.jsonl"):
-        text = (data / name).read_text(encoding="utf-8")
-        # Not splitlines: a JSON string may hold U+2028 and its like.
-        for number, line in enumerate(text.split("\n"), start=1):
-            if line.strip():
-                messages = json.loads(line)["messages"]
-                # What carries loss is none of the prompt.
-                plain: list[Message] = [
-                    {key: message[key] for key in ("role", "content")} for message in messages
-                ]
-                yield f"{name}:{number}", plain
-
-
-def system_prompt_of(data: Path) -> str:
-    """Return the system message that all conversations have; "" if they have none."""
-    stats = json.loads((data / "stats.json").read_text(encoding="utf-8"))
-    return str(stats.get("system_prompt") or "")
 
 
 def special_conversations(text: str, system_prompt: str) -> Iterator[list[Message]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webslm.basics import model_files
 from webslm.basics.errors import StageFailed
 from webslm.basics.stage import Progress
 from webslm.model.prompts import rendering
@@ -76,7 +77,7 @@ def load(folder: Path) -> Tokens:
 
     trained = rendering.load_tokenizer(folder)
     try:
-        web = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        web = Tokenizer.from_file(str(folder / model_files.TOKENIZER))
     # The tokenizers library raises plain Exception for a broken file.
     except Exception as exc:
         raise StageFailed(f"unreadable tokenizer in {folder}: {exc}") from exc
@@ -86,7 +87,7 @@ def load(folder: Path) -> Tokens:
 def prove(
     conv: ConvTemplate,
     tokens: Tokens,
-    rows: Sequence[tuple[str, list[Message]]],
+    rows: Sequence[tuple[str, Sequence[Message]]],
     system_prompt: str,
     progress: Progress,
 ) -> Proof:

@@ -88,6 +88,11 @@ def token_ids(tokenizer: Any, messages: Messages, *, prompt: bool) -> list[int]:
     return tokenized(tokenizer, text(tokenizer, messages, prompt=prompt))
 
 
+def prompt_ids(tokenizer: Any, messages: Messages) -> list[int]:
+    """Return the tokens a page sends to get the next assistant turn."""
+    return token_ids(tokenizer, messages, prompt=True)
+
+
 def tokenized(tokenizer: Any, rendered: str) -> list[int]:
     """Return the token ids of a rendered text."""
     # The template writes the special tokens itself; adding them again would start a row twice.

@@ -11,10 +11,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from webslm.basics import model_files
 from webslm.basics.errors import ConfigError
 
-JINJA = "chat_template.jinja"
-FILES = (JINJA, "tokenizer_config.json", "chat_template.json")
+FILES = (model_files.TEMPLATE, model_files.TOKENIZER_CONFIG, model_files.TEMPLATE_JSON)
 KEY = "chat_template"
 NAMED = "additional_chat_templates"
 """Folder of named templates beside the default one."""
@@ -29,7 +29,7 @@ def locate(folder: Path) -> Path | None:
     """
     for name in FILES:
         file = folder / name
-        if file.is_file() and (name == JINJA or _entry(file)):
+        if file.is_file() and (name == model_files.TEMPLATE or _entry(file)):
             return file
     return None
 

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from webslm.basics import model_files
 from webslm.basics.errors import StageFailed
 from webslm.model.architectures.weight_maps import Parameter
-from webslm.model.weights.checkpoint_files import INDEX, find_weights
+from webslm.model.weights.checkpoint_files import find_weights
 from webslm.model.weights.safetensors_file import ITEM_BYTES, Tensor, read_header, read_rows
 
 if TYPE_CHECKING:
@@ -41,13 +42,14 @@ class Checkpoint:
         for name, file_name in (self.files.weight_map or {}).items():
             if name not in self.tensors:
                 raise StageFailed(
-                    f"{name}: {INDEX} says {file_name}, it is not there", hint="fetch them again"
+                    f"{name}: {model_files.WEIGHTS_INDEX} says {file_name}, it is not there",
+                    hint="fetch them again",
                 )
 
     @property
     def paths(self) -> list[Path]:
         """Return the files that are read: the weights and their index, if they have one."""
-        index = [] if self.files.weight_map is None else [INDEX]
+        index = [] if self.files.weight_map is None else [model_files.WEIGHTS_INDEX]
         return [self.folder / name for name in (*self.files.names, *index)]
 
     @property
@@ -114,7 +116,7 @@ class Checkpoint:
         weight_map = self.files.weight_map
         if weight_map is not None and name not in weight_map:
             raise StageFailed(
-                f"{name}: in {file_name} but not in {INDEX}",
+                f"{name}: in {file_name} but not in {model_files.WEIGHTS_INDEX}",
                 hint="index and shards are of two saves: fetch or save them again",
             )
         if name in self.tensors:

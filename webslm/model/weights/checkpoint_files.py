@@ -13,9 +13,8 @@ from pathlib import Path
 
 from webslm.basics.errors import StageFailed
 from webslm.basics.fs import read_object
+from webslm.basics.model_files import ADAPTER_CONFIG, WEIGHTS, WEIGHTS_INDEX, WEIGHTS_SUFFIX
 
-SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
 WEIGHT_LIKE = (
     *("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "pytorch_model*.json"),
     *("consolidated*", "*.gguf", "model*.bin", "*.ckpt", "tf_model.h5", "flax_model.msgpack"),
@@ -49,18 +48,18 @@ def find_weights(folder: Path) -> WeightFiles:
         StageFailed: There are none, or the index is broken or names a file that is not there.
     """
     weight_map: dict[str, str] | None = None
-    names: tuple[str, ...] = (SINGLE,)
-    used = {SINGLE}
-    if not (folder / SINGLE).is_file():
-        if not (folder / INDEX).is_file():
+    names: tuple[str, ...] = (WEIGHTS,)
+    used = {WEIGHTS}
+    if not (folder / WEIGHTS).is_file():
+        if not (folder / WEIGHTS_INDEX).is_file():
             raise _no_weights(folder)
-        weight_map = _read_index(folder / INDEX)
+        weight_map = _read_index(folder / WEIGHTS_INDEX)
         names = tuple(sorted(set(weight_map.values())))
-        used = {*names, INDEX}
+        used = {*names, WEIGHTS_INDEX}
     lost = [name for name in names if not (folder / name).is_file()]
     if lost:
         raise StageFailed(
-            f"{INDEX} names {', '.join(lost[:3])}{' and more' if lost[3:] else ''}, "
+            f"{WEIGHTS_INDEX} names {', '.join(lost[:3])}{' and more' if lost[3:] else ''}, "
             f"and {folder} has no such file",
             hint="copy or fetch the missing shards",
         )
@@ -79,7 +78,7 @@ def _read_index(path: Path) -> dict[str, str]:
         inside = isinstance(file_name, str) and file_name not in ("", ".", "..")
         if not inside or set(file_name) & set("/\\:\0"):
             raise StageFailed(f"{path.name}: {name} points outside the folder: {file_name!r}")
-        if not file_name.endswith(".safetensors"):
+        if not file_name.endswith(WEIGHTS_SUFFIX):
             raise StageFailed(
                 f"{path.name}: {file_name} is no safetensors file", hint="fetch the index again"
             )
@@ -89,31 +88,32 @@ def _read_index(path: Path) -> dict[str, str]:
 def _no_weights(folder: Path) -> StageFailed:
     """Return the sentence for a folder without weights that can be read, by what is there."""
     found = sorted(path.name for path in folder.iterdir() if path.is_file())
-    here = [name for name in found if name.endswith(".safetensors")]
-    if "adapter_config.json" in found:
+    here = [name for name in found if name.endswith(WEIGHTS_SUFFIX)]
+    if ADAPTER_CONFIG in found:
         return StageFailed(
             f"{folder} holds an adapter and no model",
             hint=f"name the base it was trained on, and finetune=adapter adapter.path={folder}",
         )
     if any(name.startswith("consolidated") for name in found):
         return StageFailed(
-            f"{folder} has weights in the publisher's own layout (consolidated.*), and no {SINGLE}",
+            f"{folder} has weights in the publisher's own layout (consolidated.*), and no "
+            f"{WEIGHTS}",
             hint="take the files that transformers reads (model*.safetensors) of the same model",
         )
     if len(here) == 1 and not PART.search(here[0]):
         return StageFailed(
-            f"{folder} has no {SINGLE}, and {here[0]} is no name that transformers looks for",
-            hint=f"if it holds all weights, rename it to {SINGLE}",
+            f"{folder} has no {WEIGHTS}, and {here[0]} is no name that transformers looks for",
+            hint=f"if it holds all weights, rename it to {WEIGHTS}",
         )
     if here:
         return StageFailed(
-            f"{folder} has parts of the weights ({here[0]}) and no {INDEX}",
+            f"{folder} has parts of the weights ({here[0]}) and no {WEIGHTS_INDEX}",
             hint="copy the index from where they came from, and the parts that are not here",
         )
     gguf = [name for name in found if name.endswith(".gguf")]
     if gguf:
         return StageFailed(
-            f"{folder} has no {SINGLE} but {gguf[0]}",
+            f"{folder} has no {WEIGHTS} but {gguf[0]}",
             hint=f"base=gguf base.path={folder / gguf[0]}",
         )
     if _pickled(folder):
@@ -122,7 +122,7 @@ def _no_weights(folder: Path) -> StageFailed:
             hint=f'save them as safetensors: python -c "{SAVE.format(folder=folder)}"',
         )
     return StageFailed(
-        f"{folder} has no {SINGLE}",
+        f"{folder} has no {WEIGHTS}",
         hint="save model and fast tokenizer with save_pretrained (safetensors)",
     )
 

@@ -8,17 +8,24 @@ from typing import Any
 
 from webslm.basics.errors import ConfigError, StageFailed
 from webslm.basics.fs import read_object
+from webslm.basics.model_files import (
+    CONFIG,
+    GENERATION,
+    NEEDED,
+    TEMPLATE,
+    TEMPLATE_JSON,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+)
 from webslm.model.architectures import ARCHITECTURES
-from webslm.model.architectures.canonical import CONFIG_NAME, canonical, token_ids
+from webslm.model.architectures.canonical import canonical, token_ids
 from webslm.model.weights import vocabulary
 from webslm.model.weights.checkpoint import Checkpoint
 from webslm.model.weights.checkpoint_files import find_weights
 from webslm.model.weights.completeness import check_weights
 from webslm.schema import ShapeConf
 
-NEEDED = (CONFIG_NAME, vocabulary.TOKENIZER, vocabulary.CONFIG)
-GENERATION = "generation_config.json"
-TEMPLATES = ("chat_template.jinja", "chat_template.json")
+TEMPLATES = (TEMPLATE, TEMPLATE_JSON)
 EXPLICIT = "transformers_weights"
 """Key of a config.json that makes transformers read another file."""
 
@@ -36,13 +43,13 @@ def read_shape(folder: Path) -> ShapeConf:
             hint="save model and fast tokenizer with save_pretrained (safetensors)",
         )
     files = find_weights(folder)
-    config = read_object(folder / CONFIG_NAME)
+    config = read_object(folder / CONFIG)
     canonical(config)
     explicit = config.get(EXPLICIT)
     if explicit is not None and explicit not in files.names:
         raise StageFailed(
-            f"{CONFIG_NAME}: {EXPLICIT} names {explicit}, which is not {files.names[0]}",
-            hint=f"keep one set of weights and take {EXPLICIT} out of {CONFIG_NAME}",
+            f"{CONFIG}: {EXPLICIT} names {explicit}, which is not {files.names[0]}",
+            hint=f"keep one set of weights and take {EXPLICIT} out of {CONFIG}",
         )
     return ARCHITECTURES[config["model_type"]].shape(config)
 
@@ -59,8 +66,8 @@ def check_folder(folder: Path, shape: ShapeConf) -> dict[str, int]:
     check_weights(Checkpoint(folder), shape)
     if (folder / GENERATION).is_file():
         generation_ids(read_object(folder / GENERATION), shape.vocab_size)
-    _check_tokenizer(folder / vocabulary.TOKENIZER)
-    config = read_object(folder / vocabulary.CONFIG)
+    _check_tokenizer(folder / TOKENIZER)
+    config = read_object(folder / TOKENIZER_CONFIG)
     if not config.get("chat_template") and not any((folder / t).is_file() for t in TEMPLATES):
         raise StageFailed(
             "base: the checkpoint has no chat template",
@@ -82,7 +89,7 @@ def generation_ids(config: Mapping[str, Any], entries: int) -> dict[str, Any]:
             key: value for key, value in token_ids(config, entries).items() if value is not None
         }
     except ConfigError as exc:
-        raise StageFailed(exc.message.replace(CONFIG_NAME, GENERATION, 1), hint=exc.hint) from exc
+        raise StageFailed(exc.message.replace(CONFIG, GENERATION, 1), hint=exc.hint) from exc
 
 
 def _check_tokenizer(path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from webslm.basics.errors import StageFailed
 from webslm.model.architectures.weight_maps import Parameter
 from webslm.model.weights.checkpoint import Checkpoint
-from webslm.model.weights.quantization import dequantize, is_quantized, quantize, stored_tensors
+from webslm.model.weights.format import Format
+from webslm.model.weights.quantization import dequantize, quantize
 from webslm.model.weights.shards import ShardReader, ShardWriter
 from webslm.schema import QuantConf
 
@@ -62,9 +63,9 @@ def write_parameter(
         StageFailed: A weight is not finite, or does not fit the format's type.
     """
     error = RoundTrip()
-    tensors = stored_tensors(parameter, quant)
+    tensors = Format(quant).tensors(parameter)
     weights = _weights(checkpoint, parameter)
-    if is_quantized(parameter, quant):
+    if Format(quant).rounds(parameter):
         scales: list[npt.NDArray[np.floating]] = []
         peaks = _peaks(limits, parameter)
         writer.add(tensors[0], _code_blocks(weights, peaks, parameter, quant, scales, error))
@@ -149,13 +150,13 @@ def read_parameter(reader: ShardReader, parameter: Parameter, quant: QuantConf) 
     """
     import numpy as np
 
-    tensors = stored_tensors(parameter, quant)
+    tensors = Format(quant).tensors(parameter)
     for tensor in tensors:
         found = reader.describe(tensor.name)
         if found != tensor:
             raise StageFailed(f"{tensor.name}: stored as {found}, the format says {tensor}")
     arrays = [reader.read(tensor.name) for tensor in tensors]
-    if is_quantized(parameter, quant):
+    if Format(quant).rounds(parameter):
         codes, scales = arrays
         return dequantize(
             codes.astype(np.uint32, copy=False),

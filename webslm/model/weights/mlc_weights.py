@@ -13,17 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from webslm.basics.errors import StageFailed
 from webslm.basics.fs import write_text
+from webslm.basics.model_files import OLD_TENSOR_INDEX, TENSOR_INDEX
 from webslm.model.architectures.weight_maps import Parameter
 from webslm.model.weights.checkpoint import Checkpoint
 from webslm.model.weights.conversion import RoundTrip
-from webslm.model.weights.quantization import (
-    StoredTensor,
-    dequantize,
-    is_quantized,
-    quantize,
-    stored_tensors,
-)
-from webslm.model.weights.shards import INDEX_NAME, ShardReader, ShardWriter
+from webslm.model.weights.format import Format, StoredTensor
+from webslm.model.weights.quantization import dequantize, quantize
+from webslm.model.weights.shards import ShardReader, ShardWriter
 from webslm.schema import QuantConf
 
 if TYPE_CHECKING:
@@ -32,8 +28,6 @@ if TYPE_CHECKING:
 
     from webslm.model.weights.quantization import Float32
 
-OLD_INDEX_NAME = "ndarray-cache.json"
-"""What releases before the rename of September 2025 write."""
 BF16_ERROR = 2.0**-8
 """Largest relative rounding error of a bfloat16, in which mlc_llm stores every float32."""
 
@@ -50,7 +44,7 @@ class PackedWeights:
         _respell_index(folder)
         self._reader = ShardReader(folder)
         self._quant = quant
-        wanted = {tensor.name for item in parameters for tensor in stored_tensors(item, quant)}
+        wanted = {tensor.name for item in parameters for tensor in Format(quant).tensors(item)}
         found = set(self._reader.names)
         if found != wanted:
             odd = sorted(wanted ^ found)
@@ -66,7 +60,7 @@ class PackedWeights:
         Raises:
             StageFailed: A tensor has another shape or type, or loses more than the format does.
         """
-        tensors = stored_tensors(parameter, self._quant)
+        tensors = Format(self._quant).tensors(parameter)
         arrays = [self._array(tensor) for tensor in tensors]
         error, own = self._errors(checkpoint, parameter, arrays)
         most = 2 * own.rms_relative + BF16_ERROR
@@ -105,7 +99,7 @@ class PackedWeights:
                 start += block.shape[0]
                 parts = [array[rows] for array in arrays]
                 error.add(block, _values(parts, parameter, quant))
-                if is_quantized(parameter, quant):
+                if Format(quant).rounds(parameter):
                     own.add(block, _values(quantize(block, quant), parameter, quant))
         return error, own
 
@@ -113,7 +107,7 @@ class PackedWeights:
 def _values(parts: Sequence[npt.NDArray[Any]], parameter: Parameter, quant: QuantConf) -> Float32:
     import numpy as np
 
-    if not is_quantized(parameter, quant):
+    if not Format(quant).rounds(parameter):
         return parts[0].astype(np.float32)
     codes, scales = parts
     scales = scales.astype(quant.dtype, copy=False)
@@ -125,10 +119,10 @@ def _respell_index(folder: Path) -> None:
 
     mlc_llm calls every record packed; only float32 is.
     """
-    names = [name for name in (INDEX_NAME, OLD_INDEX_NAME) if (folder / name).is_file()]
+    names = [name for name in (TENSOR_INDEX, OLD_TENSOR_INDEX) if (folder / name).is_file()]
     if not names:
         raise StageFailed(
-            f"mlc_llm convert_weight: it ended well and wrote no {INDEX_NAME}",
+            f"mlc_llm convert_weight: it ended well and wrote no {TENSOR_INDEX}",
             hint="read mlc_llm-convert_weight.log in the build's runs folder",
         )
     try:
@@ -138,4 +132,4 @@ def _respell_index(folder: Path) -> None:
                 record["format"] = "raw"
     except (ValueError, KeyError, TypeError) as exc:
         raise StageFailed(f"unreadable {names[0]} of mlc_llm: {exc}") from exc
-    write_text(folder / INDEX_NAME, json.dumps(index))
+    write_text(folder / TENSOR_INDEX, json.dumps(index))

@@ -1,4 +1,4 @@
-"""Own weight formats: which tensors a parameter is stored as, and the group rule. Do no I/O.
+"""Own rounding weights to a format and back, in numpy. Do no I/O.
 
 The rule, for a weight W[N, K], groups of ``group_size`` along K and M = 2**(bits-1) - 1 (7 for
 4 bits): scale s = max|W| / M of a group; code q = clamp(round_half_even(W / s + M), 0, 2 M);
@@ -10,11 +10,9 @@ says so), so that what the library computes is exactly what ``dequantize`` retur
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webslm.basics.errors import ConfigError
-from webslm.model.architectures.weight_maps import Parameter
+from webslm.model.weights.format import BF16, Format
 from webslm.schema import QuantConf
 
 if TYPE_CHECKING:
@@ -26,102 +24,8 @@ if TYPE_CHECKING:
     UInt16 = npt.NDArray[np.uint16]
     UInt32 = npt.NDArray[np.uint32]
 
-RAW = "raw"
-BF16 = "f32-to-bf16"
-ITEM_BYTES = {"uint32": 4, "float32": 4, "float16": 2}
-WORD_BITS = 32
-CODE_BITS = (2, 3, 4, 8)
 BLOCK_BYTES = 2 << 20
 """Weights worked on at once: small enough for a CPU cache, large enough for numpy."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredTensor:
-    """One tensor as it lies in the shards and as the library's metadata names it."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    """uint32, float32 or float16: what the library sees."""
-    encoding: str = RAW
-    """raw, or f32-to-bf16: the upper half of each float32 (2 bytes an element)."""
-
-    @property
-    def elements(self) -> int:
-        """Return how many elements the tensor has."""
-        count = 1
-        for size in self.shape:
-            count *= size
-        return count
-
-    @property
-    def nbytes(self) -> int:
-        """Return its size in a shard in bytes."""
-        return self.elements * (2 if self.encoding == BF16 else ITEM_BYTES[self.dtype])
-
-
-def check_format(quant: QuantConf) -> None:
-    """Raise ConfigError with every reason for which a format cannot be stored."""
-    problems: list[tuple[str, str | None]] = []
-    if quant.dtype not in ("float16", "float32"):
-        problems.append((f"quant.dtype: {quant.dtype!r}", "float16 or float32"))
-    if quant.scale_encoding not in (RAW, BF16):
-        problems.append((f"quant.scale_encoding: {quant.scale_encoding!r}", f"{RAW} or {BF16}"))
-    elif quant.scale_encoding == BF16 and quant.dtype != "float32":
-        problems.append(
-            (f"quant.scale_encoding: {BF16} with dtype {quant.dtype}", "only float32 can be halved")
-        )
-    if quant.bits and quant.bits not in CODE_BITS:
-        problems.append((f"quant.bits: {quant.bits}", f"0, or one of {CODE_BITS}"))
-    elif quant.bits and (quant.group_size <= 0 or quant.group_size % codes_per_word(quant.bits)):
-        problems.append(
-            (
-                f"quant.group_size: {quant.group_size} codes of {quant.bits} bits",
-                f"a group must fill whole {WORD_BITS}-bit words",
-            )
-        )
-    if problems:
-        raise ConfigError(problems=tuple(problems))
-
-
-def is_quantized(parameter: Parameter, quant: QuantConf) -> bool:
-    """Tell whether the format applies to the parameter."""
-    return parameter.quantize and quant.bits > 0
-
-
-def num_groups(columns: int, quant: QuantConf) -> int:
-    """Return the scales of a row of ``columns`` inputs; the last group may be partly filled."""
-    return -(-columns // quant.group_size)
-
-
-def codes_per_word(bits: int) -> int:
-    """Return how many whole codes a 32-bit word holds; of 3 bits ten, and two bits stay zero."""
-    return WORD_BITS // bits
-
-
-def num_words(columns: int, quant: QuantConf) -> int:
-    """Return the 32-bit words of a row of ``columns`` inputs."""
-    return num_groups(columns, quant) * quant.group_size // codes_per_word(quant.bits)
-
-
-def stored_tensors(parameter: Parameter, quant: QuantConf) -> list[StoredTensor]:
-    """Return what a parameter is stored as, in the order of the library's metadata."""
-    if not is_quantized(parameter, quant):
-        return [StoredTensor(name=parameter.name, shape=parameter.shape, dtype=quant.dtype)]
-    stem = parameter.name.removesuffix(".weight")
-    rows, columns = parameter.shape
-    groups = num_groups(columns, quant)
-    return [
-        StoredTensor(
-            name=f"{stem}.q_weight", shape=(rows, num_words(columns, quant)), dtype="uint32"
-        ),
-        StoredTensor(
-            name=f"{stem}.q_scale",
-            shape=(rows, groups),
-            dtype=quant.dtype,
-            encoding=quant.scale_encoding,
-        ),
-    ]
 
 
 def quantize(
@@ -135,20 +39,21 @@ def quantize(
         peaks: [n, G]; stands for max|W| of each group. None: the largest weight itself.
 
     Returns:
-        Codes, uint32 [n, ``num_words``], lowest bits first along K, padding codes 0;
+        Codes, uint32 [n, ``Format.num_words``], lowest bits first along K, padding codes 0;
         scales, ``quant.dtype`` [n, G], already rounded to what ``scale_encoding`` keeps
         (infinite where float16 cannot hold them: the caller must look).
     """
     import numpy as np
 
     rows, columns = weight.shape
-    codes = np.empty((rows, num_words(columns, quant)), dtype="<u4")
-    scales = np.empty((rows, num_groups(columns, quant)), dtype=quant.dtype)
+    form = Format(quant)
+    codes = np.empty((rows, form.num_words(columns)), dtype="<u4")
+    scales = np.empty((rows, form.num_groups(columns)), dtype=quant.dtype)
     step = max(1, BLOCK_BYTES // max(1, columns * 4))
     for start in range(0, rows, step):
         block = slice(start, start + step)
         given = None if peaks is None else peaks[block]
-        codes[block], scales[block] = _quantize_block(weight[block], quant, given)
+        codes[block], scales[block] = _quantize_block(weight[block], form, given)
     return codes, scales
 
 
@@ -162,9 +67,9 @@ def dequantize(
     import numpy as np
 
     rows, groups = scales.shape
-    middle = np.float32((1 << (quant.bits - 1)) - 1)
-    values = _unpack(codes, quant.bits).reshape(rows, groups, quant.group_size).astype(np.float32)
-    values -= middle
+    form = Format(quant)
+    values = _unpack(codes, form).reshape(rows, groups, quant.group_size).astype(np.float32)
+    values -= np.float32(form.middle)
     values *= scales.astype(np.float32)[:, :, None]
     flat = values.reshape(rows, groups * quant.group_size)[:, :columns]
     if quant.dtype == "float16":
@@ -191,15 +96,16 @@ def from_bf16(halves: UInt16) -> Float32:
 
 
 def _quantize_block(
-    weight: Float32, quant: QuantConf, peaks: Float32 | None
+    weight: Float32, form: Format, peaks: Float32 | None
 ) -> tuple[UInt32, npt.NDArray[np.floating]]:
     import numpy as np
 
+    quant = form.quant
     rows, columns = weight.shape
-    groups = num_groups(columns, quant)
+    groups = form.num_groups(columns)
     padded = groups * quant.group_size
     grouped = _pad_columns(weight, padded).reshape(rows, groups, quant.group_size)
-    middle = np.float32((1 << (quant.bits - 1)) - 1)
+    middle = np.float32(form.middle)
     if peaks is None:
         peaks = np.maximum(grouped.max(axis=2), -grouped.min(axis=2))
     scales = _round_scales(peaks / middle, quant)
@@ -213,7 +119,7 @@ def _quantize_block(
     np.clip(work, 0, 2 * middle, out=work)
     codes = work.reshape(rows, padded).astype(np.uint8)
     codes[:, columns:] = 0
-    return _pack(codes, quant.bits), scales
+    return _pack(codes, form), scales
 
 
 def _pad_columns(weight: Float32, padded: int) -> Float32:
@@ -236,10 +142,11 @@ def _round_scales(scales: Float32, quant: QuantConf) -> npt.NDArray[np.floating]
         return scales.astype(quant.dtype)
 
 
-def _pack(codes: UInt8, bits: int) -> UInt32:
+def _pack(codes: UInt8, form: Format) -> UInt32:
     """Pack codes [n, K] into little-endian words, lowest bits first."""
+    bits = form.quant.bits
     if 8 % bits:
-        return _pack_words(codes, bits)
+        return _pack_words(codes, form)
     # Bytes first, where a byte holds whole codes: a quarter of the memory traffic.
     per_byte = 8 // bits
     packed = codes[:, 0::per_byte].copy()
@@ -248,25 +155,26 @@ def _pack(codes: UInt8, bits: int) -> UInt32:
     return packed.view("<u4")
 
 
-def _pack_words(codes: UInt8, bits: int) -> UInt32:
+def _pack_words(codes: UInt8, form: Format) -> UInt32:
     import numpy as np
 
-    per_word = codes_per_word(bits)
+    bits, per_word = form.quant.bits, form.codes_per_word
     packed = codes[:, 0::per_word].astype("<u4")
     for place in range(1, per_word):
         packed |= codes[:, place::per_word].astype(np.uint32) << np.uint32(bits * place)
     return packed
 
 
-def _unpack(words: UInt32, bits: int) -> UInt8:
+def _unpack(words: UInt32, form: Format) -> UInt8:
     """Return the codes [n, K] of little-endian words."""
     import numpy as np
 
+    bits = form.quant.bits
     # Units that hold whole codes: bytes where they do, else words.
     whole = np.ascontiguousarray(words, dtype="<u4")
     packed = whole if 8 % bits else whole.view(np.uint8)
-    per_unit = codes_per_word(bits) if 8 % bits else 8 // bits
+    per_unit = form.codes_per_word if 8 % bits else 8 // bits
     codes = np.empty((packed.shape[0], packed.shape[1] * per_unit), dtype=np.uint8)
     for place in range(per_unit):
-        codes[:, place::per_unit] = (packed >> (bits * place)) & ((1 << bits) - 1)
+        codes[:, place::per_unit] = (packed >> (bits * place)) & form.mask
     return codes

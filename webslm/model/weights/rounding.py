@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from webslm.model.weights.quantization import BF16, BLOCK_BYTES, num_groups
+from webslm.model.weights.format import BF16, Format
+from webslm.model.weights.quantization import BLOCK_BYTES
 from webslm.schema import QuantConf
 
 if TYPE_CHECKING:
@@ -31,11 +32,12 @@ def _block(weight: Tensor, quant: QuantConf) -> Tensor:
     import torch
 
     rows, columns = weight.shape
-    groups = num_groups(columns, quant)
+    form = Format(quant)
+    groups = form.num_groups(columns)
     spare = groups * quant.group_size - columns
     grouped = torch.nn.functional.pad(weight, (0, spare)) if spare else weight
     grouped = grouped.reshape(rows, groups, quant.group_size)
-    middle = (1 << (quant.bits - 1)) - 1
+    middle = form.middle
     low, high = torch.aminmax(grouped, dim=2, keepdim=True)
     scales = torch.maximum(high, -low).div_(middle)
     kind = torch.bfloat16 if quant.scale_encoding == BF16 else getattr(torch, quant.dtype)

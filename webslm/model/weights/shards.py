@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from webslm.basics.errors import StageFailed
 from webslm.basics.fs import write_text
-from webslm.model.weights.quantization import BF16, ITEM_BYTES, StoredTensor, from_bf16, to_bf16
+from webslm.basics.model_files import TENSOR_INDEX
+from webslm.model.weights.format import BF16, ITEM_BYTES, StoredTensor
+from webslm.model.weights.quantization import from_bf16, to_bf16
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.generic]
 
-INDEX_NAME = "tensor-cache.json"
 CAP_BYTES = 32 << 20
 ALIGNMENT = 4
 
@@ -125,7 +126,7 @@ class ShardWriter:
             },
             "records": [shard.entry() for shard in self._shards],
         }
-        write_text(self._folder / INDEX_NAME, json.dumps(index, indent=1) + "\n")
+        write_text(self._folder / TENSOR_INDEX, json.dumps(index, indent=1) + "\n")
         return index
 
     def abort(self) -> None:
@@ -159,11 +160,11 @@ class ShardReader:
         self._folder = folder
         self._records: dict[str, tuple[Path, dict[str, Any]]] = {}
         try:
-            index = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))
+            index = json.loads((folder / TENSOR_INDEX).read_text(encoding="utf-8"))
             for shard in index["records"]:
                 self._add_shard(shard)
         except (OSError, ValueError, KeyError, TypeError) as exc:
-            raise StageFailed(f"unreadable {folder / INDEX_NAME}: {exc}") from exc
+            raise StageFailed(f"unreadable {folder / TENSOR_INDEX}: {exc}") from exc
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -210,17 +211,17 @@ class ShardReader:
     def _add_shard(self, shard: dict[str, Any]) -> None:
         name = shard["dataPath"]
         if Path(name).name != name:
-            raise StageFailed(f"{INDEX_NAME}: {name!r} leaves the folder")
+            raise StageFailed(f"{TENSOR_INDEX}: {name!r} leaves the folder")
         for record in shard["records"]:
             if record["name"] in self._records:
-                raise StageFailed(f"{INDEX_NAME}: {record['name']} is there twice")
+                raise StageFailed(f"{TENSOR_INDEX}: {record['name']} is there twice")
             if record["dtype"] not in ITEM_BYTES:
                 raise StageFailed(f"{record['name']}: unknown dtype {record['dtype']!r}")
             self._records[record["name"]] = (self._folder / name, record)
 
     def _find(self, name: str) -> tuple[Path, dict[str, Any]]:
         if name not in self._records:
-            raise StageFailed(f"no tensor {name!r} in {self._folder / INDEX_NAME}")
+            raise StageFailed(f"no tensor {name!r} in {self._folder / TENSOR_INDEX}")
         return self._records[name]
 
 

@@ -14,9 +14,8 @@ from typing import Any
 
 from webslm.basics.errors import StageFailed
 from webslm.basics.fs import read_object, read_utf8, write_text
+from webslm.basics.model_files import TEMPLATE, TOKENIZER, TOKENIZER_CONFIG, TOKENIZER_SIDE_FILES
 
-TOKENIZER, CONFIG = "tokenizer.json", "tokenizer_config.json"
-SIDE_FILES = ("special_tokens_map.json", "added_tokens.json")
 NEEDED = {"eos_token": "ends answers", "bos_token": "starts prompts"}
 NAMED = 3
 
@@ -67,10 +66,18 @@ def check_named(folder: Path, lacking: Mapping[str, int], rows: int) -> None:
     Raises:
         StageFailed: One does.
     """
-    config = read_object(folder / CONFIG)
-    named = [(f"{CONFIG}: {key} ({what})", _text(config.get(key))) for key, what in NEEDED.items()]
-    templates = [(f"{CONFIG}: the chat template", json.dumps(config.get("chat_template")))]
-    apart = folder / "chat_template.jinja"
+    config = read_object(folder / TOKENIZER_CONFIG)
+    named = [
+        (f"{TOKENIZER_CONFIG}: {key} ({what})", _text(config.get(key)))
+        for key, what in NEEDED.items()
+    ]
+    templates = [
+        (
+            f"{TOKENIZER_CONFIG}: the chat template",
+            json.dumps(config.get("chat_template")),
+        )
+    ]
+    apart = folder / TEMPLATE
     if apart.is_file():
         templates.append((apart.name, read_utf8(apart)))
     check_unused(lacking, [*named, *templates], rows)
@@ -90,7 +97,7 @@ def leave_out(folder: Path, lacking: Mapping[str, int]) -> None:
     elif isinstance(vocabulary, list):
         document["model"]["vocab"] = [entry for entry in vocabulary if entry[0] not in lacking]
     _write(folder / TOKENIZER, document)
-    for name in (CONFIG, *SIDE_FILES):
+    for name in (TOKENIZER_CONFIG, *TOKENIZER_SIDE_FILES):
         if (folder / name).is_file():
             _write(folder / name, _without(read_object(folder / name), lacking))
 

@@ -5,9 +5,15 @@
 import { forcing } from "./forcing.js";
 import { best } from "./logits.js";
 
+/** @import { Model } from "../../site/config.js" */
+/** @import { Prompts } from "../../site/template.js" */
+/** @import { ChatCompletionMessageParam } from "../../site/vendor/web-llm.js" */
+/** @import { Best } from "./logits.js" */
+
 // The page's own modules lie in a folder named by their digest; the manifest says which.
 const SITE = new URL("../", import.meta.url);
 const { app } = await (await fetch(new URL("manifest.json", SITE))).json();
+/** @param {string} name */
 const own = (name) => import(new URL(`${app}${name}`, SITE).href);
 const { appConfig, readConfig } = await own("config.js");
 const { promptsOf } = await own("template.js");
@@ -15,15 +21,20 @@ const { promptsOf } = await own("template.js");
 const FORBIDDEN = -1e4;
 
 class Recorder {
+  /** @type {Best[]} */
   steps = [];
+  /** @type {number[]} */
   sampled = [];
+  /** @type {number[] | null} */
   forced = null;
   keep = 0;
 
+  /** @param {{ forced?: number[] | null, keep?: number }} [what] */
   restart({ forced = null, keep = 1 } = {}) {
     Object.assign(this, { steps: [], sampled: [], forced, keep });
   }
 
+  /** @param {Float32Array} logits */
   processLogits(logits) {
     this.steps.push(best(logits, this.keep));
     if (this.forced !== null) {
@@ -34,6 +45,7 @@ class Recorder {
     return logits;
   }
 
+  /** @param {number} token */
   processSampledToken(token) {
     this.sampled.push(token);
   }
@@ -42,15 +54,20 @@ class Recorder {
 }
 
 const recorder = new Recorder();
+/** @type {any} web-llm's; what is used of it beyond chat has no public type. */
 let engine = null;
-let model = null;
+/** @type {Model} */
+let model;
+/** @type {Prompts | null} */
 let prompts = null;
 // null: this library or this web-llm has no way to look at many positions at once.
+/** @type {ReturnType<typeof forcing>} */
 let many = null;
 
+/** @param {number | null} seconds */
 async function ready(seconds) {
   many = forcing(engine);
-  const { info } = await navigator.gpu.requestAdapter();
+  const { info } = /** @type {GPUAdapter} */ (await navigator.gpu.requestAdapter());
   return {
     seconds,
     library: { arithmetic: model.arithmetic, choice: model.choice ?? null, path: model.lib },
@@ -59,7 +76,7 @@ async function ready(seconds) {
   };
 }
 
-globalThis.webslm = {
+/** @type {any} */ (globalThis).webslm = {
   async load() {
     const { MLCEngine } = await own("vendor/web-llm.js");
     ({ model } = await readConfig());
@@ -74,6 +91,7 @@ globalThis.webslm = {
   },
 
   // web-llm takes a logit processor at a load only; the page's own answers are over by now.
+  /** @param {any} loaded */
   async adopt(loaded) {
     ({ model } = await readConfig());
     prompts = await promptsOf(model);
@@ -82,7 +100,10 @@ globalThis.webslm = {
     return ready(null);
   },
 
-  // Greedy answer through chat completions: the path that the page takes.
+  /**
+   * Greedy answer through chat completions: the path that the page takes.
+   * @param {{ messages: ChatCompletionMessageParam[], maxTokens: number, keep: number }} words
+   */
   async ask({ messages, maxTokens, keep }) {
     await engine.resetChat();
     // Stop may have been pressed after the end of the answer before.
@@ -102,7 +123,10 @@ globalThis.webslm = {
     };
   },
 
-  // Feeds a prompt and then a given continuation; returns the best raw logits at each position.
+  /**
+   * Feeds a prompt and then a given continuation; returns the best raw logits at each position.
+   * @param {{ prompt: number[], continuation: number[], keep: number }} words
+   */
   async follow({ prompt, continuation, keep }) {
     if (many !== null) {
       return many.follow(prompt, continuation, keep);

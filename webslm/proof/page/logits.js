@@ -1,7 +1,14 @@
 // Owns picking the best of a row of logits.
 
-// The `count` largest as [id, value], largest first; the lower id wins a tie. A logit that is no number throws.
+/** @typedef {[id: number, value: number][]} Best Largest first. */
+
+/**
+ * The `count` largest; the lower id wins a tie. A logit that is no number throws.
+ * @param {Float32Array} logits
+ * @param {number} count
+ */
 export function best(logits, count) {
+  /** @type {Best} */
   const top = [];
   for (let id = 0; id < logits.length; id += 1) {
     const value = logits[id];

@@ -1,11 +1,22 @@
 // Owns what is told about the assistant: its model card, privacy, a test of this device, removal.
 
-import { readableBytes, readFacts, readRecords, SITE } from "../config.js";
+import { readFacts, readRecords, SITE } from "../config.js";
 import { describeStorage } from "../offline.js";
 import { button, h } from "../dom.js";
+import { readableBytes } from "../readable.js";
 import { selfTest } from "../selftest.js";
 import { session } from "../session.js";
 
+/** @import { Model } from "../config.js" */
+/** @import { Leaf, Child } from "../dom.js" */
+/** @import { Result } from "../selftest.js" */
+
+/** @typedef {(string | number)[][]} Facts Pairs of a name and a value. */
+
+/**
+ * @param {HTMLElement} panel
+ * @param {{ forgetModel: () => Promise<void> }} page
+ */
 export async function fill(panel, { forgetModel }) {
   const [card, records] = await Promise.all([readFacts("card"), readRecords()]);
   panel.replaceChildren(
@@ -20,6 +31,10 @@ export async function fill(panel, { forgetModel }) {
   );
 }
 
+/**
+ * @param {any} training Of facts/card.json.
+ * @returns {Facts}
+ */
 function trainingFacts(training) {
   if (training === null) return [["Training", "none: the base as it is"]];
   const rank = training.r === null ? "" : `, rank ${training.r}, alpha ${training.alpha}`;
@@ -31,19 +46,26 @@ function trainingFacts(training) {
   ];
 }
 
+/**
+ * @param {any} evaluation Of facts/card.json.
+ * @returns {Leaf[]}
+ */
 function measured(evaluation) {
   if (!evaluation) return [];
   const { finetune, quantized } = evaluation.sentences;
+  /** @type {(title: string, lines: string[]) => HTMLElement[]} */
   const list = (title, lines) => [h("h4", {}, title), h("ul", { class: "small" }, lines.map((line) => h("li", {}, line)))];
   return [...list("What the fine-tune changed", finetune), ...list("What the smaller weights cost", quantized),
     h("p", { class: "small" }, `Measured when this site was built; ${evaluation.confidence * 100} % intervals in brackets.`)];
 }
 
+/** @param {{ id?: string, name: string, commit?: string, origin?: string }} base */
 function baseFacts({ id, name, commit, origin }) {
   if (origin) return `${id ?? name}, ${origin}`;
   return id ? `${id}, commit ${commit}` : `${name}, made on the builder's machine`;
 }
 
+/** @param {any} card What facts/card.json says. */
 function modelCard({ base, data, training, weights, runtime, evaluation }) {
   const { config } = session;
   const { model } = config;
@@ -67,11 +89,16 @@ function modelCard({ base, data, training, weights, runtime, evaluation }) {
     ? "So few examples teach a manner of answering, not knowledge: expect wrong facts." : ""));
 }
 
+/**
+ * @param {Model} model
+ * @returns {Facts}
+ */
 function memoryFacts({ memory, context_window_size: window }) {
   if (!memory?.weights_bytes) return [];
+  const [cache = 0, work = 0, largest = 0] = [memory.kv_cache_bytes, memory.temporaries_bytes, memory.largest_buffer_bytes];
   return [["Graphics memory", `${readableBytes(memory.total_bytes)}: ${readableBytes(memory.weights_bytes)} of weights, `
-    + `${readableBytes(memory.kv_cache_bytes)} for a conversation of ${window} tokens, `
-    + `${readableBytes(memory.temporaries_bytes)} to work in; largest piece ${readableBytes(memory.largest_buffer_bytes)}`]];
+    + `${readableBytes(cache)} for a conversation of ${window} tokens, `
+    + `${readableBytes(work)} to work in; largest piece ${readableBytes(largest)}`]];
 }
 
 function privacy() {
@@ -96,6 +123,7 @@ function deviceTest() {
     delete verdict.dataset.ok;
     verdict.textContent = "Testing…";
     copy.hidden = true;
+    /** @type {Result[]} */
     let results = [];
     await session.busy(async () => {
       results = await selfTest(await readFacts("golden"), (result) => rows.append(line(result)));
@@ -118,12 +146,14 @@ function deviceTest() {
     + "PyTorch computed from the same weights when this site was built."), run, verdict, rows, copy);
 }
 
+/** @param {Result} result */
 function line({ question, same, of, tie, ok, seen, expected, seconds }) {
   return h("li", { "data-ok": String(ok) }, h("span", { class: "badge" }, ok ? "same" : "different"),
     ` ${question} – ${same} of ${of} tokens${tie ? ", then a tie" : ""}, ${seconds} s`,
     ok ? null : h("details", {}, h("summary", {}, "Both texts"), h("blockquote", {}, expected), h("blockquote", {}, seen)));
 }
 
+/** @param {() => Promise<void>} forgetModel */
 function removal(forgetModel) {
   const remove = button("Delete the downloaded model", forgetModel, { id: "forget" });
   const kept = h("p", { id: "kept-bytes" });
@@ -136,9 +166,11 @@ function removal(forgetModel) {
   return section("Storage", h("p", {}, "The browser keeps the model so that it need not be downloaded again."), kept, remove);
 }
 
+/** @param {object} records */
 function developers(records) {
   const use = `import { Assistant } from "${SITE}webslm.js";`;
   const record = JSON.stringify(records, null, 1);
+  /** @type {(id: string, text: string) => HTMLElement} */
   const code = (id, text) => h("pre", { id, tabindex: 0, "aria-label": "Code to copy" }, text);
   return section("For developers",
     h("p", {}, "A page on this origin can use the model without this page:"), code("use", use),
@@ -147,10 +179,18 @@ function developers(records) {
       button("Copy the record", () => navigator.clipboard.writeText(record), { class: "quiet" })));
 }
 
+/**
+ * @param {string} title
+ * @param {Child[]} content
+ */
 function section(title, ...content) {
-  return h("section", { class: "card" }, h("h3", {}, title), content);
+  return h("section", { class: "card" }, h("h3", {}, title), ...content);
 }
 
+/**
+ * @param {string} id
+ * @param {Facts} list
+ */
 function facts(id, list) {
   return h("dl", { id, class: "small" }, list.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))]));
 }

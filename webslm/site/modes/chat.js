@@ -7,8 +7,17 @@ import { conversation } from "../prompt.js";
 import { samplingPanel } from "../sampling.js";
 import { session } from "../session.js";
 
+/** @import { Config } from "../config.js" */
+/** @import { Child } from "../dom.js" */
+/** @import { ChatEvent } from "../engine.js" */
+/** @import { Conversation } from "../history.js" */
+/** @import { Message } from "../messages.js" */
+/** @import { Problem } from "../problem.js" */
+/** @import { Turn } from "../prompt.js" */
+
 const NEAR_END_PX = 160;
 
+/** @param {HTMLElement} panel */
 export async function fill(panel) {
   const chat = new Chat();
   panel.replaceChildren(...chat.parts());
@@ -17,8 +26,11 @@ export async function fill(panel) {
 }
 
 class Chat {
+  /** @type {Turn[]} */
   #turns = [];
+  /** @type {string} */
   #id = crypto.randomUUID();
+  /** @type {Message[]} */
   #shown = [];
 
   constructor() {
@@ -40,8 +52,9 @@ class Chat {
 
   parts() {
     const { config } = session;
+    /** @type {(id: string, summary: string, ...content: Child[]) => HTMLElement} */
     const fold = (id, summary, ...content) => h("details", { id, class: "fold" },
-      h("summary", {}, summary), h("div", { class: "inside" }, content));
+      h("summary", {}, summary), h("div", { class: "inside" }, ...content));
     return [
       h("div", { class: "tools" }, this.fresh,
         fold("told", "What it was told", h("blockquote", { id: "system-prompt" },
@@ -68,13 +81,15 @@ class Chat {
     this.fresh.hidden = !ready || !asked;
     this.examples.hidden = asked || ["starting", "failed", "unsupported"].includes(state)
       || session.config.questions.length === 0;
-    for (const control of [...this.examples.querySelectorAll("button"),
-      ...this.log.querySelectorAll(".needs-model button")]) {
+    /** @type {NodeListOf<HTMLButtonElement>} */
+    const offered = this.log.querySelectorAll(".needs-model button");
+    for (const control of [...this.examples.querySelectorAll("button"), ...offered]) {
       control.disabled = !ready;
     }
     this.kept.update(state === "answering");
   }
 
+  /** @param {Config["questions"]} questions */
   #examples(questions) {
     return h("section", { id: "examples", "aria-labelledby": "examples-title", hidden: true },
       h("h2", { id: "examples-title" }, "You could ask"),
@@ -91,6 +106,7 @@ class Chat {
     }
   }
 
+  /** @param {string} question */
   async #ask(question) {
     const text = question.trim();
     if (!text || !session.ready) {
@@ -124,10 +140,11 @@ class Chat {
         this.#turns.push({ role: "assistant", content: said });
         this.#offer(answer, said, attempt);
         await this.kept.keep();
-      } catch (problem) {
+      } catch (error) {
+        const problem = /** @type {Problem} */ (error);
         answer.finish("failed", said ? "This answer broke off." : problem.title);
         // To be asked again, or shortened, without typing it anew.
-        this.input.value ||= this.#turns.at(-1).content;
+        this.input.value ||= this.#turns.at(-1)?.content ?? "";
         this.#fit();
         // What was not answered is not part of the conversation; it stays to be read, not edited.
         this.#turns.pop();
@@ -143,16 +160,24 @@ class Chat {
     }
   }
 
+  /**
+   * @param {Message} answer
+   * @param {Extract<ChatEvent, { finish: string | null }>} end
+   */
   #close(answer, { finish, usage }) {
     const speed = usage?.extra?.decode_tokens_per_s;
     this.#following(() => answer.finish(
       session.interrupted ? "interrupted" : "done", endNote(finish, session.interrupted), {
         finish: String(finish),
         tokens: String(usage?.completion_tokens ?? ""),
-        tokensPerSecond: Number.isFinite(speed) ? speed.toFixed(2) : "",
+        tokensPerSecond: speed !== undefined && Number.isFinite(speed) ? speed.toFixed(2) : "",
       }));
   }
 
+  /**
+   * @param {Message} answer
+   * @param {string} said
+   */
   #offer(answer, said, attempt = 0) {
     answer.offer([
       ["Copy", "Copy this answer", () => navigator.clipboard.writeText(said)],
@@ -161,15 +186,20 @@ class Chat {
     answer.item.classList.add("needs-model");
   }
 
-  // Only the last answer can be tried again: what follows another was said because of it.
+  /**
+   * Only the last answer can be tried again: what follows another was said because of it.
+   * @param {Message} answer
+   * @param {number} attempt
+   */
   async #again(answer, attempt) {
     if (session.ready && answer === this.#shown.at(-1)) {
       this.#turns.pop();
-      this.#shown.pop().item.remove();
+      this.#shown.pop()?.item.remove();
       await this.#answer(attempt);
     }
   }
 
+  /** @param {number} at */
   #edit(at) {
     const { item } = this.#shown[at];
     const area = h("textarea", { rows: 3, "aria-label": "Your question, to be changed" });
@@ -188,6 +218,7 @@ class Chat {
     area.focus();
   }
 
+  /** @param {number} at */
   #cut(at) {
     for (const { item } of this.#shown.splice(at)) {
       item.remove();
@@ -195,6 +226,11 @@ class Chat {
     this.#turns.length = at;
   }
 
+  /**
+   * @param {Turn["role"]} role
+   * @param {string} [text]
+   * @param {number | null} [at] Which turn it is; null: none yet.
+   */
   #show(role, text = "", at = null) {
     const shown = message(role, text);
     // Failed answers are not turns, so they must not shift the numbers of what follows.
@@ -211,6 +247,7 @@ class Chat {
     return shown;
   }
 
+  /** @param {Conversation | null} [kept] */
   #open(kept = null) {
     this.log.replaceChildren();
     this.#shown = [];
@@ -226,6 +263,7 @@ class Chat {
     }
   }
 
+  /** @param {KeyboardEvent} event */
   #key(event) {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
       event.preventDefault();
@@ -238,9 +276,12 @@ class Chat {
     this.input.style.height = `${this.input.scrollHeight + 2}px`;
   }
 
-  // Scrolls on with a growing answer unless the reader has scrolled away from the end.
+  /**
+   * Scrolls on with a growing answer unless the reader has scrolled away from the end.
+   * @param {() => void} change
+   */
   #following(change) {
-    const page = document.scrollingElement;
+    const page = scrolled();
     const near = page.scrollHeight - page.scrollTop - page.clientHeight < NEAR_END_PX;
     change();
     if (near) {
@@ -249,6 +290,10 @@ class Chat {
   }
 
   #toEnd() {
-    window.scrollTo({ top: document.scrollingElement.scrollHeight });
+    window.scrollTo({ top: scrolled().scrollHeight });
   }
+}
+
+function scrolled() {
+  return document.scrollingElement ?? document.documentElement;
 }

@@ -8,10 +8,15 @@ import { index, passages } from "../retrieval.js";
 import { baseGate, bothReady } from "../second.js";
 import { session } from "../session.js";
 
+/** @import { Problem } from "../problem.js" */
+/** @import { Method, Passage, Ranked } from "../retrieval.js" */
+/** @import { Which } from "../session.js" */
+
 const CHARACTERS_PER_TOKEN = 3;
 const LARGEST_FILE = 2e6;
 const TRIES = 3;
 
+/** @param {HTMLElement} panel */
 export async function fill(panel) {
   const product = new Product(await readFacts("documents"));
   panel.replaceChildren(...product.parts());
@@ -19,9 +24,11 @@ export async function fill(panel) {
 }
 
 class Product {
+  /** @type {{ name: string, parts: Passage[] }[]} */
   #own = [];
-  #search = null;
+  #search = index([]);
 
+  /** @param {{ title: string, content: string }[]} documents */
   constructor(documents) {
     const { retrieval, questions } = session.config;
     this.shipped = documents.flatMap(({ title, content }) => passages(title, content, "shipped"));
@@ -31,8 +38,8 @@ class Product {
     this.method.value = retrieval.method;
     this.run = button("Ask both", () => this.#run(), { id: "product-run", class: "main" });
     this.stop = button("Stop", () => session.interrupt(), { id: "product-stop", class: "main", hidden: true });
-    this.files = h("input", { type: "file", id: "product-files", multiple: true, accept: ".txt,.md,text/plain,text/markdown",
-      onchange: () => this.#add([...this.files.files]) });
+    this.files = /** @type {HTMLInputElement} */ (h("input", { type: "file", id: "product-files", multiple: true, accept: ".txt,.md,text/plain,text/markdown",
+      onchange: () => { this.#add([...(this.files.files ?? [])]); } }));
     this.list = h("ul", { class: "kept" });
     this.note = h("p", { class: "small", role: "status" });
     this.result = h("div", { id: "product-result" });
@@ -43,7 +50,7 @@ class Product {
   parts() {
     const drop = h("div", { class: "drop", ondragover: (event) => event.preventDefault(), ondrop: (event) => {
       event.preventDefault();
-      this.#add([...event.dataTransfer.files]);
+      this.#add([...(event.dataTransfer?.files ?? [])]);
     } }, field("Add text files of your own", this.files,
       "Read on this device, never sent, and forgotten when this page closes. You can drop them here."), this.list, this.note);
     return [
@@ -66,6 +73,7 @@ class Product {
     this.stop.hidden = !answering;
   }
 
+  /** @param {File[]} files */
   async #add(files) {
     const problems = [];
     for (const file of files) {
@@ -97,7 +105,7 @@ class Product {
     const { config } = session;
     const question = this.input.value.trim();
     const { passages: limit, min_score: minimum } = config.retrieval;
-    const found = this.#search(question, this.method.value, limit, minimum);
+    const found = this.#search(question, /** @type {Method} */ (this.method.value), limit, minimum);
     const base = column("base", "Base with documents");
     const tuned = column("tuned", "Fine-tune alone");
     base.element.insertBefore(quoted(found), base.element.children[1]);
@@ -112,6 +120,12 @@ class Product {
   }
 
   // The page has no tokenizer, so what fits is guessed, and guessed lower when the model refuses.
+  /**
+   * @param {ReturnType<typeof column>} shown
+   * @param {string} question
+   * @param {Ranked[]} found
+   * @param {number} seed
+   */
   async #askBase(shown, question, found, seed) {
     const { config } = session;
     const context = config.model.context_window_size;
@@ -128,7 +142,8 @@ class Product {
           h("blockquote", { class: "sent" }, sent)),
         short ? h("p", { class: "small" }, `Cut to fit the ${context} tokens this model reads at once.`) : "");
         return;
-      } catch (problem) {
+      } catch (error) {
+        const problem = /** @type {Problem} */ (error);
         if (problem.kind !== "message" || tries === TRIES || kept.length === 0) {
           throw problem;
         }
@@ -138,6 +153,12 @@ class Product {
   }
 }
 
+/**
+ * @param {Which} which
+ * @param {ReturnType<typeof column>} shown
+ * @param {string} content
+ * @param {number} seed
+ */
 async function answer(which, shown, content, seed) {
   const { config } = session;
   const messages = conversation(config, [{ role: "user", content }]);
@@ -152,7 +173,10 @@ async function answer(which, shown, content, seed) {
   }
 }
 
-// Passages as quotations: what they say is shown as text and asked of nobody.
+/**
+ * Passages as quotations: what they say is shown as text and asked of nobody.
+ * @param {Ranked[]} found
+ */
 function quoted(found) {
   if (found.length === 0) {
     return h("p", { class: "small passages" }, "No passage has a word of the question: it is asked without.");
@@ -162,6 +186,10 @@ function quoted(found) {
       source === "own" ? h("span", { class: "badge" }, "yours") : null), h("blockquote", {}, text)))));
 }
 
+/**
+ * @param {Which} which
+ * @param {string} label
+ */
 function column(which, label) {
   const body = h("div", { class: "text" });
   const note = h("p", { class: "small" });

@@ -10,9 +10,17 @@ import { samplingPanel } from "../sampling.js";
 import { baseGate, bothReady } from "../second.js";
 import { session } from "../session.js";
 
+/** @import { Decoding } from "../config.js" */
+/** @import { Answer } from "../results.js" */
+/** @import { Which } from "../session.js" */
+
+/** @typedef {{ text: string, reference: string, trained: boolean }} Question */
+
+/** @type {[Which, string][]} */
 const MODELS = [["base", "Base"], ["tuned", "Fine-tune"]];
 const FIRST_SEED = 1;
 
+/** @param {HTMLElement} panel */
 export async function fill(panel) {
   const proof = new Proof(await readFacts("comparison"));
   panel.replaceChildren(...proof.parts());
@@ -20,8 +28,10 @@ export async function fill(panel) {
 }
 
 class Proof {
+  /** @type {Answer[]} */
   #results = [];
 
+  /** @param {Question[]} questions */
   constructor(questions) {
     const { config } = session;
     this.questions = questions;
@@ -43,6 +53,7 @@ class Proof {
   }
 
   parts() {
+    /** @param {boolean} trained */
     const choices = (trained) => this.questions.flatMap((question, at) => (question.trained !== trained ? []
       : [h("li", {}, h("label", { class: "choice" }, this.boxes[at], h("span", {}, question.text)))]));
     return [
@@ -78,8 +89,8 @@ class Proof {
   async #run() {
     const chosen = this.questions.filter((_, at) => this.boxes[at].checked);
     const count = this.samples.checkValidity() ? this.samples.valueAsNumber : session.config.samples;
-    const decoding = { ...this.sampling.decoding() };
-    decoding.seed ??= FIRST_SEED;
+    const decoding = this.sampling.decoding();
+    const first = decoding.seed ?? FIRST_SEED;
     this.#results = [];
     this.answers.replaceChildren();
     this.table.replaceChildren(summaryTable([]));
@@ -87,7 +98,7 @@ class Proof {
     await session.busy(async () => {
       for (const question of chosen) {
         for (let sample = 0; sample < count; sample += 1) {
-          await this.#pair(question, sample, { ...decoding, seed: decoding.seed + sample }, total);
+          await this.#pair(question, sample, { ...decoding, seed: first + sample }, total);
           if (session.interrupted) {
             return;
           }
@@ -98,6 +109,12 @@ class Proof {
     this.update();
   }
 
+  /**
+   * @param {Question} question
+   * @param {number} sample
+   * @param {Required<Decoding> & { seed: number }} decoding
+   * @param {number} total
+   */
   async #pair(question, sample, decoding, total) {
     const columns = MODELS.map(([which, label]) => column(which, label));
     this.answers.prepend(h("article", { class: "card pair" },
@@ -118,6 +135,14 @@ class Proof {
     }
   }
 
+  /**
+   * @param {Which} which
+   * @param {Question} question
+   * @param {number} sample
+   * @param {Required<Decoding> & { seed: number }} decoding
+   * @param {ReturnType<typeof column>} shown
+   * @returns {Promise<Answer>}
+   */
   async #ask(which, question, sample, decoding, shown) {
     const { config } = session;
     const messages = conversation(config, [{ role: "user", content: question.text }]);
@@ -143,6 +168,7 @@ class Proof {
     return result;
   }
 
+  /** @param {"csv" | "json"} kind */
   #save(kind) {
     const { config } = session;
     if (kind === "csv") {
@@ -150,27 +176,34 @@ class Proof {
       return;
     }
     const decoding = this.sampling.decoding();
-    const report = { name: config.name, models: { tuned: config.model.id, base: config.base.id }, decoding,
+    const report = { name: config.name, models: { tuned: config.model.id, base: config.base?.id }, decoding,
       system_prompt: config.system_prompt, versions: config.versions, results: this.#results };
     save(`${config.name}-proof.json`, JSON.stringify(report, null, 1), "application/json");
   }
 }
 
-// One model's answer: { element, text, measured(result), note(text) }.
+/**
+ * One model's answer.
+ * @param {Which} which
+ * @param {string} label
+ */
 function column(which, label) {
   const body = h("div", { class: "text" });
   const line = h("p", { class: "small measures" });
   return {
     element: h("div", { class: `answer ${which}` }, h("h4", {}, label), body, line),
     text: growingText(body),
+    /** @param {Answer} result */
     measured: ({ stopped, repetition: repeated, drift: away, similarity: like }) => {
       line.textContent = `${stopped ? "stopped by itself" : "ran into the limit"} · repetition ${percent(repeated)}`
         + ` · drift ${percent(away)} · similarity ${percent(like)}`;
     },
+    /** @param {string} text */
     note: (text) => { line.textContent = text; },
   };
 }
 
+/** @param {number} share */
 function percent(share) {
   return `${Math.round(share * 100)}\u00a0%`;
 }

@@ -6,9 +6,13 @@ import { conversation } from "../prompt.js";
 import { KINDS, STARTER, complaint, toFields, toSchema } from "../schema.js";
 import { session } from "../session.js";
 
+/** @import { Field, Kind } from "../schema.js" */
+
 // Between values JSON allows white space without end, and a small model may never leave it.
+/** @param {number[]} tokens */
 const unlikely = (tokens) => Object.fromEntries(tokens.map((id) => [id, -100]));
 
+/** @param {HTMLElement} panel */
 export function fill(panel) {
   const mode = new Structured();
   panel.replaceChildren(...mode.parts());
@@ -67,6 +71,7 @@ class Structured {
     this.update();
   }
 
+  /** @param {Field} field */
   #row({ name, kind, choices }) {
     const change = () => this.#fromRows();
     const title = h("input", { type: "text", "aria-label": "Name", oninput: change });
@@ -86,7 +91,7 @@ class Structured {
   #addRow() {
     const row = this.#row({ name: `field_${this.rows.childElementCount + 1}`, kind: "text", choices: [] });
     this.rows.append(row);
-    row.querySelector("input").select();
+    row.querySelector("input")?.select();
     this.#fromRows();
   }
 
@@ -94,7 +99,7 @@ class Structured {
     const fields = [...this.rows.querySelectorAll(".schema-row")].map((row) => {
       const [name, choices] = row.querySelectorAll("input");
       return {
-        name: name.value.trim(), kind: row.querySelector("select").value,
+        name: name.value.trim(), kind: /** @type {Kind} */ (row.querySelector("select")?.value),
         choices: choices.value.split(",").map((choice) => choice.trim()).filter(Boolean),
       };
     });
@@ -124,6 +129,7 @@ class Structured {
     });
   }
 
+  /** @param {string | null} finish */
   #show(finish) {
     let value;
     try {

@@ -1,7 +1,7 @@
 // Owns the judgement "will the model run here?", made before any download from what device.js
 // found and what the build says it needs. Pure: knows neither the browser nor the page.
 
-import { readableBytes } from "./config.js";
+import { readableBytes } from "./readable.js";
 
 /** @import { Model } from "./config.js" */
 /** @import { Device } from "./device.js" */
