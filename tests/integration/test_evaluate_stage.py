@@ -30,6 +30,7 @@ WORDS = (
     "evaluate.paraphrases=2",
     "evaluate.follow_ups=2",
     "evaluate.general_rows=3",
+    "evaluate.general_asked=3",
     "evaluate.seeds=1",
     "evaluate.max_answer_tokens=12",
     "until=evaluate",

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests import slurm_stand_in
-from tests.integration.conftest import SMALL, run_build
+from tests.integration.conftest import SMALL, run_process
 
 FORMATS = ("q4f32_1", "q0f32", "q4f16_1", "q0f16")
 
@@ -45,7 +45,7 @@ def test_formats_share_one_finetune_and_a_second_run_does_nothing(
     tmp_path: Path, store: Path
 ) -> None:
     words = ("-m", *SMALL, f"quant={','.join(FORMATS)}", "until=convert", "sweep.name=s", "seed=7")
-    done = run_build(*words, cwd=tmp_path, cache=store)
+    done = run_process(*words, cwd=tmp_path, cache=store)
     assert done.returncode == 0, done.stderr
     report = sweep_report(tmp_path)
     stages = ran(report)
@@ -60,7 +60,7 @@ def test_formats_share_one_finetune_and_a_second_run_does_nothing(
     page = (tmp_path / "outputs" / "sweeps" / "s" / "report.html").read_text(encoding="utf-8")
     assert "weights" in page
     assert "<svg" in page
-    again = run_build(*words, cwd=tmp_path, cache=store)
+    again = run_process(*words, cwd=tmp_path, cache=store)
     assert again.returncode == 0
     assert sweep_report(tmp_path)["executed"] == 0
 
@@ -73,7 +73,7 @@ def test_joblib_runs_all_shows_every_failure_and_ends_with_the_first_code(
     # No check before work can know that a loss will overflow.
     rates = "lora.learning_rate=0.001,1e30,0.002,2e30"
     words = ("-m", "hydra/launcher=machine", *SMALL, rates, "until=merge", "sweep.name=s")
-    done = run_build(*words, cwd=tmp_path, cache=store)
+    done = run_process(*words, cwd=tmp_path, cache=store)
     assert done.returncode == 4
     assert "jobs at once" in done.stdout
     report = sweep_report(tmp_path)
@@ -122,7 +122,7 @@ def test_killed_sweep_goes_on_where_it_was(tmp_path: Path, store: Path) -> None:
             time.sleep(0.05)
         first.send_signal(signal.SIGKILL)
     assert record.exists()
-    done = run_build(*swept, cwd=tmp_path, cache=store)
+    done = run_process(*swept, cwd=tmp_path, cache=store)
     assert done.returncode == 0, done.stderr
     report = sweep_report(tmp_path)
     jobs = {job["name"]: job["stages"] for job in report["jobs"]}
@@ -135,7 +135,7 @@ def test_killed_sweep_goes_on_where_it_was(tmp_path: Path, store: Path) -> None:
 def test_submitit_on_this_machine(tmp_path: Path, store: Path) -> None:
     need_extra()
     words = ("-m", "hydra/launcher=slurm_local", *SMALL, "lora.r=3,5", "until=merge")
-    done = run_build(*words, "sweep.name=s", cwd=tmp_path, cache=store)
+    done = run_process(*words, "sweep.name=s", cwd=tmp_path, cache=store)
     assert done.returncode == 0, done.stderr
     report = sweep_report(tmp_path)
     assert ran(report).count("finetune") == 2
@@ -184,13 +184,13 @@ def test_optuna_searches_a_metric_and_repeats_itself(tmp_path: Path, store: Path
         *("hydra.sweeper.direction=minimize", "sweep.metric=finetune.last_loss", "sweep.name=s"),
         *(*SMALL, "lora.r=4,8", "lora.learning_rate=interval(0.001,0.02)", "until=finetune"),
     )
-    done = run_build(*words, cwd=tmp_path, cache=store)
+    done = run_process(*words, cwd=tmp_path, cache=store)
     assert done.returncode == 0, done.stderr
     jobs = sweep_report(tmp_path)["jobs"]
     assert len({job["name"] for job in jobs}) == 3
     best = min(job["measures"]["finetune.last_loss"] for job in jobs)
     found = (tmp_path / "outputs/sweeps/s/optimization_results.yaml").read_text()
     assert f"best_value: {best}" in found
-    again = run_build(*words, cwd=tmp_path, cache=store)
+    again = run_process(*words, cwd=tmp_path, cache=store)
     assert again.returncode == 0, again.stderr
     assert sweep_report(tmp_path)["executed"] == 0
