@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from webslm.basics.paths import PACKAGE, conf_dir
+from webslm.basics.paths import PACKAGE, recipes_dir
 from webslm.config.compose import compose
 from webslm.engine.plan import plan
 
@@ -19,8 +19,7 @@ RECORDED = ("config", "files", "wheels")
 
 def recipes() -> list[str]:
     """Return the names of the shipped recipes."""
-    folders = (conf_dir() / "recipe", conf_dir().parent / "recipes")
-    return sorted(path.stem for folder in folders for path in folder.glob("*.yaml"))
+    return sorted(path.stem for path in recipes_dir().glob("*.yaml"))
 
 
 def golden_plan(recipe: str) -> dict[str, Any]:

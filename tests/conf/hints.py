@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterable, Iterator
 
 from webslm.basics.errors import ConfigError
-from webslm.cli.main import VERBS
+from webslm.cli.verbs.tree import VERBS
 from webslm.config.compose import compose
 from webslm.config.freeform import typed
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from webslm.basics.paths import group_dirs
-from webslm.cli.main import VERBS
-from webslm.cli.project.completion import candidates
 from webslm.cli.project.init import write_project
+from webslm.cli.verbs.completion import candidates
+from webslm.cli.verbs.tree import VERBS
 
 WEBSLM = (sys.executable, "-m", "webslm")
 

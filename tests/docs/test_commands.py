@@ -22,7 +22,8 @@ from tests.docs.commands import NOT_RUN, WORDS, Block, Command, blocks
 from tests.integration.architecture_models import random_model
 from tests.integration.conftest import SMALL, TAUGHT, stored
 from webslm.basics.paths import cache_dir, conf_dir
-from webslm.cli.main import VERBS, run
+from webslm.cli.main import run
+from webslm.cli.verbs.tree import VERBS
 
 BLOCKS = list(blocks())
 COMMANDS = [command for block in BLOCKS for command in block.commands]

@@ -22,6 +22,8 @@ ON_LOADING = frozenset(
         "HYDRA_FULL_ERROR",
         "KMP_INIT_AT_FORK",
         "TOKENIZERS_PARALLELISM",
+        "TORCHINDUCTOR_CACHE_DIR",
+        "TORCHINDUCTOR_CACHE_DIR",
     }
 )
 OURS = "webslm"

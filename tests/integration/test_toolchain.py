@@ -10,11 +10,10 @@ import pytest
 
 from webslm.basics import paths
 from webslm.basics.errors import EnvironmentMismatch, StageFailed
-from webslm.basics.keys import plain
+from webslm.basics.keys import plain, restored
 from webslm.basics.stage import Context
 from webslm.config.compose import compose
 from webslm.engine.machine import toolchain
-from webslm.engine.machine.child import restored
 from webslm.engine.machine.matrix import installed
 from webslm.engine.table import STAGES
 from webslm.schema import CompileStageConf, DataStageConf

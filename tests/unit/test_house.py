@@ -65,3 +65,23 @@ def test_a_text_is_tokenized_in_one_place() -> None:
     # web-llm's own way is what the proof compares with; a GGUF's tokenizer is proved to be one.
     web = {"model/prompts/prompt_tokens.py", "model/gguf/base.py"}
     assert callers == {"model/prompts/rendering.py"} | web
+
+
+LONGEST = 40
+"""Lines of a function, its docstring among them."""
+ROOMS = ("bundle", "compiler", "evaluation", "hub", "model", "publish", "rows", "training")
+KERNELS = "compiler/kernels/"
+"""A kernel is one function: its length is the GPU program's own."""
+
+
+def test_functions_can_be_read_at_a_glance() -> None:
+    long = {
+        f"{path}: {node.name} has {length} lines"
+        for path, tree in trees()
+        if path.split("/")[0] in ROOMS and not path.startswith(KERNELS)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for length in [(node.end_lineno or node.lineno) - node.lineno + 1]
+        if length > LONGEST
+    }
+    assert not long

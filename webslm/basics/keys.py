@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import types
+import typing
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
@@ -26,6 +28,35 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    return value
+
+
+def restored(kind: type[Any], value: Mapping[str, Any]) -> Any:
+    """Return a dataclass from its plain values; what they leave out has its default.
+
+    Raises:
+        TypeError: There is no field of a name.
+        KeyError: An enum has no member of a name.
+    """
+    hints = typing.get_type_hints(kind)
+    return kind(**{name: _restored(hints.get(name), part) for name, part in value.items()})
+
+
+def _restored(hint: Any, value: Any) -> Any:
+    if isinstance(hint, types.UnionType):
+        if value is None:
+            return None
+        (hint,) = (part for part in typing.get_args(hint) if part is not types.NoneType)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return restored(hint, value)
+    if typing.get_origin(hint) is dict:
+        item = typing.get_args(hint)[1]
+        return {key: _restored(item, part) for key, part in value.items()}
+    if typing.get_origin(hint) is list:
+        (item,) = typing.get_args(hint)
+        return [_restored(item, part) for part in value]
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return hint[value]
     return value
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import getpass
 import os
-import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,9 @@ from webslm.basics.paths import (
     SCHEME,
     conf_dir,
     conf_dirs,
-    group_dirs,
     recipes_dirs,
 )
-from webslm.basics.screen import Screen, say, tolerate_terminal
+from webslm.basics.screen import Screen, tolerate_terminal
 from webslm.config.freeform import literal, quoted
 
 
@@ -71,8 +69,11 @@ def _dispatch(words: list[str]) -> int:
     if "--version" in words:
         sys.stdout.write(f"webslm {__version__}\n")
         return 0
-    if words and words[0] in VERBS:
-        return VERBS[words[0]](words[1:])
+    if words and words[0].isidentifier():
+        from webslm.cli.verbs import tree
+
+        if words[0] in tree.VERBS:
+            return tree.run(words)
     words = _config_dirs([_alias(word) for word in words])
     if [word for word in words if word.startswith("-")] in (["-m"], ["--multirun"]):
         from webslm.cli.sweeps import run as run_sweep
@@ -191,51 +192,6 @@ def _check_flags(words: Sequence[str]) -> None:
             )
 
 
-def _serve(words: list[str]) -> int:
-    from webslm.cli.serve_verb import main as serve_main
-
-    return serve_main(words)
-
-
-def _command(name: str) -> Callable[[list[str]], int]:
-    def call(words: list[str]) -> int:
-        from webslm.cli import commands
-
-        verb: Callable[[list[str]], int] = getattr(commands, name)
-        return verb(words)
-
-    return call
-
-
-def _init(words: list[str]) -> int:
-    from webslm.cli.project.init import main as init_main
-
-    folder = init_main(words)
-    name = folder.resolve().name
-    say(f"{folder} is ready: cd {shlex.quote(str(folder))} && python -m webslm recipe={name}")
-    return 0
-
-
-def _cache(words: list[str]) -> int:
-    from webslm.cli.store_verb import main as cache_main
-    from webslm.cli.wanted import wanted_keys
-
-    return cache_main(words, wanted_keys)
-
-
-def _publish(words: list[str]) -> int:
-    from webslm.cli.publish_verb import main as publish_main
-
-    return publish_main(words)
-
-
-def _completion(words: list[str]) -> int:
-    from webslm.cli.project.completion import answer
-
-    sys.stdout.write(answer(words, group_dirs(), list(VERBS)))
-    return 0
-
-
 def _show(error: WebslmError) -> None:
     try:
         from webslm.report.summary import show_error
@@ -254,14 +210,3 @@ HYDRA_FLAGS = (
 )
 SHOWN = ("job", "hydra", "all")
 """What ``--cfg`` can show."""
-
-VERBS: dict[str, Callable[[list[str]], int]] = {
-    "serve": _serve,
-    "cache": _cache,
-    "init": _init,
-    "publish": _publish,
-    "completion": _completion,
-    "lock": _command("lock"),
-    "recipe": _command("recipe"),
-    "doctor": _command("doctor"),
-}

@@ -65,11 +65,7 @@ def examine(cfg: CompileStageConf, target: Path, name: str) -> dict[str, Any]:
         "metadata": metadata,
         "required_features": [*Format(cfg.quant).required_features],
         "memory": memory,
-        "abi": {
-            "imports": [f"{item.module}.{item.name}" for item in abi.imports],
-            "exports": [*abi.exports],
-            "data_end": abi.data_end,
-        },
+        "abi": abi.facts(),
         "wasm_bytes": abi.size_bytes,
     }
 

@@ -195,30 +195,43 @@ def _steps(results: Results, gates: GatesConf) -> Iterator[Verdict]:
         scored = results.get(step, {}).get("held_out") or results.get(step, {}).get("trained", {})
         least, most = gates.min_top1_agreement, gates.max_kl
         if least is not None and "top1" in scored:
-            yield Verdict(
-                key="min_top1_agreement",
-                words=f"positions where {step} keeps the best token",
+            yield _changed(
+                "min_top1_agreement",
+                f"positions where {step} keeps the best token",
+                scored,
+                "top1",
                 bound=least,
-                least=True,
-                n=scored["n"],
-                passed=scored["top1"]["value"] >= least,
                 sentence=f"{step} chooses the same token as the step before at "
                 f"{scored['top1']['value']:.1%} of positions, "
                 f"evaluate.gates.min_top1_agreement asks for {least:.1%}: {step} lost it",
-                **scored["top1"],
             )
         if most is not None and "kl" in scored:
-            yield Verdict(
-                key="max_kl",
-                words=f"nats a token by which {step} moves predictions",
+            yield _changed(
+                "max_kl",
+                f"nats a token by which {step} moves predictions",
+                scored,
+                "kl",
                 bound=most,
-                least=False,
-                n=scored["n"],
-                passed=scored["kl"]["value"] <= most,
                 sentence=f"{step} moved the predictions by {scored['kl']['value']:.3g} nats a "
                 f"token (KL), evaluate.gates.max_kl allows {most:g}: {step} lost it",
-                **scored["kl"],
             )
+
+
+def _changed(
+    key: str, words: str, scored: Mapping[str, Any], measure: str, *, bound: float, sentence: str
+) -> Verdict:
+    """Return the verdict on one measure of a step; a gate named min_ is a least value."""
+    least, value = key.startswith("min_"), scored[measure]["value"]
+    return Verdict(
+        key=key,
+        words=words,
+        bound=bound,
+        least=least,
+        n=scored["n"],
+        passed=value >= bound if least else value <= bound,
+        sentence=sentence,
+        **scored[measure],
+    )
 
 
 def _forgotten(results: Results, gates: GatesConf) -> Iterator[Verdict]:

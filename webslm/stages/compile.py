@@ -177,10 +177,6 @@ def _document(cfg: CompileStageConf, compiled: Compiled, abi: LibraryAbi) -> dic
         "metadata": metadata,
         "required_features": features,
         "memory": memory,
-        "abi": {
-            "imports": [f"{item.module}.{item.name}" for item in abi.imports],
-            "exports": [*abi.exports],
-            "data_end": abi.data_end,
-        },
+        "abi": abi.facts(),
         "wasm_bytes": abi.size_bytes,
     }

@@ -15,19 +15,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from webslm.basics import proc
-from webslm.basics.errors import ConfigError, EnvironmentMismatch, StageFailed, ToolFailed
-from webslm.basics.fs import temporary_dir, write_text
-from webslm.basics.keys import plain
+from webslm.basics import child, proc
+from webslm.basics.errors import EnvironmentMismatch, StageFailed, ToolFailed, WebslmError
+from webslm.basics.fs import temporary_dir
 from webslm.basics.stage import Context, loss_report
 from webslm.schema import FinetuneStageConf, Sharding
 from webslm.training.methods import find_device
 from webslm.training.trainer import Training
 
-JOB, RESULT, PROGRESS, ERROR = "job.json", "result.json", "progress.jsonl", "error.json"
+PROGRESS = "progress.jsonl"
+FIRST = 0
+"""Rank of the process that reports and whose result counts."""
 LOG = "training-processes.log"
 POLL_S = 0.5
-KINDS = {kind.__name__: kind for kind in (ConfigError, EnvironmentMismatch, StageFailed)}
 
 
 def finetune(
@@ -45,23 +45,28 @@ def finetune(
         job = {
             "base": str(base.resolve()),
             "data": str(data.resolve()),
-            "method": plain(cfg.method),
-            "lora": plain(cfg.lora),
-            "launch": plain(cfg.launch),
+            "method": cfg.method,
+            "lora": cfg.lora,
+            "launch": cfg.launch,
             "seed": cfg.seed,
             "out": str(out.resolve()),
             "work": str(work.resolve()),
             "owner": os.getpid(),
         }
-        write_text(work / JOB, json.dumps(job, indent=1))
+        file = child.write_job(work, job)
         ctx.log_dir.mkdir(parents=True, exist_ok=True)
         log_path = ctx.log_dir / LOG
         with _followed(work / PROGRESS, ctx):
             try:
-                proc.run(_command(cfg, work), env=_environment(on_cpu=on_cpu), log_path=log_path)
+                proc.run(_command(cfg, file), env=_environment(on_cpu=on_cpu), log_path=log_path)
             except ToolFailed as exc:
                 raise _reason(work, log_path, exc) from exc
-        return Training(**json.loads((work / RESULT).read_text(encoding="utf-8")))
+        return Training(**child.result(answer_file(work, FIRST)))
+
+
+def answer_file(work: Path, rank: int) -> Path:
+    """Return where a process writes what came of it."""
+    return work / f"{rank:04d}-{child.ANSWER}"
 
 
 def _check_machine(cfg: FinetuneStageConf) -> bool:
@@ -85,12 +90,12 @@ def _check_machine(cfg: FinetuneStageConf) -> bool:
     return False
 
 
-def _command(cfg: FinetuneStageConf, work: Path) -> list[str | Path]:
+def _command(cfg: FinetuneStageConf, job: Path) -> list[str | Path]:
     return [
         *(sys.executable, "-m", "torch.distributed.run"),
         *("--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", "--local-addr=localhost"),
         *(f"--nproc-per-node={cfg.launch.processes}", "--nnodes=1", "--max-restarts=0"),
-        *("--module", "webslm.training.worker", work / JOB),
+        *("--module", "webslm.training.worker", job),
     ]
 
 
@@ -131,10 +136,11 @@ def _followed(path: Path, ctx: Context) -> Iterator[None]:
 
 def _reason(work: Path, log_path: Path, error: ToolFailed) -> Exception:
     """Return what a process said, or which one was lost."""
-    told = sorted(work.glob(f"*-{ERROR}"))
-    if told:
-        said = json.loads(told[0].read_text(encoding="utf-8"))
-        return KINDS[said["kind"]](said["message"], hint=said["hint"], log_path=log_path)
+    for file in sorted(work.glob(f"*-{child.ANSWER}")):
+        try:
+            child.result(file, log_path)
+        except WebslmError as exc:
+            return exc
     text = log_path.read_text(encoding="utf-8") if log_path.exists() else error.tail
     # torchrun's summary ends with the first failure.
     found = re.findall(r"rank\s*: (\d+) .*?\n\s*exitcode\s*: (-?\d+)", text)

@@ -9,54 +9,39 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from webslm.basics.errors import WebslmError
-from webslm.basics.fs import is_alive, write_text
+from webslm.basics import child
+from webslm.basics.fs import is_alive
+from webslm.basics.keys import restored
 from webslm.rows import artifact
-from webslm.schema import (
-    Arithmetic,
-    AugmentConf,
-    Aware,
-    Device,
-    Finetune,
-    LaunchConf,
-    LoraConf,
-    Loss,
-    Sharding,
-)
+from webslm.schema import Finetune, LaunchConf, LoraConf
 from webslm.training import trainer
+from webslm.training.processes import FIRST, PROGRESS, answer_file
 from webslm.training.sft import Report
-
-FIRST = 0
 
 
 def main(path: Path) -> int:
     """Train and return the exit code; an error goes to a file that ``processes`` reads."""
-    job = json.loads(path.read_text(encoding="utf-8"))
-    work, rank = Path(job["work"]), int(os.environ["RANK"])
-    try:
-        done = trainer.finetune(
-            trainer.Job(
-                base=Path(job["base"]),
-                rows=artifact.learnt_rows(Path(job["data"])),
-                method=Finetune[job["method"]],
-                lora=_lora(job["lora"]),
-                launch=_launch(job["launch"]),
-                seed=job["seed"],
-                folder=Path(job["out"]),
-            ),
-            _report(work, rank, job["owner"]),
-        )
-    except WebslmError as exc:
-        said = {"kind": type(exc).__name__, "message": exc.message, "hint": exc.hint}
-        write_text(work / f"{rank:04d}-error.json", json.dumps(said))
-        return exc.exit_code
-    if rank == FIRST:
-        write_text(work / "result.json", json.dumps(asdict(done)))
-    return 0
+    job = child.read_job(path)
+    rank = int(os.environ["RANK"])
+    return child.answer(answer_file(Path(job["work"]), rank), lambda: _train(job, rank))
+
+
+def _train(job: Mapping[str, Any], rank: int) -> trainer.Training:
+    return trainer.finetune(
+        trainer.Job(
+            base=Path(job["base"]),
+            rows=artifact.learnt_rows(Path(job["data"])),
+            method=Finetune[job["method"]],
+            lora=restored(LoraConf, job["lora"]),
+            launch=restored(LaunchConf, job["launch"]),
+            seed=job["seed"],
+            folder=Path(job["out"]),
+        ),
+        _report(Path(job["work"]), rank, job["owner"]),
+    )
 
 
 def _report(work: Path, rank: int, owner: int) -> Report:
@@ -65,25 +50,10 @@ def _report(work: Path, rank: int, owner: int) -> Report:
             # A killed build cannot stop its workers: they must not train on for nobody.
             os._exit(1)
         if rank == FIRST:
-            with (work / "progress.jsonl").open("a", encoding="utf-8") as file:
+            with (work / PROGRESS).open("a", encoding="utf-8") as file:
                 file.write(json.dumps([step, steps, loss]) + "\n")
 
     return report
-
-
-def _lora(values: Mapping[str, Any]) -> LoraConf:
-    chosen = {
-        "loss": Loss[values["loss"]],
-        "device": Device[values["device"]],
-        "quantization_aware": Aware[values["quantization_aware"]],
-        "precision": Arithmetic[values["precision"]],
-        "augment": AugmentConf(**values["augment"]),
-    }
-    return LoraConf(**{**values, **chosen})
-
-
-def _launch(values: Mapping[str, Any]) -> LaunchConf:
-    return LaunchConf(**{**values, "sharding": Sharding[values["sharding"]]})
 
 
 def leave(code: int) -> None:

@@ -17,7 +17,7 @@ from webslm.basics.errors import ConfigError, EnvironmentMismatch
 from webslm.basics.paths import site_dir
 from webslm.bundle import serve
 from webslm.bundle.http_rules import FOREVER, HEADERS, PAGE_POLICY
-from webslm.cli import serve_verb
+from webslm.cli.verbs.tree import run
 
 BODY = bytes(range(256)) * 8
 
@@ -176,19 +176,19 @@ def test_many_requests_at_once(url: str) -> None:
 
 def test_main_refuses_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such folder"):
-        serve_verb.main([str(tmp_path / "none")])
+        run(["serve", str(tmp_path / "none")])
 
 
 def test_main_refuses_a_folder_that_is_no_bundle_and_names_the_one_inside(bundle: Path) -> None:
     with pytest.raises(ConfigError, match=r"has no index\.html") as caught:
-        serve_verb.main([str(bundle.parent)])
+        run(["serve", str(bundle.parent)])
     assert caught.value.hint == f"python -m webslm serve {bundle}"
 
 
 @pytest.mark.parametrize("words", [[], ["a", "--port", "many"], ["a", "--what"]])
 def test_main_refuses_bad_arguments_in_one_line(words: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"^serve: [^\n]+$"):
-        serve_verb.main(words)
+        run(["serve", *words])
 
 
 def test_main_says_that_a_port_is_taken(bundle: Path) -> None:
@@ -197,12 +197,12 @@ def test_main_says_that_a_port_is_taken(bundle: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(EnvironmentMismatch, match="already in use"):
-            serve_verb.main([str(bundle), "--port", str(port)])
+            run(["serve", str(bundle), "--port", str(port)])
 
 
 def test_main_refuses_a_port_that_cannot_be(bundle: Path) -> None:
     with pytest.raises(EnvironmentMismatch, match="cannot listen"):
-        serve_verb.main([str(bundle), "--port", "99999"])
+        run(["serve", str(bundle), "--port", "99999"])
 
 
 def test_serve_calls_ready_with_a_url_that_answers(bundle: Path) -> None:

@@ -8,25 +8,11 @@ from pathlib import Path
 from webslm import __version__
 from webslm.basics.errors import ConfigError
 from webslm.basics.fs import tree_files, write_text
-from webslm.basics.paths import expanded
 
 FILES = Path(__file__).resolve().parent / "files"
 SUFFIX = ".in"
 """Ends the templates' names, so that no tool takes them for the real thing."""
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-
-
-def main(words: list[str]) -> Path:
-    """Write the project that the command line names.
-
-    Raises:
-        ConfigError: There is no name, it cannot be one, or the folder holds files already.
-    """
-    if len(words) != 1 or words[0].startswith("-"):
-        raise ConfigError("init: name one folder", hint="python -m webslm init my-assistant")
-    folder = expanded(words[0])
-    write_project(folder)
-    return folder
 
 
 def write_project(folder: Path) -> list[Path]:

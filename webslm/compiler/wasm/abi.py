@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from webslm.basics.errors import StageFailed
+from webslm.basics.stage import Metric
 from webslm.compiler.wasm.binary import Import, Sections, read_sections
 from webslm.compiler.wasm.contract import WEB_LLM, Contract
 
@@ -28,6 +29,14 @@ class LibraryAbi:
     data_end: int
     """First address after the initial data."""
     size_bytes: int
+
+    def facts(self) -> dict[str, Metric]:
+        """Return what library.json says of the interface."""
+        return {
+            "imports": [f"{item.module}.{item.name}" for item in self.imports],
+            "exports": [*self.exports],
+            "data_end": self.data_end,
+        }
 
 
 def inspect_library(path: Path) -> LibraryAbi:

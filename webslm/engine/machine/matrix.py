@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from webslm.basics.errors import ConfigError, EnvironmentMismatch
+from webslm.basics.keys import restored
 from webslm.basics.paths import conf_dirs
-from webslm.schema import AllowedConf, OlderConf, RuntimeConf
+from webslm.schema import RuntimeConf
 
 VECTOR_UNITS = ("avx512f", "avx2", "asimd", "sse4_2")
 """Widest first; sums of a vector unit's width round in another order."""
@@ -54,14 +55,11 @@ def rows() -> dict[str, RuntimeConf]:
     """Return the rows by name, shipped and the project's own, in the order of their names."""
     import yaml
 
-    found = {}
+    found: dict[str, RuntimeConf] = {}
     folders = [folder / "runtime" for folder in conf_dirs()]
     for path in sorted(path for folder in folders for path in folder.glob("*.yaml")):
         values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-        limits = values.pop("allowed", {})
-        allowed = {part: AllowedConf(**item) for part, item in limits.items()}
-        older = OlderConf(**values.pop("older", {}))
-        found[path.stem] = RuntimeConf(**values, allowed=allowed, older=older)
+        found[path.stem] = restored(RuntimeConf, values)
     return found
 
 

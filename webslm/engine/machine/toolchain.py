@@ -15,16 +15,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from webslm.basics import errors, proc
+from webslm.basics import child, proc
 from webslm.basics.errors import (
     ConfigError,
     EnvironmentMismatch,
     StageFailed,
     ToolFailed,
-    WebslmError,
 )
 from webslm.basics.fs import sync_tree, temporary_dir, write_text
-from webslm.basics.keys import canonical_json, plain, text_digest
+from webslm.basics.keys import canonical_json, text_digest
 from webslm.basics.paths import PACKAGE, expanded
 from webslm.basics.stage import Context, Metrics
 from webslm.engine.machine.matrix import installed
@@ -136,29 +135,29 @@ def run_stage(
         # The package alone: its neighbours in a site-packages folder must not shadow the wheels.
         (work / "path").mkdir()
         (work / "path" / PACKAGE.name).symlink_to(PACKAGE, target_is_directory=True)
-        request = {
+        job = {
             "stage": stage,
             "kind": type(conf).__name__,
-            "conf": plain(conf),
-            "wheels": dict(wheels),
+            "conf": conf,
+            "wheels": wheels,
             "out": str(out.resolve()),
             "cache_dir": str(ctx.cache_dir.resolve()),
             "log_dir": str(ctx.log_dir.resolve()),
         }
-        write_text(work / "request.json", json.dumps(request))
-        argv: list[str | Path] = [python, "-m", "webslm.engine.machine.child"]
-        argv += [work / "request.json", work / "answer.json"]
+        argv: list[str | Path] = [
+            python,
+            "-m",
+            "webslm.engine.machine.child",
+            child.write_job(work, job),
+        ]
         try:
             proc.run(argv, cwd=work, env=_child_environment(work / "path"))
-            answer = json.loads((work / "answer.json").read_text(encoding="utf-8"))
         except ToolFailed as exc:
             raise StageFailed(
                 f"{stage}: the compiler's own Python failed: {exc.message}",
                 hint=f"its last lines: {exc.tail[-600:]}" if exc.tail else None,
             ) from exc
-    if "error" in answer:
-        raise _error(answer["error"])
-    metrics: Metrics = answer["metrics"]
+        metrics: Metrics = child.result(work / child.ANSWER)
     return metrics
 
 
@@ -174,12 +173,3 @@ def _child_environment(path: Path) -> dict[str, str]:
         if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
     }
     return {**kept, "PYTHONPATH": str(path), "PYTHONNOUSERSITE": "1"}
-
-
-def _error(told: Mapping[str, Any]) -> WebslmError:
-    kind = getattr(errors, str(told["kind"]), StageFailed)
-    error = (kind if issubclass(kind, WebslmError) else StageFailed)(
-        told["message"], hint=told["hint"]
-    )
-    assert isinstance(error, WebslmError)
-    return error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
 from pathlib import Path
+from typing import Any
 
 from webslm.basics.errors import ConfigError
 from webslm.basics.screen import Screen
@@ -11,7 +12,14 @@ from webslm.basics.screen import Screen
 USAGE = "python -m webslm publish FOLDER publish=pages; also folder, hub and release"
 
 
-def main(words: Sequence[str]) -> int:
+def add(verbs: Any) -> None:
+    """Add the verb's words."""
+    parser = verbs.add_parser("publish", hint=USAGE)
+    parser.add_argument("words", nargs="*")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
     """Run ``publish FOLDER publish=TARGET [publish.KEY=VALUE] [host=HOST]``."""
     from webslm.config.checks.publish import target_problems
     from webslm.config.compose import compose
@@ -19,8 +27,8 @@ def main(words: Sequence[str]) -> int:
     from webslm.publish.run import check, publish
     from webslm.schema import Target
 
-    folders = [word for word in words if "=" not in word]
-    wishes = [word for word in words if "=" in word]
+    folders = [word for word in options.words if "=" not in word]
+    wishes = [word for word in options.words if "=" in word]
     odd = [w for w in wishes if w.partition("=")[0].partition(".")[0] not in ("publish", "host")]
     if len(folders) != 1 or odd:
         raise ConfigError(

@@ -1,102 +1,56 @@
-"""Own the verbs ``lock``, ``recipe`` and ``doctor``: words to calls, results to lines."""
+"""Own the verb ``lock``: a build's record checked, compared, built again, brought up."""
 
 from __future__ import annotations
 
-import shlex
-import sys
+import argparse
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from webslm.basics.errors import ConfigError
 from webslm.basics.screen import say
+from webslm.cli.verbs.words import add_action
 
-LOCK_USAGE = (
-    "lock check FOLDER; also lock diff A B, lock reproduce FOLDER --own-tools and "
+HINT = (
+    "python -m webslm lock check FOLDER; also lock diff A B, lock reproduce FOLDER --own-tools and "
     "lock upgrade FOLDER runtime=ROW"
 )
-Words = list[str]
 
 
-def lock(words: Words) -> int:
-    """Run ``lock check|diff|reproduce|upgrade``; diff ends with 6 where builds differ."""
-    verb, rest = (words[0], words[1:]) if words else ("", [])
-    counts: Mapping[str, tuple[int, Callable[[Words], int]]] = {
-        "check": (1, _check),
-        "diff": (2, _diff),
-        "reproduce": (1, _reproduce),
-        "upgrade": (2, _upgrade),
-    }
-    number, call = counts.get(verb, (0, _check))
-    plain_words = [word for word in rest if word != "--own-tools"]
-    if verb not in counts or len(plain_words) != number:
-        raise ConfigError(
-            "lock: say what to do with which folder", hint=f"python -m webslm {LOCK_USAGE}"
-        )
-    return call(rest)
+def add(verbs: Any) -> None:
+    """Add the verb's words."""
+    parser = verbs.add_parser("lock", sentence="say what to do with which folder", hint=HINT)
+    actions = parser.add_subparsers(dest="action", required=True)
+    check = add_action(actions, parser, "check")
+    check.add_argument("folder", type=Path)
+    check.set_defaults(run=_check)
+    diff = add_action(actions, parser, "diff")
+    diff.add_argument("first", type=Path)
+    diff.add_argument("second", type=Path)
+    diff.set_defaults(run=_diff)
+    reproduce = add_action(actions, parser, "reproduce")
+    reproduce.add_argument("folder", type=Path)
+    reproduce.add_argument("--own-tools", action="store_true")
+    reproduce.set_defaults(run=_reproduce)
+    upgrade = add_action(actions, parser, "upgrade")
+    upgrade.add_argument("folder", type=Path)
+    upgrade.add_argument("row")
+    upgrade.set_defaults(run=_upgrade)
 
 
-def recipe(words: Words) -> int:
-    """Run ``recipe freeze FOLDER [FILE]``; without a file the recipe goes to the screen."""
-    from webslm.basics.fs import write_text
-    from webslm.basics.paths import RECIPE_GROUP, recipes_dirs
-    from webslm.cli.recipe import freeze
-    from webslm.engine.lock.file import read_lock
-
-    if len(words) not in (2, 3) or words[0] != "freeze":
-        raise ConfigError(
-            "recipe: say what to freeze",
-            hint="python -m webslm recipe freeze FOLDER my_conf/recipe/NAME.yaml",
-        )
-    text = freeze(read_lock(Path(words[1])))
-    if len(words) == 2:
-        sys.stdout.write(text)
-        return 0
-    file = Path(words[2])
-    write_text(file, text)
-    folder = file.resolve().parent
-    if folder in recipes_dirs():
-        say(f"build  python -m webslm recipe={shlex.quote(file.stem)}")
-    elif folder.name == RECIPE_GROUP:
-        say(
-            f"build  python -m webslm --config-dir {shlex.quote(str(folder.parent))} "
-            f"recipe={shlex.quote(file.stem)}"
-        )
-    return 0
-
-
-def doctor(words: Words) -> int:
-    """Run ``doctor [GROUP=OPTION] [KEY=VALUE]``: 3 where something needed is missing.
-
-    ``doctor data=FILE`` looks at a dataset instead: 2 where its rows cannot be used.
-    """
-    from webslm.basics.screen import Screen
-    from webslm.cli.dataset_doctor import asked, diagnose, overrides
-    from webslm.config.compose import compose
-
-    if asked(words):
-        diagnose(Screen(), compose(overrides(words)))
-        return 0
-    from webslm.cli.doctor import examine, show
-
-    findings = examine(compose(words))
-    show(Screen(), findings)
-    return 3 if any(finding.state == "missing" for finding in findings) else 0
-
-
-def _check(words: Words) -> int:
+def _check(options: argparse.Namespace) -> int:
     from webslm.engine.lock.file import check_lock
 
-    say(f"{check_lock(Path(words[0]))} files are as the lock says")
+    say(f"{check_lock(options.folder)} files are as the lock says")
     return 0
 
 
-def _diff(words: Words) -> int:
+def _diff(options: argparse.Namespace) -> int:
     from webslm.engine.lock.difference import compare, delivered_bytes
     from webslm.engine.lock.file import read_lock
 
-    first, second = Path(words[0]), Path(words[1])
+    first, second = options.first, options.second
     one, other = read_lock(first), read_lock(second)
     found = compare(one, other)
     if found.stage is not None:
@@ -116,7 +70,7 @@ def _diff(words: Words) -> int:
     return 6
 
 
-def _reproduce(words: Words) -> int:
+def _reproduce(options: argparse.Namespace) -> int:
     from webslm.basics.paths import cache_dir
     from webslm.basics.screen import Screen
     from webslm.cli.reproduce import discard, reproduce
@@ -125,7 +79,7 @@ def _reproduce(words: Words) -> int:
     from webslm.engine.store.artifacts import Cache
     from webslm.report.summary import LiveDisplay
 
-    folder = Path(next(word for word in words if word != "--own-tools"))
+    folder = options.folder
     found = read_lock(folder)
     cfg = restore(found["config"])
     cfg.dry_run, cfg.force, cfg.verify.browser = False, [], None
@@ -138,7 +92,7 @@ def _reproduce(words: Words) -> int:
             store=store,
             known=Cache(cache_dir()),
             display=LiveDisplay(Screen()),
-            own_tools="--own-tools" in words,
+            own_tools=options.own_tools,
         )
     finally:
         discard(store)
@@ -147,7 +101,7 @@ def _reproduce(words: Words) -> int:
     return 0
 
 
-def _upgrade(words: Words) -> int:
+def _upgrade(options: argparse.Namespace) -> int:
     from webslm.basics.screen import Screen
     from webslm.cli.build import build
     from webslm.config.compose import restore
@@ -157,11 +111,11 @@ def _upgrade(words: Words) -> int:
     from webslm.engine.plan import plan
     from webslm.schema import PublishConf
 
-    folder, (key, _, row) = Path(words[0]), words[1].partition("=")
+    folder, (key, _, row) = options.folder, options.row.partition("=")
     known = rows()
     if key != "runtime" or row not in known:
         raise ConfigError(
-            f"lock upgrade: {words[1]!r} is not a matrix row",
+            f"lock upgrade: {options.row!r} is not a matrix row",
             hint=f"runtime=ROW with one of {', '.join(known)}",
         )
     found = read_lock(folder)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+import sys
 import typing
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from webslm.basics.errors import ConfigError
+from webslm.basics.paths import group_dirs
 from webslm.engine.table import STAGE_NAMES
 from webslm.schema import Config
 
@@ -39,26 +42,38 @@ SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
 FLAGS = ("--help", "--version", "--cfg", "--config-dir", "-m")
 
 
-def answer(words: Sequence[str], groups: Iterable[tuple[str, Path]], verbs: Sequence[str]) -> str:
-    """Return what ``webslm completion ...`` prints.
+WORDS = "words"
+"""In a shell's place: what the scripts ask."""
 
-    Args:
-        words: ``[SHELL]`` for its script, or ``["words", "--", WORD]`` for what WORD can become.
-        groups: Groups with folders of their options, shipped ones and the user's.
-        verbs: First words that are commands.
+
+def add(verbs: Any) -> None:
+    """Add the verb's words."""
+    parser = verbs.add_parser(
+        "completion",
+        sentence="name a shell",
+        hint=f'one of {", ".join(SCRIPTS)}, such as: eval "$(webslm completion bash)"',
+    )
+    parser.add_argument("shell", choices=(*SCRIPTS, WORDS))
+    parser.add_argument("word", nargs="?", help="what the scripts ask for: a word's beginning")
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print a shell's script, or what a word can become.
 
     Raises:
         ConfigError: No such shell.
     """
-    if len(words) == 3 and words[:2] == ["words", "--"]:
-        return "".join(f"{word}\n" for word in candidates(words[2], groups, verbs))
-    if len(words) != 1 or words[0] not in SCRIPTS:
-        shells = ", ".join(SCRIPTS)
-        raise ConfigError(
-            "completion: name a shell",
-            hint=f'one of {shells}, such as: eval "$(webslm completion bash)"',
-        )
-    return SCRIPTS[words[0]]
+    from webslm.cli.verbs.tree import VERBS
+
+    if (options.shell == WORDS) != (options.word is not None):
+        options.parser.error("no shell")
+    if options.shell == WORDS:
+        text = "".join(f"{word}\n" for word in candidates(options.word, group_dirs(), VERBS))
+    else:
+        text = SCRIPTS[options.shell]
+    sys.stdout.write(text)
+    return 0
 
 
 def candidates(word: str, groups: Iterable[tuple[str, Path]], verbs: Sequence[str]) -> list[str]:

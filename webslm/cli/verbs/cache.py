@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
 from rich.filesize import decimal
 from rich.table import Table
@@ -16,58 +16,48 @@ from webslm.basics.errors import ConfigError, EnvironmentMismatch
 from webslm.basics.fs import temporary_dir
 from webslm.basics.paths import cache_dir
 from webslm.basics.screen import Screen
+from webslm.cli.verbs.words import add_action
 from webslm.engine.store import admin
 from webslm.engine.store.archive import pack, unpack
 from webslm.engine.store.artifacts import Cache
 
 HINT = "python -m webslm cache list; also verify, gc, export FILE and import FILE"
-Wanted = Callable[[], set[str]]
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"cache: {message}", hint=HINT)
+def add(verbs: Any) -> None:
+    """Add the verb's words."""
+    parser = verbs.add_parser("cache", hint=HINT)
+    actions = parser.add_subparsers(dest="action", required=True)
+    add_action(actions, parser, "list").add_argument("stage", nargs="?")
+    add_action(actions, parser, "verify")
+    gc = add_action(actions, parser, "gc")
+    gc.add_argument("--keep-recipes", action="store_true")
+    gc.add_argument("--max-size")
+    gc.add_argument("--dry-run", action="store_true")
+    export = add_action(actions, parser, "export")
+    export.add_argument("file", type=Path)
+    export.add_argument("names", nargs="*")
+    add_action(actions, parser, "import").add_argument("file", type=Path)
+    parser.set_defaults(run=run)
 
 
-def main(words: Sequence[str], wanted: Wanted) -> int:
+def run(options: argparse.Namespace) -> int:
     """Do what the words say and return the exit code.
 
-    Args:
-        words: What follows ``cache``.
-        wanted: Returns the keys that the recipes in sight plan; asked by ``gc`` only.
-
     Raises:
-        ConfigError: The words say nothing that can be done.
         CacheCorrupt: An artifact or an archive is not what it says.
     """
-    options = _parse(words)
     cache = Cache(cache_dir())
     console = Screen()
     actions: dict[str, Callable[[], None]] = {
         "list": lambda: _list(cache, options.stage, console),
         "verify": lambda: _verify(cache, console),
-        "gc": lambda: _gc(cache, options, wanted, console),
+        "gc": lambda: _gc(cache, options, console),
         "export": lambda: _export(cache, options, console),
         "import": lambda: _import(cache, options.file, console),
     }
     actions[options.action]()
     return 0
-
-
-def _parse(words: Sequence[str]) -> argparse.Namespace:
-    parser = _Parser(prog="python -m webslm cache", add_help=False)
-    actions = parser.add_subparsers(dest="action", required=True, parser_class=_Parser)
-    actions.add_parser("list", add_help=False).add_argument("stage", nargs="?")
-    actions.add_parser("verify", add_help=False)
-    gc = actions.add_parser("gc", add_help=False)
-    gc.add_argument("--keep-recipes", action="store_true")
-    gc.add_argument("--max-size")
-    gc.add_argument("--dry-run", action="store_true")
-    export = actions.add_parser("export", add_help=False)
-    export.add_argument("file", type=Path)
-    export.add_argument("names", nargs="*")
-    actions.add_parser("import", add_help=False).add_argument("file", type=Path)
-    return parser.parse_args(list(words))
 
 
 def _list(cache: Cache, stage: str | None, console: Screen) -> None:
@@ -91,7 +81,9 @@ def _verify(cache: Cache, console: Screen) -> None:
     console.print(f"{count} artifacts are whole", soft_wrap=True)
 
 
-def _gc(cache: Cache, options: argparse.Namespace, wanted: Wanted, console: Screen) -> None:
+def _gc(cache: Cache, options: argparse.Namespace, console: Screen) -> None:
+    from webslm.cli.wanted import wanted_keys
+
     if not options.keep_recipes and options.max_size is None:
         raise ConfigError(
             "cache gc: say what stays", hint="--keep-recipes, --max-size 5GB, or both"
@@ -104,7 +96,7 @@ def _gc(cache: Cache, options: argparse.Namespace, wanted: Wanted, console: Scre
             raise ConfigError(
                 f"cache gc: {options.max_size!r} is no size", hint="such as --max-size 5GB"
             ) from None
-    keys = wanted() if options.keep_recipes else set()
+    keys = wanted_keys() if options.keep_recipes else set()
     cleaning = admin.clean(admin.entries(cache), wanted=keys, max_size=limit)
     if not options.dry_run:
         admin.remove(cache, cleaning)

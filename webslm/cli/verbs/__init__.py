@@ -1,0 +1,1 @@
+"""Own the verbs of the command line, a module each: its words, and what is called with them."""
