@@ -23,7 +23,6 @@ ON_LOADING = frozenset(
         "KMP_INIT_AT_FORK",
         "TOKENIZERS_PARALLELISM",
         "TORCHINDUCTOR_CACHE_DIR",
-        "TORCHINDUCTOR_CACHE_DIR",
     }
 )
 OURS = "webslm"
