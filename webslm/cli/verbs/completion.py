@@ -55,7 +55,8 @@ def add(verbs: Any) -> None:
     )
     parser.add_argument("shell", choices=(*SCRIPTS, WORDS))
     parser.add_argument("word", nargs="?", help="what the scripts ask for: a word's beginning")
-    parser.set_defaults(run=run, parser=parser)
+    # The verbs that stand in the tree when it is asked, whichever were added after this one.
+    parser.set_defaults(run=run, parser=parser, verbs=verbs.choices)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -64,12 +65,12 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         ConfigError: No such shell.
     """
-    from webslm.cli.verbs.tree import VERBS
-
     if (options.shell == WORDS) != (options.word is not None):
         options.parser.error("no shell")
     if options.shell == WORDS:
-        text = "".join(f"{word}\n" for word in candidates(options.word, group_dirs(), VERBS))
+        text = "".join(
+            f"{word}\n" for word in candidates(options.word, group_dirs(), tuple(options.verbs))
+        )
     else:
         text = SCRIPTS[options.shell]
     sys.stdout.write(text)
