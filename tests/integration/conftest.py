@@ -46,7 +46,7 @@ TAUGHT = (
     "base.shape.num_attention_heads=2",
     "base.shape.num_key_value_heads=1",
     "base.tiny.steps=40",
-    "lora.epochs=60",
+    "lora.epochs=120",
     "lora.augment.copies=0",
     "lora.learning_rate=1e-2",
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -39,20 +37,6 @@ SHAPES["odd"].num_key_value_heads = 3
 LIMIT = {"float32": 1e-4, "float16": 2e-2}
 
 
-_libraries: dict[str, Any] = {}
-
-
-def library(
-    conf: ShapeConf, quant: QuantConf, *, chunk: int = 16, activations: str | None = None
-) -> Any:
-    """Return a compiled library; one of the same shape, format and chunk is compiled once."""
-    name = repr((conf, quant, chunk, activations))
-    if name not in _libraries:
-        sizes = {"context_window_size": 128, "prefill_chunk_size": chunk}
-        _libraries[name] = compile_native(conf, quant, **sizes, activations=activations)
-    return _libraries[name]
-
-
 def worst_error(
     conf: ShapeConf, quant: QuantConf, *, chunk: int, activations: str | None = None
 ) -> float:
@@ -60,7 +44,9 @@ def worst_error(
     stored = store(model, conf, quant)
     ids = np.random.default_rng(7).integers(0, conf.vocab_size, TOKENS).tolist()
     expected = reference_logits(model, ids)
-    native = NativeModel(library(conf, quant, chunk=chunk, activations=activations), stored)
+    sizes = {"context_window_size": 128, "prefill_chunk_size": chunk}
+    compiled = compile_native(conf, quant, **sizes, activations=activations)
+    native = NativeModel(compiled, stored)
     found = [native.prefill(ids[:PROMPT])]
     found += [native.decode(token) for token in ids[PROMPT:]]
     difference = np.abs(np.stack(found) - expected[PROMPT - 1 :])
@@ -110,8 +96,10 @@ def test_native_float16_over_float32_weights_is_near_transformers(
 
 
 def test_native_forgets_after_reset() -> None:
-    conf = SHAPES["tied"]
-    native = NativeModel(library(conf, Q0F32), store(random_model(conf), conf, Q0F32))
+    conf = shape()
+    model = random_model(conf)
+    compiled = compile_native(conf, Q0F32, context_window_size=64, prefill_chunk_size=32)
+    native = NativeModel(compiled, store(model, conf, Q0F32))
     first = native.prefill([5, 6, 7])
     native.decode(9)
     native.reset()
@@ -122,7 +110,8 @@ def test_native_sampling_functions_pick_the_argmax() -> None:
     import tvm
 
     conf = shape(vocab_size=3000)
-    native = NativeModel(library(conf, Q0F32), store(random_model(conf), conf, Q0F32))
+    compiled = compile_native(conf, Q0F32, context_window_size=64, prefill_chunk_size=32)
+    native = NativeModel(compiled, store(random_model(conf), conf, Q0F32))
     logits = native.prefill([1, 2, 3])
     given = tvm.runtime.tensor(logits.reshape(1, 1, -1))
     cold = tvm.runtime.tensor(np.array([1e-6], np.float32))
