@@ -34,7 +34,8 @@ def deliver(
     lock = make_lock(cfg, command, steps, results)
     if bundle is not None:
         lock |= kept_record(output, bundle.key)
-    lock["metrics"].update(browser_column(steps, results))
+    column = browser_column(steps, results)
+    lock["metrics"].update(column)
     if bundle is not None and not _is_delivered(output, bundle):
         with temporary_dir(output, "bundle") as folder:
             copy_tree(bundle.path, folder / "new")
@@ -49,7 +50,7 @@ def deliver(
     report = make_report(
         name=cfg.name, command=command, results=results, error=None, failed_stage=None
     )
-    report["metrics"].update(browser_column(steps, results))
+    report["metrics"].update(column)
     write_report(output, report)
     write_page(output, report, steps, results, lock["matrix"])
 
